@@ -1,0 +1,5 @@
+"""`python -m restorekit` is the same as `restorekit`."""
+
+from restorekit.cli.app import main
+
+main()

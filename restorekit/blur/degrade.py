@@ -1,0 +1,53 @@
+"""What happens to a sharp picture before it reaches the file: blur, noise, compression, rounding."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from restorekit.blur.kernels import Kernel
+from restorekit.depth import from_unit, to_unit
+
+Border = Literal["reflect", "valid"]
+Float = NDArray[np.float32]
+
+
+def convolve(sharp: Float, kernel: Kernel, border: Border = "reflect") -> Float:
+    """Blur a picture with one PSF.
+
+    Args:
+        sharp: (H,W) or (H,W,C) float32, any range.
+        kernel: (K,K), K odd, sum 1.
+        border: "reflect" mirrors the picture at its edges (without repeating the edge) and keeps the size; "valid"
+            keeps only what no invented pixel has touched.
+
+    Returns:
+        float32, the size of `sharp` or, for "valid", smaller by (K-1)/2 on each side.
+    """
+    # OpenCV correlates; a blur is a convolution, so the kernel is turned by 180 degrees.
+    turned = np.ascontiguousarray(kernel[::-1, ::-1])
+    blurred: Float = np.asarray(cv2.filter2D(sharp, cv2.CV_32F, turned, borderType=cv2.BORDER_REFLECT_101), np.float32)
+    if border == "valid":
+        radius = kernel.shape[0] // 2
+        blurred = blurred[radius : blurred.shape[0] - radius, radius : blurred.shape[1] - radius]
+    return blurred
+
+
+def noisy(picture: Float, sigma: float, rng: np.random.Generator) -> Float:
+    """Add Gaussian noise.
+
+    Args:
+        picture: float32 in 0..1.
+        sigma: standard deviation in grey levels of 255.
+        rng: source of the noise.
+    """
+    if not sigma:
+        return picture
+    return picture + np.float32(sigma / 255) * rng.standard_normal(picture.shape, dtype=np.float32)
+
+
+def compressed(picture: Float, quality: int) -> Float:
+    """What JPEG of that quality (1..100) leaves of a picture, float32 in 0..1."""
+    _, code = cv2.imencode(".jpg", from_unit(picture), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return to_unit(np.asarray(cv2.imdecode(code, cv2.IMREAD_UNCHANGED)))

@@ -1,0 +1,54 @@
+"""The command `restorekit` and its subcommands."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from restorekit import __version__
+from restorekit.cli import console, deblur, demo, models, synth_blur, train
+from restorekit.errors import ExitCode, RestorekitError
+
+EPILOG = (
+    "Exit codes: 0 all done, 1 defect, 2 usage, 3 some pictures failed, 4 weights, 5 output not writable, "
+    "130 interrupted."
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    epilog=EPILOG,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("deblur")(deblur.deblur)
+app.command("demo")(demo.demo)
+app.command("synth-blur")(synth_blur.synth_blur)
+app.command("train")(train.train)
+app.add_typer(models.app, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"restorekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def restorekit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Restore blurred pictures: one, a folder, a million."""
+
+
+def main() -> None:
+    """Run the command line; deliberate errors become one clear message and an exit code."""
+    try:
+        app()
+    except RestorekitError as error:
+        console.problem(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console.say("Interrupted. Run the same command again to continue.")
+        sys.exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,134 @@
+"""`restorekit train`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from restorekit.cli import console, options
+
+if TYPE_CHECKING:
+    from restorekit.training.loop import Progress
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Folder of sharp pictures (blurred on the fly) or of pairs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; a run that it holds is continued.")],
+    model: Annotated[str, typer.Option(help="A system; see `restorekit models`.")] = "gggan-lite",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="Start from this recipe.json, or from that of shipped weights by tag; options below override it."
+        ),
+    ] = "",
+    validation: Annotated[
+        Path | None, typer.Option(help="Folder to validate on; by default about a dozen pictures are held out.")
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps; 500000 in the paper.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Crops a step; 4 in the paper.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of the crops in pixels; 128 in the paper.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="Adam's step size; 1e-4 in the paper.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="milestones (the paper's) or cosine (to zero at the last step).")
+    ] = None,
+    milestones: Annotated[
+        str | None, typer.Option(help="Steps at which the rate falls to a tenth, e.g. 50000,100000.")
+    ] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option(help="Weight of a loss term, e.g. adversarial=0; may be repeated.")
+    ] = None,
+    config: Annotated[
+        list[str] | None, typer.Option(help="Size of the network, e.g. prenet=0; may be repeated.")
+    ] = None,
+    mix: Annotated[
+        str | None, typer.Option(help="Shares of blur on sharp data, e.g. linear=0.6,trajectory=0.2,sharp=0.2.")
+    ] = None,
+    length: Annotated[str | None, typer.Option(help="Pixels travelled by linear blur, LOW:HIGH.")] = None,
+    angle: Annotated[str | None, typer.Option(help="Its direction in degrees, LOW:HIGH.")] = None,
+    noise: Annotated[str | None, typer.Option(help="Noise of some samples, grey levels of 255, LOW:HIGH.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
+    device: options.Device = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")] = 1,
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between rows of the log.")] = 100,
+    validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations and checkpoints.")] = 1000,
+) -> None:
+    """Train a network.
+
+    OUT gets recipe.json, log.csv, checkpoint.pt, strips/ (blurred, restored, sharp) and at the end weights.safetensors for
+    `deblur --weights`. Stop it at any time; the same command continues, to the bit as if it had not been stopped.
+    """
+    from restorekit.training import loop
+    from restorekit.training.recipe import Recipe
+    from restorekit.weights import manifest
+
+    base = Recipe(model)
+    if recipe:
+        named = Path(recipe)
+        base = Recipe.from_file(named) if named.is_file() else Recipe.from_json(manifest.choose(model, recipe).recipe)
+    blur: dict[str, Any] = {
+        "shares": options.numbers([mix], "mix") if mix else None,
+        "length": options.span(length, "length") if length else None,
+        "angle": options.span(angle, "angle") if angle else None,
+        "noise": options.span(noise, "noise") if noise else None,
+    }
+    given: dict[str, Any] = {
+        "steps": steps,
+        "batch": batch,
+        "crop": crop,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "milestones": tuple(map(int, milestones.split(","))) if milestones else None,
+        "weights": base.weights | options.numbers(weight, "weight") if weight else None,
+        "config": base.config | _sizes(options.numbers(config, "config")) if config else None,
+        "precision": options.one_of(precision, "precision", ("auto", "fp32", "bf16", "fp16")) if precision else None,
+        "seed": seed,
+        "blur": replace(base.blur, **{name: value for name, value in blur.items() if value is not None}),
+    }
+    chosen = replace(base, **{name: value for name, value in given.items() if value is not None})
+    console.say(f"Training {chosen.model} for {chosen.steps} steps on {data}.")
+    with console.Bar("Training") as bar:
+        bar.expect(chosen.steps, chosen.steps)
+        weights = loop.train(
+            chosen,
+            data,
+            out,
+            validation=validation,
+            start=start,
+            device=device,
+            workers=workers,
+            log_every=log_every,
+            validate_every=validate_every,
+            watch=_Reporter(bar),
+        )
+    console.out.print(f"Weights: {weights}", soft_wrap=True)
+
+
+def _sizes(values: dict[str, float]) -> dict[str, Any]:
+    """0 and 1 are switches or sizes alike to Python; other whole numbers are sizes."""
+    return {name: int(value) for name, value in values.items()}
+
+
+class _Reporter:
+    """Prints a row for every report."""
+
+    def __init__(self, bar: console.Bar) -> None:
+        self.bar = bar
+        self.last: int | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        terms = "  ".join(f"{name} {value:.4f}" for name, value in progress.terms.items())
+        console.say(f"{progress.step:>8}  {progress.seconds:8.0f} s  rate {progress.rate:.2g}  {terms}")
+        if progress.scores:
+            s = progress.scores
+            console.say(
+                f"{'':>8}  validation: PSNR {s['psnr']:.2f} dB (blurred {s['blurred_psnr']:.2f}), "
+                f"SSIM {s['ssim']:.4f} (blurred {s['blurred_ssim']:.4f})"
+            )
+        # A continued run does not begin at zero; the remaining time goes by the steps of this sitting.
+        self.bar.advance(progress.step - (self.last or 0), "steps")
+        self.last = progress.step

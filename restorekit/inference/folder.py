@@ -1,0 +1,269 @@
+"""Restore files and folders: reading, computing and writing overlap, and no file can stop the others.
+
+    read (thread) ─▶ at most 2 waiting ─▶ restore (here) ─▶ at most 2 waiting ─▶ write (thread)
+
+At most a handful of pictures are in memory, whatever the folder holds. Only this thread runs the network, finishes
+pictures and talks to whoever watches.
+"""
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol
+
+import numpy as np
+
+from restorekit.depth import from_unit, to_unit
+from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput, UsageError
+from restorekit.inference.engine import Notes, Restorer, Settings
+from restorekit.inference.records import Records
+from restorekit.media import images
+from restorekit.media.folders import Job, find_pictures
+from restorekit.media.picture import Picture
+from restorekit.weights.loading import load
+
+AHEAD = 2  # pictures read before their turn, and pictures restored but not yet written
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one picture."""
+
+    source: Path
+    output: Path
+    status: Literal["done", "skipped", "failed"]
+    megapixels: float = 0.0
+    seconds: float = 0.0
+    """Time in the network."""
+    reason: str = ""
+    """Why it failed."""
+    cure: str = ""
+    notes: Notes | None = None
+
+
+@dataclass
+class Summary:
+    """What became of a run."""
+
+    planned: int
+    model: str
+    weights: str
+    device: str
+    precision: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def count(self, status: Literal["done", "skipped", "failed"]) -> int:
+        """Pictures that ended that way."""
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """OK, or SOME_FAILED."""
+        return ExitCode.SOME_FAILED if self.count("failed") else ExitCode.OK
+
+
+class Watcher(Protocol):
+    """Whoever wants to see a run's progress."""
+
+    def start(self, summary: Summary, megapixels: float) -> None:
+        """Called once, with the pictures that are not skipped counted in megapixels."""
+        ...
+
+    def finish(self, outcome: Outcome) -> None:
+        """Called for every picture, in order."""
+        ...
+
+
+def restore_folder(
+    inputs: Iterable[Path],
+    out: Path,
+    *,
+    model: str = "gggan-lite",
+    weights: str | Path | None = "auto",
+    settings: Settings = Settings(),
+    overwrite: bool = False,
+    dry_run: bool = False,
+    compare: Path | None = None,
+    report: Path | None = None,
+    watcher: Watcher | None = None,
+) -> Summary:
+    """Restore pictures from files, folders and glob patterns into a folder that keeps their tree.
+
+    Inputs are never touched. Results appear whole or not at all. What an earlier run finished with the same model,
+    weights and settings is skipped.
+
+    Args:
+        inputs: files, folders (with everything below) or patterns.
+        out: where results go; may lie inside an input.
+        model: name of a system.
+        weights: "auto", a tag, a file, or None for an untrained network.
+        settings: device, precision and tiles.
+        overwrite: restore also what is done.
+        dry_run: only find out what would be done; nothing is written, no network is loaded.
+        compare: folder for pictures that show input and result side by side (PNG).
+        report: file that gets one line of JSON for every picture.
+        watcher: sees the progress.
+
+    Returns:
+        One outcome for every planned picture: planned = done + skipped + failed. In a dry run those that would be
+        restored are listed as "done" with 0 seconds.
+
+    Raises:
+        UsageError: an input does not exist, there is no picture, or a result would replace an input.
+        WeightsError: see `load_model`.
+        UnwritableOutput: nothing can be written to `out`.
+    """
+    inputs, out = [Path(item) for item in inputs], Path(out)
+    jobs = [job for job in find_pictures(inputs, out) if not _inside(job.source, compare)]
+    if not jobs:
+        raise UsageError(
+            f"No picture was found in {', '.join(map(str, inputs))}.", "PNG, JPEG, WebP, TIFF or BMP are read."
+        )
+    _spare_inputs(jobs, out)
+    loaded = load(model, weights)
+    restorer = Restorer(loaded.model, loaded.spec, settings)
+    precision = str(restorer.dtype).removeprefix("torch.")
+    summary = Summary(len(jobs), model, loaded.weights, str(restorer.device), precision)
+    signature = {
+        "model": model,
+        "weights": loaded.sha256,
+        "precision": precision,
+        "tile": settings.tile,
+        "overlap": settings.overlap,
+    }
+    records = Records(out, signature)
+
+    def is_done(job: Job) -> bool:
+        seen = compare is None or _sheet_path(compare, job).exists()
+        return not overwrite and seen and records.is_done(job)
+
+    todo = [job for job in jobs if not is_done(job)]
+    skipped = [Outcome(job.source, out / job.relative, "skipped") for job in jobs if job not in set(todo)]
+    if dry_run:
+        summary.outcomes = skipped + [Outcome(job.source, out / job.relative, "done") for job in todo]
+        return summary
+    if todo:
+        records.open()
+
+    sizes = {job: images.megapixels(job.source) for job in todo}
+    if watcher:
+        watcher.start(summary, sum(sizes.values()))
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        lines = stack.enter_context(_opened(report)) if report else None
+
+        def finish(outcome: Outcome) -> None:
+            summary.outcomes.append(outcome)
+            if lines:
+                lines.write(json.dumps(_line(outcome, summary), ensure_ascii=False) + "\n")
+                lines.flush()
+            if watcher:
+                watcher.finish(outcome)
+
+        for outcome in skipped:
+            finish(outcome)
+        reader = stack.enter_context(ThreadPoolExecutor(1, "read"))
+        writer = stack.enter_context(ThreadPoolExecutor(1, "write"))
+        stack.callback(reader.shutdown, wait=False, cancel_futures=True)
+        reading = deque((job, reader.submit(images.read, job.source)) for job in todo[:AHEAD])
+        writing: deque[tuple[Outcome, Job, Future[None]]] = deque()
+
+        def collect(most: int) -> None:
+            """Wait until at most that many results are still on their way to the disk."""
+            while len(writing) > most:
+                outcome, job, future = writing.popleft()
+                error = future.exception()
+                if error is None:
+                    records.add(job)
+                elif isinstance(error, RestorekitError):
+                    outcome = _failed(outcome, error)
+                else:
+                    raise error
+                finish(outcome)
+
+        for number, job in enumerate(todo):
+            _, future = reading.popleft()
+            if number + AHEAD < len(todo):
+                ahead = todo[number + AHEAD]
+                reading.append((ahead, reader.submit(images.read, ahead.source)))
+            outcome = Outcome(job.source, out / job.relative, "done", sizes[job])
+            try:
+                picture = future.result()
+                started = time.monotonic()
+                restored = picture.with_rgb(restorer(picture.rgb()))
+                seconds = time.monotonic() - started
+            except RestorekitError as error:
+                collect(0)
+                finish(_failed(outcome, error))
+                continue
+            outcome = Outcome(job.source, out / job.relative, "done", sizes[job], seconds, notes=restorer.notes)
+            sheet = _sheet_path(compare, job) if compare else None
+            writing.append((outcome, job, writer.submit(_write, picture, restored, outcome.output, sheet)))
+            collect(AHEAD)
+        collect(0)
+    summary.seconds = time.monotonic() - begun
+    return summary
+
+
+def _write(picture: Picture, restored: Picture, output: Path, sheet: Path | None) -> None:
+    if sheet:
+        gap = np.full((picture.size[0], 8, 3), 255, np.uint8)
+        halves = [from_unit(to_unit(half.rgb())) for half in (picture, restored)]
+        images.write(Picture(np.hstack([halves[0], gap, halves[1]])), sheet)
+    images.write(restored, output)
+
+
+def _sheet_path(compare: Path, job: Job) -> Path:
+    return compare / job.relative.with_name(job.relative.name + ".png")
+
+
+def _inside(path: Path, folder: Path | None) -> bool:
+    return folder is not None and path.resolve().is_relative_to(folder.resolve())
+
+
+def _spare_inputs(jobs: list[Job], out: Path) -> None:
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        if (out / job.relative).resolve() in sources:
+            raise UsageError(
+                "The result would replace an input.", "Choose another folder with --out.", out / job.relative
+            )
+
+
+def _failed(outcome: Outcome, error: RestorekitError) -> Outcome:
+    return Outcome(outcome.source, outcome.output, "failed", outcome.megapixels, 0.0, error.reason, error.cure)
+
+
+def _opened(report: Path) -> IO[str]:
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        return report.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UnwritableOutput(
+            f"The report cannot be written ({error.strerror}).", "Choose another --report.", report
+        ) from None
+
+
+def _line(outcome: Outcome, summary: Summary) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "source": str(outcome.source),
+        "output": str(outcome.output),
+        "status": outcome.status,
+        "megapixels": round(outcome.megapixels, 6),
+        "seconds": round(outcome.seconds, 3),
+        "model": summary.model,
+        "weights": summary.weights,
+        "device": summary.device,
+        "precision": summary.precision,
+    }
+    if outcome.status == "failed":
+        line |= {"reason": outcome.reason, "cure": outcome.cure}
+    if outcome.notes:
+        line |= asdict(outcome.notes)
+    return line

@@ -1,0 +1,51 @@
+"""Restore one array."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restorekit.errors import UsageError
+from restorekit.inference.engine import Restorer, Settings
+from restorekit.media.picture import Picture
+from restorekit.weights.loading import load
+
+
+@lru_cache(maxsize=2)
+def _restorer(model: str, weights: str | Path | None, settings: Settings) -> Restorer:
+    loaded = load(model, weights)
+    return Restorer(loaded.model, loaded.spec, settings)
+
+
+def restore(
+    picture: NDArray[Any],
+    *,
+    model: str = "gggan-lite",
+    weights: str | Path | None = "auto",
+    settings: Settings = Settings(),
+) -> NDArray[Any]:
+    """Restore one picture. The network is loaded once and kept for the next call.
+
+    Args:
+        picture: (H,W), (H,W,1), (H,W,3) or (H,W,4) uint8, uint16, or float32 in 0..1; RGB order, alpha is kept.
+        model: name of a system.
+        weights: "auto", a tag, a file, or None for an untrained network.
+        settings: device, precision and tiles.
+
+    Returns:
+        The same shape and type.
+
+    Raises:
+        UsageError: another shape or type.
+        WeightsError: see `load_model`.
+    """
+    picture = np.asarray(picture)
+    samples = picture[..., None] if picture.ndim == 2 else picture
+    if samples.ndim != 3 or samples.shape[2] not in (1, 3, 4):
+        raise UsageError(f"A picture is (H,W), (H,W,1), (H,W,3) or (H,W,4), not {picture.shape}.")
+    colours, alpha = samples[..., :3], samples[..., 3:]
+    upright = Picture(colours)
+    restored = upright.with_rgb(_restorer(model, weights, settings)(upright.rgb())).pixels
+    return np.concatenate([restored, alpha], axis=2).reshape(picture.shape)

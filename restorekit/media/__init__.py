@@ -1,0 +1,1 @@
+"""Pictures and folders: what comes in goes out."""

@@ -1,0 +1,1 @@
+"""Deblurring systems, one file each."""

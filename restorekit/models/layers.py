@@ -1,0 +1,155 @@
+"""Blocks that several systems share."""
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEAK = 0.2  # negative slope of every leaky ReLU, as in ESRGAN and SPSR
+RESIDUAL_SCALE = 0.2  # what a residual body adds to its input, as in ESRGAN
+
+
+def conv3(inputs: int, outputs: int) -> nn.Conv2d:
+    """3x3 convolution that keeps the size."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def zeroed(convolution: nn.Conv2d) -> nn.Conv2d:
+    """The same convolution, starting at zero: as the last one before a global residual it makes the start the identity."""
+    for parameter in convolution.parameters():
+        nn.init.zeros_(parameter)
+    return convolution
+
+
+def leaky() -> nn.LeakyReLU:
+    """Leaky ReLU that works in place: on large maps memory traffic costs as much as the convolution."""
+    return nn.LeakyReLU(LEAK, inplace=True)
+
+
+def pad_to_multiple(rgb: Tensor, divisor: int) -> Tensor:
+    """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`.
+
+    Mirrored where the picture is large enough for it, repeated where it is not, so that 1x1 works too.
+    """
+    height, width = rgb.shape[-2:]
+    down, right = -height % divisor, -width % divisor
+    if not down and not right:
+        return rgb
+    mode = "reflect" if down < height and right < width else "replicate"
+    return F.pad(rgb, (0, right, 0, down), mode=mode)
+
+
+def gradient_map(rgb: Tensor) -> Tensor:
+    """Gradient magnitude of every channel, (N,C,H,W) to (N,C,H,W), as SPSR's official code defines it.
+
+    Central differences x[+1] - x[-1] with zeros outside the picture, then sqrt(h^2 + v^2 + 1e-6).
+    """
+    padded = F.pad(rgb.float(), (1, 1, 1, 1))
+    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    return torch.sqrt(across.square() + down.square() + 1e-6).to(rgb.dtype)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a leaky ReLU between, added to the input; no normalisation, nothing after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv3(channels, channels), leaky(), conv3(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,C,H,W) to the same shape."""
+        return cast(Tensor, x + self.body(x))
+
+
+class Res2NetBlock(nn.Module):
+    """Res2Net block without normalisation: groups of channels see growing receptive fields.
+
+    Gao et al., Res2Net: A New Multi-scale Backbone Architecture, TPAMI 2021 (arXiv:1904.01169), Fig. 2b. Batch
+    normalisation is left out and the body scaled by 0.2, as ESRGAN does with its residual blocks.
+
+    Args:
+        channels: maps in and out.
+        width: maps of each group.
+        groups: number of groups (the paper's "scale"); the first one is passed on untouched.
+    """
+
+    def __init__(self, channels: int, width: int, groups: int = 4) -> None:
+        super().__init__()
+        self.groups = groups
+        self.enter = nn.Conv2d(channels, groups * width, 1)
+        self.convs = nn.ModuleList(conv3(width, width) for _ in range(groups - 1))
+        self.leave = nn.Conv2d(groups * width, channels, 1)
+        self.act = leaky()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,C,H,W) to the same shape."""
+        first, *rest = self.act(self.enter(x)).chunk(self.groups, dim=1)
+        outputs = [first]
+        for index, (group, conv) in enumerate(zip(rest, self.convs, strict=True)):
+            outputs.append(self.act(conv(group if index == 0 else group + outputs[-1])))
+        return torch.add(x, self.leave(torch.cat(outputs, dim=1)), alpha=RESIDUAL_SCALE)
+
+
+class DenseBlock(nn.Module):
+    """ESRGAN's residual dense block: five 3x3 convolutions, each fed by all before it."""
+
+    def __init__(self, channels: int, growth: int = 32) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(conv3(channels + i * growth, growth if i < 4 else channels) for i in range(5))
+        self.act = leaky()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,C,H,W) to the same shape."""
+        maps = [x]
+        for conv in self.convs[:-1]:
+            maps.append(self.act(conv(torch.cat(maps, dim=1))))
+        return torch.add(x, self.convs[-1](torch.cat(maps, dim=1)), alpha=RESIDUAL_SCALE)
+
+
+class ResidualInResidual(nn.Module):
+    """Blocks in a row, with 0.2 of their result added to the input (ESRGAN's RRDB when the blocks are dense)."""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,C,H,W) to the same shape."""
+        return torch.add(x, self.blocks(x), alpha=RESIDUAL_SCALE)
+
+
+class ResidualUNet(nn.Module):
+    """U-Net whose decoder levels add the upsampled tensor back: the GGGAN paper's pre-network.
+
+    Each level is two 3x3 convolutions with leaky ReLU; 2x2 max-pooling down, 2x2 stride-2 transposed convolution up.
+
+    Args:
+        inputs, outputs: maps in and out.
+        widths: maps of the levels, finest first.
+    """
+
+    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(self._level(before, width) for before, width in pairwise((inputs, *widths)))
+        pairs = list(pairwise(widths))[::-1]
+        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs)
+        self.merge = nn.ModuleList(self._level(2 * fine, fine) for fine, _ in pairs)
+        self.out = conv3(widths[0], outputs)
+
+    @staticmethod
+    def _level(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(conv3(inputs, outputs), leaky(), conv3(outputs, outputs), leaky())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,inputs,H,W) to (N,outputs,H,W); H and W are multiples of 2^(levels - 1)."""
+        skips: list[Tensor] = []
+        for depth, level in enumerate(self.down):
+            x = level(F.max_pool2d(x, 2) if depth else x)
+            skips.append(x)
+        for up, merge, skip in zip(self.up, self.merge, reversed(skips[:-1]), strict=True):
+            raised = up(x)
+            x = merge(torch.cat([raised, skip], dim=1)) + raised
+        return cast(Tensor, self.out(x))

@@ -1,0 +1,37 @@
+"""What a system must say about itself."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["deblur", "sr"]
+Tiling = Literal["exact", "approximate", "whole"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Facts of one system in its default configuration. The tests measure them; none is taken on trust."""
+
+    name: str
+    """Name on the command line; the file is the same with underscores."""
+    task: Task
+    title: str
+    """One line for tables."""
+    paper: str
+    """Citation with DOI or arXiv id where there is one."""
+    parameters: int
+    macs_per_pixel: int
+    """Multiply-accumulates of all convolutions for one full-resolution input pixel."""
+    divisor: int
+    """The network works on a grid of this many pixels. Pictures of other sizes are padded inside; tiles must start on it."""
+    reach: int
+    """Radius of the receptive field in input pixels: an output pixel depends on no input pixel farther away."""
+    tiling: Tiling
+    """exact: tiles with `reach` of overlap equal the whole picture; approximate: nearly; whole: statistics are global."""
+    objective: str
+    """Name of the training objective (a file in `training/objectives/`)."""
+    bytes_per_pixel: int
+    """Peak activation memory of float32 inference for one input pixel, rounded up; sizes the tiles."""
+    half_safe: bool = True
+    """Whether float16 and bfloat16 give finite results close to float32."""
+    scale: int = 1
+    """Output pixels for one input pixel along a side."""

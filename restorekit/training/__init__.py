@@ -1,0 +1,1 @@
+"""Training: samples, losses, objectives, the loop and its checkpoints."""

@@ -1,0 +1,110 @@
+"""The GGGAN paper's losses.
+
+Shi et al. 2022: Loss = Loss_pre + 1e-3 Loss_GG, with Loss_pre = 1 - SSIM(pre-network's output, sharp). The paper prints no
+weights inside Loss_GG; the terms are SPSR's, whose code it modifies, weighted for training without VGG features.
+
+Two departures. SSIM is windowed: the formula as printed takes statistics over the whole picture and is nearly blind to
+blur. And the whole loss is multiplied by 1e3 (`pre` is 1000, Loss_GG has weight 1): Adam's steps do not depend on a common
+factor, but gradients a thousand times smaller would sink towards its epsilon.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restorekit.errors import UsageError
+from restorekit.models.critics import VGG128
+from restorekit.models.deblur.gggan import Branches
+from restorekit.models.layers import gradient_map
+from restorekit.training.losses import relativistic, ssim
+
+
+class HasBranches(Protocol):
+    """A generator whose intermediate pictures can be looked at."""
+
+    def branches(self, rgb: Tensor) -> Branches:
+        """Restored picture, pre-network's picture and gradient map."""
+        ...
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weight of each term; a term of weight 0 is not computed."""
+
+    pre: float = 1000.0
+    """1 - SSIM of the pre-network's output."""
+    pixel: float = 1.0
+    """L1 of the restored picture."""
+    gradient: float = 1.0
+    """L1 of the restored picture's gradient map."""
+    branch: float = 0.5
+    """L1 of the gradient branch's output."""
+    ssim: float = 0.2
+    """1 - SSIM of the restored picture."""
+    adversarial: float = 0.005
+    """Relativistic average loss against the picture critic."""
+    gradient_adversarial: float = 0.005
+    """The same on gradient maps, against a second critic."""
+
+
+class Objective(nn.Module):
+    """Losses and critics for `gggan` and its relatives: generators with a `branches` method."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self.weights = weights
+        self.critics = nn.ModuleDict()
+        if weights.adversarial:
+            self.critics["image"] = VGG128()
+        if weights.gradient_adversarial:
+            self.critics["gradient"] = VGG128()
+
+    def generator(self, model: nn.Module, blurred: Tensor, sharp: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Weighted terms of the generator's loss by name, and the restored batch."""
+        outputs = cast(HasBranches, model).branches(blurred)
+        w = self.weights
+        image, sharp_edges = outputs.image.float(), gradient_map(sharp)
+        terms: dict[str, Tensor] = {}
+        if w.pre and outputs.pre is not None:
+            terms["pre"] = w.pre * (1 - ssim(outputs.pre, sharp))
+        if w.pixel:
+            terms["pixel"] = w.pixel * F.l1_loss(image, sharp)
+        if w.gradient:
+            terms["gradient"] = w.gradient * F.l1_loss(gradient_map(image), sharp_edges)
+        if w.branch and outputs.gradient is not None:
+            terms["branch"] = w.branch * F.l1_loss(outputs.gradient.float(), sharp_edges)
+        if w.ssim:
+            terms["ssim"] = w.ssim * (1 - ssim(image, sharp))
+        for name, weight in (("image", w.adversarial), ("gradient", w.gradient_adversarial)):
+            if weight:
+                fake, real = self._seen(name, image), self._seen(name, sharp)
+                # The critic's own weights take no gradient here; only the picture does.
+                self.critics.requires_grad_(False)
+                terms[f"fool_{name}"] = weight * relativistic(self.critics[name](fake), self.critics[name](real))
+                self.critics.requires_grad_(True)
+        return terms, image
+
+    def critic(self, restored: Tensor, sharp: Tensor) -> Tensor:
+        """Sum of the critics' relativistic losses."""
+        losses = [
+            relativistic(critic(self._seen(name, sharp)), critic(self._seen(name, restored)))
+            for name, critic in self.critics.items()
+        ]
+        return torch.stack(losses).sum()
+
+    @staticmethod
+    def _seen(name: str, batch: Tensor) -> Tensor:
+        """What the critic of that name looks at: the picture or its edges, cut to the critic's size from the middle."""
+        side, (height, width) = VGG128.SIDE, batch.shape[-2:]
+        if min(height, width) < side:
+            raise UsageError(
+                f"The critic looks at {side} px, the crops have {height}.",
+                f"Train with --crop {side} or more, or without critics: --weight adversarial=0 "
+                "--weight gradient_adversarial=0.",
+            )
+        top, left = (height - side) // 2, (width - side) // 2
+        batch = batch[..., top : top + side, left : left + side]
+        return gradient_map(batch) if name == "gradient" else batch

@@ -1,0 +1,1 @@
+"""Weight files: the manifest of what exists, safe loading, verification."""

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from restorekit.errors import RestorekitError, UsageError
+from restorekit.inference.engine import Restorer, Settings
+from restorekit.models import registry
+from restorekit.models.spec import Spec
+from tests.conftest import randomise
+from tests.models.test_sweep import SMALL
+
+
+def spec(**changes: object) -> Spec:
+    facts = dict(name="x", task="deblur", title="", paper="", parameters=0, macs_per_pixel=0, divisor=4, reach=8,
+                 tiling="exact", objective="gggan", bytes_per_pixel=100)  # fmt: skip
+    return Spec(**(facts | changes))
+
+
+def picture(height: int, width: int, dtype: type = np.uint8) -> np.ndarray:
+    values = np.random.default_rng(0).random((height, width, 3)).astype(np.float32)
+    return values if dtype is np.float32 else (values * np.iinfo(dtype).max).astype(dtype)
+
+
+class Blur(nn.Module):
+    """Local and quick: a mean over 17 pixels."""
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(rgb, 17, 1, 8, count_include_pad=False)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_tiled_equals_whole_for_every_exact_system(name: str) -> None:
+    facts = registry.spec_of(name)
+    model = randomise(registry.build(name, **SMALL.get(name, {})))
+    reach = facts.reach if name not in SMALL else 64  # the small configuration reaches less far than the real one
+    rgb = picture(90, 2 * reach + 150, np.float32)
+    whole = Restorer(model, facts, Settings("cpu"))(rgb)
+    tiled = Restorer(model, facts, Settings("cpu", tile=2 * reach + 48, overlap=reach))
+    if facts.tiling == "exact":
+        np.testing.assert_allclose(tiled(rgb), whole, atol=2e-6)
+        assert tiled.notes.tiles > 2
+
+
+def test_too_small_an_overlap_shows_and_is_reported() -> None:
+    rgb = picture(64, 200, np.float32)
+    whole = Restorer(Blur(), spec(), Settings("cpu"))(rgb)
+    seamed = Restorer(Blur(), spec(), Settings("cpu", tile=32, overlap=4))
+    assert np.abs(seamed(rgb) - whole).max() > 1e-3
+    assert not seamed.notes.exact
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_the_type_of_the_picture_is_kept(dtype: type) -> None:
+    rgb = picture(40, 50, dtype)
+    same = Restorer(nn.Identity(), spec(), Settings("cpu", tile=32))(rgb)
+    assert same.dtype == rgb.dtype
+    assert np.array_equal(same, rgb)
+
+
+def test_only_tiles_reach_the_network() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Watch(nn.Module):
+        def forward(self, rgb: Tensor) -> Tensor:
+            seen.append(tuple(rgb.shape))
+            return rgb
+
+    Restorer(Watch(), spec(), Settings("cpu", tile=48, batch=3))(picture(100, 300))
+    assert max(shape[2] for shape in seen) <= 48
+    assert max(shape[3] for shape in seen) <= 48
+    assert max(shape[0] for shape in seen) == 3
+
+
+def test_out_of_memory_halves_the_tile_and_goes_on() -> None:
+    class Small(Blur):
+        def forward(self, rgb: Tensor) -> Tensor:
+            if rgb[0, 0].numel() > 4000:
+                raise torch.OutOfMemoryError("full")
+            return super().forward(rgb)
+
+    rgb = picture(120, 130)
+    restorer = Restorer(Small(), spec(), Settings("cpu"))
+    np.testing.assert_array_equal(restorer(rgb), Restorer(Blur(), spec(), Settings("cpu"))(rgb))
+    assert restorer.notes.halvings > 0
+    restorer(rgb)
+    assert restorer.notes.halvings == 0  # what worked is remembered
+
+
+def test_a_device_without_room_for_one_cell_is_an_error() -> None:
+    class Full(nn.Module):
+        def forward(self, rgb: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("full")
+
+    with pytest.raises(RestorekitError, match="memory of cpu"):
+        Restorer(Full(), spec(), Settings("cpu"))(picture(64, 64))
+
+
+def test_a_tile_that_overflows_in_half_precision_is_redone_in_float32() -> None:
+    class Overflow(nn.Module):
+        def forward(self, rgb: Tensor) -> Tensor:
+            return rgb * torch.inf if torch.is_autocast_enabled("cpu") else rgb
+
+    rgb = picture(20, 20)
+    restorer = Restorer(Overflow(), spec(), Settings("cpu", "bf16"))
+    assert np.array_equal(restorer(rgb), rgb)
+    assert restorer.notes.redone == 1
+
+
+def test_half_precision_is_refused_where_it_is_not_safe() -> None:
+    with pytest.raises(UsageError, match="half precision"):
+        Restorer(Blur(), spec(half_safe=False), Settings("cpu", "bf16"))
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_an_absent_device_is_a_usage_error(device: str) -> None:
+    with pytest.raises(UsageError, match=device):
+        Restorer(Blur(), spec(), Settings(device))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", registry.names())
+def test_gpu_equals_cpu(name: str) -> None:
+    facts, model = registry.spec_of(name), randomise(registry.build(name, **SMALL.get(name, {})))
+    rgb = picture(90, 110)
+    cpu = Restorer(model, facts, Settings("cpu"))(rgb).astype(int)
+    assert np.abs(Restorer(model, facts, Settings("cuda", "fp32"))(rgb) - cpu).max() <= 1
+    assert np.abs(Restorer(model, facts, Settings("cuda", "fp16"))(rgb) - cpu).mean() <= 1
