@@ -15,8 +15,11 @@ def to_unit(picture: NDArray[Any]) -> NDArray[np.float32]:
 
 def from_unit(values: NDArray[np.float32], dtype: DTypeLike = np.uint8) -> NDArray[Any]:
     """Float32 values as pixels of that type: clipped to 0..1, scaled, rounded half up."""
-    clipped = np.clip(values, 0, 1)
     kind = np.dtype(dtype)
-    return (
-        clipped if kind == np.float32 else np.floor(clipped * np.float32(RANGES[kind]) + np.float32(0.5)).astype(kind)
-    )
+    if kind == np.float32:
+        return np.clip(values, 0, 1)
+    top = np.float32(RANGES[kind])
+    scaled = values * top
+    scaled += np.float32(0.5)  # in place: these passes cost as much as the blur they follow
+    np.clip(scaled, 0, top, out=scaled)
+    return scaled.astype(kind)  # cuts off, which is rounding half up after the addition

@@ -1,5 +1,9 @@
 """What happens to a sharp picture before it reaches the file: blur, noise, compression, rounding."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -9,6 +13,8 @@ from numpy.typing import NDArray
 from restorekit.blur.kernels import Kernel
 from restorekit.depth import from_unit, to_unit
 
+CORES = os.cpu_count() or 1
+LARGE = 1_000_000  # values; below, threads cost more than they bring
 Border = Literal["reflect", "valid"]
 Float = NDArray[np.float32]
 
@@ -25,13 +31,26 @@ def convolve(sharp: Float, kernel: Kernel, border: Border = "reflect") -> Float:
     Returns:
         float32, the size of `sharp` or, for "valid", smaller by (K-1)/2 on each side.
     """
+    radius = kernel.shape[0] // 2
     # OpenCV correlates; a blur is a convolution, so the kernel is turned by 180 degrees.
     turned = np.ascontiguousarray(kernel[::-1, ::-1])
-    blurred: Float = np.asarray(cv2.filter2D(sharp, cv2.CV_32F, turned, borderType=cv2.BORDER_REFLECT_101), np.float32)
-    if border == "valid":
-        radius = kernel.shape[0] // 2
-        blurred = blurred[radius : blurred.shape[0] - radius, radius : blurred.shape[1] - radius]
-    return blurred
+    if border == "reflect":
+        sharp = np.asarray(cv2.copyMakeBorder(sharp, radius, radius, radius, radius, cv2.BORDER_REFLECT_101))
+
+    def band(rows: slice) -> Float:
+        """Rows of the result. OpenCV's Fourier path uses one core, so the picture is cut up for all of them."""
+        part = cv2.filter2D(sharp[rows.start : rows.stop + 2 * radius], cv2.CV_32F, turned)
+        return np.asarray(part[radius : radius + rows.stop - rows.start, radius : part.shape[1] - radius], np.float32)
+
+    height = sharp.shape[0] - 2 * radius
+    cuts = np.linspace(0, height, (CORES if sharp.size > LARGE else 1) + 1).astype(int)
+    bands = [slice(int(first), int(last)) for first, last in pairwise(cuts)]
+    return np.concatenate(list(_pool().map(band, bands))) if len(bands) > 1 else band(bands[0])
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(CORES, "blur")
 
 
 def noisy(picture: Float, sigma: float, rng: np.random.Generator) -> Float:

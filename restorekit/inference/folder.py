@@ -9,10 +9,10 @@ pictures and talks to whoever watches.
 import json
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
@@ -157,66 +157,91 @@ def restore_folder(
     begun = time.monotonic()
     with ExitStack() as stack:
         lines = stack.enter_context(_opened(report)) if report else None
-
-        def finish(outcome: Outcome) -> None:
-            summary.outcomes.append(outcome)
-            if lines:
-                lines.write(json.dumps(_line(outcome, summary), ensure_ascii=False) + "\n")
-                lines.flush()
-            if watcher:
-                watcher.finish(outcome)
-
+        run = stack.enter_context(_Run(restorer, records, summary, compare, lines, watcher))
         for outcome in skipped:
-            finish(outcome)
-        reader = stack.enter_context(ThreadPoolExecutor(1, "read"))
-        writer = stack.enter_context(ThreadPoolExecutor(1, "write"))
-        stack.callback(reader.shutdown, wait=False, cancel_futures=True)
-        reading = deque((job, reader.submit(images.read, job.source)) for job in todo[:AHEAD])
-        writing: deque[tuple[Outcome, Job, Future[None]]] = deque()
-
-        def collect(most: int) -> None:
-            """Wait until at most that many results are still on their way to the disk."""
-            while len(writing) > most:
-                outcome, job, future = writing.popleft()
-                error = future.exception()
-                if error is None:
-                    records.add(job)
-                elif isinstance(error, RestorekitError):
-                    outcome = _failed(outcome, error)
-                else:
-                    raise error
-                finish(outcome)
-
-        for number, job in enumerate(todo):
-            _, future = reading.popleft()
-            if number + AHEAD < len(todo):
-                ahead = todo[number + AHEAD]
-                reading.append((ahead, reader.submit(images.read, ahead.source)))
-            outcome = Outcome(job.source, out / job.relative, "done", sizes[job])
-            try:
-                picture = future.result()
-                started = time.monotonic()
-                restored = picture.with_rgb(restorer(picture.rgb()))
-                seconds = time.monotonic() - started
-            except RestorekitError as error:
-                collect(0)
-                finish(_failed(outcome, error))
-                continue
-            outcome = Outcome(job.source, out / job.relative, "done", sizes[job], seconds, notes=restorer.notes)
-            sheet = _sheet_path(compare, job) if compare else None
-            writing.append((outcome, job, writer.submit(_write, picture, restored, outcome.output, sheet)))
-            collect(AHEAD)
-        collect(0)
+            run.finish(outcome)
+        for job, reading in run.read_ahead(todo):
+            run.restore(Outcome(job.source, out / job.relative, "done", sizes[job]), job, reading)
+        run.collect(0)
     summary.seconds = time.monotonic() - begun
     return summary
 
 
-def _write(picture: Picture, restored: Picture, output: Path, sheet: Path | None) -> None:
+class _Run:
+    """The three stages and what is between them."""
+
+    def __init__(
+        self,
+        restorer: Restorer,
+        records: Records,
+        summary: Summary,
+        compare: Path | None,
+        lines: IO[str] | None,
+        watcher: Watcher | None,
+    ) -> None:
+        self.restorer, self.records, self.summary = restorer, records, summary
+        self.compare, self.lines, self.watcher = compare, lines, watcher
+        self.reader, self.writer = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "write")
+        self.writing: deque[tuple[Outcome, Future[None]]] = deque()
+
+    def __enter__(self) -> "_Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reader.shutdown(cancel_futures=True)
+        self.writer.shutdown()  # results on their way to the disk get there, also when the user stops the run
+
+    def read_ahead(self, jobs: list[Job]) -> Iterator[tuple[Job, Future[Picture]]]:
+        """Every job with its picture, the next ones already being read."""
+        reading: deque[tuple[Job, Future[Picture]]] = deque()
+        for job in jobs:
+            reading.append((job, self.reader.submit(images.read, job.source)))
+            if len(reading) > AHEAD:
+                yield reading.popleft()
+        yield from reading
+
+    def restore(self, outcome: Outcome, job: Job, reading: "Future[Picture]") -> None:
+        """Restore one picture and hand it to the writer; what is wrong with it stays with it."""
+        try:
+            picture = reading.result()
+            begun = time.monotonic()
+            restored = picture.with_rgb(self.restorer(picture.rgb()))
+        except RestorekitError as error:
+            self.collect(0)
+            self.finish(_failed(outcome, error))
+            return
+        outcome = replace(outcome, seconds=time.monotonic() - begun, notes=self.restorer.notes)
+        sheet = _sheet_path(self.compare, job) if self.compare else None
+        self.writing.append((outcome, self.writer.submit(_write, picture, restored, job, self.records, sheet)))
+        self.collect(AHEAD)
+
+    def collect(self, most: int) -> None:
+        """Wait until at most that many results are still on their way to the disk."""
+        while len(self.writing) > most:
+            outcome, writing = self.writing.popleft()
+            try:
+                writing.result()
+            except RestorekitError as error:
+                outcome = _failed(outcome, error)
+            self.finish(outcome)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Nothing more happens to this picture."""
+        self.summary.outcomes.append(outcome)
+        if self.lines:
+            self.lines.write(json.dumps(_line(outcome, self.summary), ensure_ascii=False) + "\n")
+            self.lines.flush()
+        if self.watcher:
+            self.watcher.finish(outcome)
+
+
+def _write(picture: Picture, restored: Picture, job: Job, records: Records, sheet: Path | None) -> None:
     if sheet:
         gap = np.full((picture.size[0], 8, 3), 255, np.uint8)
         halves = [from_unit(to_unit(half.rgb())) for half in (picture, restored)]
         images.write(Picture(np.hstack([halves[0], gap, halves[1]])), sheet)
-    images.write(restored, output)
+    images.write(restored, records.out / job.relative)
+    records.add(job)
 
 
 def _sheet_path(compare: Path, job: Job) -> Path:
@@ -237,7 +262,7 @@ def _spare_inputs(jobs: list[Job], out: Path) -> None:
 
 
 def _failed(outcome: Outcome, error: RestorekitError) -> Outcome:
-    return Outcome(outcome.source, outcome.output, "failed", outcome.megapixels, 0.0, error.reason, error.cure)
+    return replace(outcome, status="failed", seconds=0.0, reason=error.reason, cure=error.cure, notes=None)
 
 
 def _opened(report: Path) -> IO[str]:

@@ -39,23 +39,19 @@ class Records:
         Raises:
             UnwritableOutput: it cannot.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("")
-        except OSError as error:
-            raise UnwritableOutput(
-                f"Nothing can be written here ({error.strerror}).", "Choose another place with --out.", self.out
-            ) from None
+        self._append("")
 
     def is_done(self, job: Job) -> bool:
         """Whether this job's result is there and still what a new run would make."""
         return self.known.get(job.relative.as_posix(), {}) == self._record(job)
 
     def add(self, job: Job) -> None:
-        """Remember a result that has just been put into its place."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(self._record(job), sort_keys=True) + "\n")
+        """Remember a result that has just been put into its place.
+
+        Raises:
+            UnwritableOutput: it cannot be noted; the result itself stays.
+        """
+        self._append(json.dumps(self._record(job), sort_keys=True) + "\n")
 
     def _record(self, job: Job) -> dict[str, Any] | None:
         try:
@@ -69,3 +65,13 @@ class Records:
             "source_changed": source.st_mtime_ns,
             "signature": self.signature,
         }
+
+    def _append(self, line: str) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise UnwritableOutput(
+                f"Nothing can be written here ({error.strerror}).", "Choose another place with --out.", self.out
+            ) from None

@@ -95,15 +95,17 @@ def find_pairs(folder: Path) -> list[Pair]:
     """List the pairs below a folder: same names in sibling folders `blur` and `sharp`, at any depth.
 
     Args:
-        folder: e.g. what `synth-blur` writes, one of its splits, or GoPro's tree.
+        folder: e.g. what `synth-blur` writes, one of its splits, or GoPro's tree. A folder that is itself called
+            `sharp` holds no pairs, only sharp pictures.
 
     Raises:
         UsageError: a sharp picture has no blurred twin.
     """
     pairs = []
     for sharp in find_pictures([folder]):
-        if sharp.source.parent.name == "sharp":
-            blurred = sharp.source.parent.parent / "blur" / sharp.source.name
+        parent = sharp.source.parent
+        if parent.name == "sharp" and parent != folder and (parent.parent / "blur").is_dir():
+            blurred = parent.parent / "blur" / sharp.source.name
             if not blurred.exists():
                 raise UsageError("The sharp picture has no blurred twin.", f"{blurred} is expected.", sharp.source)
             pairs.append(Pair(sharp.source, blurred))

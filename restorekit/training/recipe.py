@@ -65,8 +65,8 @@ class Recipe:
             return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
         values = json.loads(text)
-        blur = BlurMix(**tuples(values.pop("blur")))
-        return cls(**tuples(values), blur=blur)
+        blur, config = BlurMix(**tuples(values.pop("blur"))), tuples(values.pop("config"))
+        return cls(**tuples(values), blur=blur, config=config)
 
     @classmethod
     def from_file(cls, path: Path) -> "Recipe":

@@ -12,8 +12,10 @@ from tests.models.test_sweep import SMALL
 
 
 def spec(**changes: object) -> Spec:
-    facts = dict(name="x", task="deblur", title="", paper="", parameters=0, macs_per_pixel=0, divisor=4, reach=8,
-                 tiling="exact", objective="gggan", bytes_per_pixel=100)  # fmt: skip
+    facts = {
+        **{"name": "x", "task": "deblur", "title": "", "paper": "", "parameters": 0, "macs_per_pixel": 0},
+        **{"divisor": 4, "reach": 8, "tiling": "exact", "objective": "gggan", "bytes_per_pixel": 100},
+    }
     return Spec(**(facts | changes))
 
 

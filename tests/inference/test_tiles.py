@@ -23,7 +23,9 @@ def test_weights_are_a_partition_of_unity(length: int, tile: int, overlap: int, 
 
 
 @given(**LINES)
-def test_every_core_has_its_overlap_and_tiles_start_on_the_grid(length: int, tile: int, overlap: int, divisor: int) -> None:
+def test_every_core_has_its_overlap_and_tiles_start_on_the_grid(
+    length: int, tile: int, overlap: int, divisor: int
+) -> None:
     for span in spans(length, tile, overlap, divisor, 0):
         core = np.flatnonzero(span.weight) + span.start
         assert span.start % divisor == 0

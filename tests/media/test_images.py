@@ -46,7 +46,11 @@ def same(first: Picture, second: Picture) -> bool:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_reading_and_writing_keeps_every_pixel(tmp_path: Path, name: str, channels: int, dtype: type) -> None:
     kinds = {"x.png": (np.uint8, np.uint16), "x.tif": (np.uint8, np.uint16, np.float32)}
-    if dtype not in kinds.get(name, (np.uint8,)) or (name == "x.webp" and channels < 3) or (name == "x.bmp" and channels in (2, 4)):
+    if (
+        dtype not in kinds.get(name, (np.uint8,))
+        or (name == "x.webp" and channels < 3)
+        or (name == "x.bmp" and channels in (2, 4))
+    ):
         pytest.skip("the format cannot hold this")
     if name == "x.png" and dtype is np.uint16 and channels == 2:
         pytest.skip("no library writes 16-bit grey with alpha")
@@ -54,7 +58,9 @@ def test_reading_and_writing_keeps_every_pixel(tmp_path: Path, name: str, channe
     path = tmp_path / f"ü {name}"
     if name == "x.tif":
         extra = {"extrasamples": ["unassalpha"]} if channels in (2, 4) else {}
-        tifffile.imwrite(path, source, photometric="rgb" if channels > 2 else "minisblack", resolution=(300, 200), **extra)
+        tifffile.imwrite(
+            path, source, photometric="rgb" if channels > 2 else "minisblack", resolution=(300, 200), **extra
+        )
     elif dtype is np.uint16:
         order = {1: np.s_[...], 3: np.s_[..., [2, 1, 0]], 4: np.s_[..., [2, 1, 0, 3]]}[channels]  # OpenCV's is BGR
         path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(source[order]))[1].tobytes())

@@ -1,0 +1,148 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from restorekit import __version__
+from restorekit.cli.app import app, main
+from restorekit.errors import ExitCode
+from restorekit.media import images
+from restorekit.media.picture import Picture
+
+HEAVY = ("torch", "cv2", "skimage", "scipy", "numpy")
+
+
+def command(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the command as the shell would; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["restorekit", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["deblur", "--help"], ["train", "--help"], ["no-such-command"]]
+)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom restorekit.cli.app import main\n"
+        f"sys.argv = ['restorekit', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_version_and_help_tell_the_commands_and_exit_codes() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == f"restorekit {__version__}"
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    for word in ("deblur", "synth-blur", "train", "models", "demo", "Exit codes"):
+        assert word in shown
+
+
+def test_deblur_ends_with_a_table_and_the_right_exit_code(
+    folder: Path,
+    tmp_path: Path,
+    weights_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ("deblur", folder, "-o", tmp_path / "out", "--weights", weights_file, "--device", "cpu")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert "skipped" in shown
+    (folder / "bad.png").write_text("no picture")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.SOME_FAILED
+    shown = capsys.readouterr()
+    assert "bad.png" in shown.err
+    assert "no PNG" in " ".join(shown.out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["deblur", "nowhere", "-o", "x"], ExitCode.USAGE, "nowhere"),
+        (["deblur", "{folder}", "-o", "x", "--model", "ggan"], ExitCode.USAGE, "gggan"),
+        (["deblur", "{folder}", "-o", "x", "--tile", "big"], ExitCode.USAGE, "--tile 512"),
+        (["deblur", "{folder}", "-o", "x", "--precision", "fp8"], ExitCode.USAGE, "bf16"),
+        (["deblur", "{folder}", "-o", "x", "--device", "abacus"], ExitCode.USAGE, "abacus"),
+        (["deblur", "{folder}", "-o", "x", "--weights", "nowhere.pth"], ExitCode.WEIGHTS, "nowhere.pth"),
+        (["deblur", "{folder}", "-o", "{folder}"], ExitCode.USAGE, "replace an input"),
+        (["deblur", "{folder}"], ExitCode.USAGE, "--out"),
+        (["synth-blur", "{folder}", "-o", "x", "--length", "long"], ExitCode.USAGE, "50:80"),
+        (["synth-blur", "{folder}", "-o", "x", "--split", "train=9"], ExitCode.USAGE, "there are 3"),
+        (["train", "--data", "nowhere", "--out", "x"], ExitCode.USAGE, "nowhere"),
+    ],
+)
+def test_mistakes_get_one_line_and_a_cure(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: ExitCode,
+    word: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(*(part.format(folder=folder) for part in arguments), monkeypatch=monkeypatch) == code
+    shown = capsys.readouterr().err
+    assert word in shown
+    assert "Traceback" not in shown
+
+
+def test_synth_blur_builds_a_set_that_train_takes(
+    tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        images.write(Picture(np.roll(photo, 11 * number, axis=0)), tmp_path / "in" / f"{number}.png")
+    made = ("synth-blur", tmp_path / "in", "-o", tmp_path / "set", "--length", "5:9", "--split", "train=2,test=1")
+    assert command(*made, monkeypatch=monkeypatch) == ExitCode.OK
+    assert len((tmp_path / "set" / "pairs.jsonl").read_text().splitlines()) == 3
+    trained = (
+        *("train", "--data", tmp_path / "set" / "train", "--validation", tmp_path / "set" / "test"),
+        *(
+            "--out",
+            tmp_path / "run",
+            "--steps",
+            "2",
+            "--batch",
+            "1",
+            "--crop",
+            "32",
+            "--device",
+            "cpu",
+            "--workers",
+            "0",
+        ),
+        *("--weight", "adversarial=0,gradient_adversarial=0", "--config", "channels=16,blocks=6,gradient_channels=16"),
+    )
+    assert command(*trained, monkeypatch=monkeypatch) == ExitCode.OK
+    assert "validation: PSNR" in capsys.readouterr().err
+    weights = tmp_path / "run" / "weights.safetensors"
+    restored = ("deblur", tmp_path / "set" / "test" / "blur", "-o", tmp_path / "out", "--weights", weights)
+    assert command(*restored, monkeypatch=monkeypatch) == ExitCode.OK
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["steps"] == 2
+
+
+def test_models_lists_every_system_and_verifies_the_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    assert command("models", monkeypatch=monkeypatch) == ExitCode.OK
+    assert "gggan-lite" in capsys.readouterr().out
+    assert command("models", "verify", monkeypatch=monkeypatch) == ExitCode.OK
+
+
+def test_the_demo_restores_what_it_blurred(tmp_path: Path) -> None:
+    from restorekit import demonstration
+
+    scores = demonstration.run(tmp_path)
+    assert len(scores) == len(demonstration.PICTURES)
+    assert all(one.after[0] > one.before[0] + 1 for one in scores)
+    assert all(one.after[1] > one.before[1] for one in scores)
+    assert all(len(list((tmp_path / place).glob("*.png"))) == len(scores) for place in demonstration.FOLDERS)

@@ -1,0 +1,57 @@
+import math
+
+import numpy as np
+import pytest
+from skimage import data
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from restorekit import psnr, ssim
+from restorekit.errors import UsageError
+
+SHARP = data.chelsea()
+
+
+def noisy(dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    values = SHARP / 255 + np.random.default_rng(0).normal(0, 0.05, SHARP.shape)
+    pair = [np.clip(one, 0, 1) for one in (values, SHARP / 255)]
+    if dtype is np.float32:
+        return pair[0].astype(dtype), pair[1].astype(dtype)
+    return tuple((one * np.iinfo(dtype).max).astype(dtype) for one in pair)
+
+
+@pytest.mark.parametrize(("dtype", "peak"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_psnr_and_ssim_match_scikit_image(dtype: type, peak: float) -> None:
+    restored, sharp = noisy(dtype)
+    wide = (restored.astype(np.float64), sharp.astype(np.float64))
+    assert psnr(restored, sharp) == pytest.approx(peak_signal_noise_ratio(wide[1], wide[0], data_range=peak), abs=1e-9)
+    expected = structural_similarity(
+        *wide, channel_axis=2, data_range=peak, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert ssim(restored, sharp) == pytest.approx(expected, abs=1e-7)
+
+
+def test_identical_pictures_are_infinitely_close() -> None:
+    assert psnr(SHARP, SHARP) == math.inf
+    assert ssim(SHARP, SHARP) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("constant", [1, 7, 20])
+def test_a_constant_error_has_its_known_psnr(constant: int) -> None:
+    sharp = np.full((16, 16, 3), 100, np.uint8)
+    assert psnr(sharp + np.uint8(constant), sharp) == pytest.approx(20 * math.log10(255 / constant), abs=1e-12)
+
+
+def test_both_are_symmetric_and_notice_a_shift_of_one_pixel() -> None:
+    restored, sharp = noisy(np.uint8)
+    assert psnr(restored, sharp) == pytest.approx(psnr(sharp, restored), abs=1e-12)
+    assert ssim(restored, sharp) == pytest.approx(ssim(sharp, restored), abs=1e-12)
+    assert psnr(np.roll(sharp, 1, axis=1), sharp) < 35
+
+
+def test_nothing_is_resized_or_converted_silently() -> None:
+    with pytest.raises(UsageError, match="same size"):
+        psnr(SHARP[:-1], SHARP)
+    with pytest.raises(UsageError, match="same size"):
+        ssim(SHARP.astype(np.uint16), SHARP)
+    with pytest.raises(UsageError, match="11 px"):
+        ssim(SHARP[:10], SHARP[:10])
