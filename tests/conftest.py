@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import randomise
 from skimage import data
-from torch import nn
 
 from restorekit.media import images
 from restorekit.media.picture import Picture
@@ -29,15 +29,6 @@ def folder(tmp_path: Path, photo: np.ndarray) -> Path:
     (root / "notes.txt").write_text("no picture")
     (root / ".hidden.png").write_text("no picture either")
     return root
-
-
-def randomise(model: nn.Module, std: float = 0.05) -> nn.Module:
-    """Fill every zero-initialised layer too: seams and differences only show in networks that do something."""
-    torch.manual_seed(0)
-    for parameter in model.parameters():
-        if parameter.dim() > 1 and not parameter.any():
-            nn.init.normal_(parameter, std=std)
-    return model.eval()
 
 
 @pytest.fixture(scope="session")

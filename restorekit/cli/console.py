@@ -81,11 +81,11 @@ class Bar:
         self.begun = time.monotonic()
         self.progress.reset(self.task, total=count, work_total=work)
 
-    def advance(self, work: float, unit: str) -> None:
-        """One file more."""
+    def advance(self, work: float, unit: str, count: int = 1) -> None:
+        """So many files more, and the work that was in them."""
         self.work += work
         rate = self.work / max(time.monotonic() - self.begun, 1e-6)
-        self.progress.update(self.task, advance=1, work=self.work, rate=f"{rate:.2f} {unit}/s" if self.work else "")
+        self.progress.update(self.task, advance=count, work=self.work, rate=f"{rate:.2f} {unit}/s" if self.work else "")
 
 
 class RestoreWatcher:

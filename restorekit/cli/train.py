@@ -21,13 +21,14 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="Start from this recipe.json, or from that of shipped weights by tag; options below override it."
+            help="A recipe.json, or a tag of shipped weights, which options below override. By default that of the "
+            "model's default weights, or else the paper's."
         ),
     ] = "",
     validation: Annotated[
         Path | None, typer.Option(help="Folder to validate on; by default about a dozen pictures are held out.")
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
+    start: Annotated[str, typer.Option(help="Weights to begin with: a file, or a tag of those that ship.")] = "",
     steps: Annotated[int | None, typer.Option(help="Optimiser steps; 500000 in the paper.")] = None,
     batch: Annotated[int | None, typer.Option(help="Crops a step; 4 in the paper.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the crops in pixels; 128 in the paper.")] = None,
@@ -66,10 +67,12 @@ def train(
     from restorekit.training.recipe import Recipe
     from restorekit.weights import manifest
 
-    base = Recipe(model)
-    if recipe:
-        named = Path(recipe)
-        base = Recipe.from_file(named) if named.is_file() else Recipe.from_json(manifest.choose(model, recipe).recipe)
+    if recipe and Path(recipe).is_file():
+        base = Recipe.from_file(Path(recipe))
+    elif recipe or manifest.ships(model):
+        base = Recipe.from_json(manifest.choose(model, recipe or None).recipe)
+    else:
+        base = Recipe(model)
     blur: dict[str, Any] = {
         "shares": options.numbers([mix], "mix") if mix else None,
         "length": options.span(length, "length") if length else None,
@@ -89,16 +92,18 @@ def train(
         "seed": seed,
         "blur": replace(base.blur, **{name: value for name, value in blur.items() if value is not None}),
     }
+    begin = None
+    if start:
+        begin = Path(start) if Path(start).is_file() else manifest.choose(model, start).path
     chosen = replace(base, **{name: value for name, value in given.items() if value is not None})
     console.say(f"Training {chosen.model} for {chosen.steps} steps on {data}.")
     with console.Bar("Training") as bar:
-        bar.expect(chosen.steps, chosen.steps)
         weights = loop.train(
             chosen,
             data,
             out,
             validation=validation,
-            start=start,
+            start=begin,
             device=device,
             workers=workers,
             log_every=log_every,
@@ -114,13 +119,14 @@ def _sizes(values: dict[str, float]) -> dict[str, Any]:
 
 
 class _Reporter:
-    """Prints a row for every report."""
+    """Prints a row for every report and moves the bar."""
 
     def __init__(self, bar: console.Bar) -> None:
         self.bar = bar
-        self.last: int | None = None
+        self.shown = 0
 
     def __call__(self, progress: Progress) -> None:
+        """Show one report."""
         terms = "  ".join(f"{name} {value:.4f}" for name, value in progress.terms.items())
         console.say(f"{progress.step:>8}  {progress.seconds:8.0f} s  rate {progress.rate:.2g}  {terms}")
         if progress.scores:
@@ -129,6 +135,9 @@ class _Reporter:
                 f"{'':>8}  validation: PSNR {s['psnr']:.2f} dB (blurred {s['blurred_psnr']:.2f}), "
                 f"SSIM {s['ssim']:.4f} (blurred {s['blurred_ssim']:.4f})"
             )
-        # A continued run does not begin at zero; the remaining time goes by the steps of this sitting.
-        self.bar.advance(progress.step - (self.last or 0), "steps")
-        self.last = progress.step
+        if not self.shown:  # a continued run does not begin at zero
+            self.bar.expect(progress.steps, progress.steps - progress.first)
+            self.shown = progress.first
+            self.bar.advance(0, "steps", progress.first)
+        self.bar.advance(progress.step - self.shown, "steps", progress.step - self.shown)
+        self.shown = progress.step

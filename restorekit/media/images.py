@@ -102,7 +102,9 @@ def read(path: Path) -> Picture:
 def megapixels(path: Path) -> float:
     """Size of a picture by its header alone; 0 for what cannot be read."""
     try:
-        if sniff(path.open("rb").read(SIGNATURE_LENGTH)) == "tiff":
+        with path.open("rb") as stream:
+            head = stream.read(SIGNATURE_LENGTH)
+        if sniff(head) == "tiff":
             with tifffile.TiffFile(path) as file:
                 page = file.pages.first
                 return float(page.imagewidth * page.imagelength / 1e6)
@@ -120,7 +122,7 @@ def read_rgb8(path: Path) -> NDArray[np.uint8]:
     rgb = picture.rgb()
     if rgb.dtype != np.uint8:
         return from_unit(to_unit(rgb))
-    return np.ascontiguousarray(rgb)
+    return np.array(rgb)  # a copy: what Pillow decodes is read-only, and grey is only a view
 
 
 def _read_with_pillow(data: bytes, found: Format) -> Picture:

@@ -36,6 +36,8 @@ class Progress:
     """Training time of the whole run so far, earlier sittings included."""
     rate: float
     """Learning rate."""
+    first: int = 0
+    """Step at which this sitting began."""
     terms: dict[str, float] = field(default_factory=dict)
     """Mean of every weighted loss term since the last report."""
     scores: dict[str, float] = field(default_factory=dict)
@@ -190,7 +192,8 @@ def train(
     (out / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
     log = _Log(out / "log.csv", trainer.step)
 
-    numbers = range(trainer.step * recipe.batch, recipe.steps * recipe.batch)
+    first = trainer.step
+    numbers = range(first * recipe.batch, recipe.steps * recipe.batch)
     batches: Iterator[tuple[Tensor, Tensor]] = iter(
         DataLoader(
             samples,
@@ -214,7 +217,7 @@ def train(
         done = trainer.step == recipe.steps
         if trainer.step % log_every == 0 or done or trainer.step % validate_every == 0:
             trainer.seconds = time.monotonic() - begun
-            progress = Progress(trainer.step, recipe.steps, trainer.seconds, recipe.rate(trainer.step - 1))
+            progress = Progress(trainer.step, recipe.steps, trainer.seconds, recipe.rate(trainer.step - 1), first)
             progress.terms = {name: float(total) / counted for name, total in sums.items()}
             sums, counted = {}, 0
             if not np.isfinite(sum(progress.terms.values())):
@@ -231,7 +234,8 @@ def train(
             log.write(progress)
             watch(progress)
     weights = out / "weights.safetensors"
-    files.save(trainer.average.module.state_dict(), weights, {"model": recipe.model, "recipe": recipe.to_json()})
+    about = {"model": recipe.model, "recipe": recipe.to_json()}
+    files.save(trainer.average.module.state_dict(), weights, about, torch.float16)  # half the size, same pictures
     return weights
 
 

@@ -32,6 +32,8 @@ class Entry:
     steps: int
     hours: float
     hardware: str
+    start: str = ""
+    """Tag of the weights that training began with, if any."""
     default: bool = False
     """Whether the model uses this file when none is named."""
     scores: dict[str, Any] = field(default_factory=dict)
@@ -62,6 +64,11 @@ def entries() -> tuple[Entry, ...]:
         return tuple(Entry(**entry) for entry in found.get("weights", []))
     except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
         raise WeightsError(f"The weights manifest is damaged ({error}).", "Install restorekit again.", path) from None
+
+
+def ships(model: str) -> bool:
+    """Whether any weights of the model ship."""
+    return any(entry.model == model for entry in entries())
 
 
 def choose(model: str, tag: str | None = None) -> Entry:

@@ -1,20 +1,28 @@
 import numpy as np
 import pytest
 import torch
+from helpers import SMALL, randomise
 from torch import Tensor, nn
 
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.inference.engine import Restorer, Settings
 from restorekit.models import registry
 from restorekit.models.spec import Spec
-from tests.conftest import randomise
-from tests.models.test_sweep import SMALL
 
 
 def spec(**changes: object) -> Spec:
     facts = {
-        **{"name": "x", "task": "deblur", "title": "", "paper": "", "parameters": 0, "macs_per_pixel": 0},
-        **{"divisor": 4, "reach": 8, "tiling": "exact", "objective": "gggan", "bytes_per_pixel": 100},
+        "name": "x",
+        "task": "deblur",
+        "title": "",
+        "paper": "",
+        "parameters": 0,
+        "macs_per_pixel": 0,
+        "divisor": 4,
+        "reach": 8,
+        "tiling": "exact",
+        "objective": "gggan",
+        "bytes_per_pixel": 100,
     }
     return Spec(**(facts | changes))
 

@@ -2,14 +2,12 @@
 
 import pytest
 import torch
+from helpers import SMALL, randomise
 from torch import Tensor, nn
 
 from restorekit.models import registry
-from tests.conftest import randomise
 
 NAMES = registry.names()
-SMALL = {"gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)}}
-"""Smaller configurations for checks that do not concern the default sizes."""
 
 
 def small(name: str) -> nn.Module:
