@@ -2,7 +2,7 @@
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,8 @@ from restorekit.models.spec import Spec
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CPU_BUDGET = 320 << 20  # bytes of activations on a CPU: larger tiles gain little and fall out of the cache
-GPU_SHARE = 0.5  # of the memory that is free
+GPU_SHARE = 0.6  # of the memory that is free
+MOST_TOGETHER = 8  # tiles in a batch that is chosen automatically
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Settings:
     overlap: int | None = None
     """Context around a tile in pixels; None takes the network's reach, which makes tiles invisible."""
     batch: int | None = None
-    """Tiles that go through the network together; None is 1 on a CPU, where more is slower, and 4 on a GPU."""
+    """Tiles that go through the network together; None is 1 on a CPU, where more is slower, else as many as fit."""
 
 
 @dataclass
@@ -52,7 +53,6 @@ class Notes:
     """How often a tile did not fit into the device's memory."""
     exact: bool = True
     """Whether the result is, up to rounding, that of the whole picture at once."""
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Restorer:
@@ -74,6 +74,7 @@ class Restorer:
         self.dtype = self._type(settings.precision)
         self.model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pixels = self._affordable_pixels()
+        self.halvings = 0
         self.notes = Notes()
 
     def __call__(self, rgb: NDArray[Any]) -> NDArray[Any]:
@@ -109,19 +110,20 @@ class Restorer:
                 # Remembered for all pictures to come: what did not fit once will not fit again.
                 failed = tile[0] * tile[1]
                 self.pixels = failed // 2
+                self.halvings += 1
                 self.notes.halvings += 1
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
 
     def shape(self, height: int, width: int) -> tuple[tuple[int, int], int]:
         """The tile, (height, width), and the overlap that a picture of this size gets."""
-        if self.spec.tiling == "whole" and self.settings.tile is None and not self.notes.halvings:
+        if self.spec.tiling == "whole" and self.settings.tile is None and not self.halvings:
             return (height, width), 0
         overlap = self.spec.reach if self.settings.overlap is None else self.settings.overlap
         if self.settings.tile is not None:
-            side = int(self.settings.tile / 2**self.notes.halvings)
+            side = max(1, self.settings.tile // 2**self.halvings)
             return (side, side), overlap
-        if self.notes.halvings:  # the memory decides now, not the overlap's cost
+        if self.halvings:  # the memory decides now, not the overlap's cost
             overlap = min(overlap, int(self.pixels**0.5) // 3)
         return best_tile(height, width, self.pixels, overlap, self.spec.divisor), overlap
 
@@ -157,7 +159,9 @@ class Restorer:
 
     def _tiles(self, rgb: NDArray[Any], row: Span, columns: list[Span]) -> list[tuple[Span, NDArray[np.float32]]]:
         """Restored tiles of one row, in batches of equal shape."""
-        most = self.settings.batch or (1 if self.device.type == "cpu" else 4)
+        height, width = self.notes.tile
+        room = 1 if self.device.type == "cpu" else self.pixels // (height * width)
+        most = self.settings.batch or max(1, min(MOST_TOGETHER, room))
         results: list[tuple[Span, NDArray[np.float32]]] = []
         waiting: list[Span] = []
         for column in columns:
@@ -193,11 +197,10 @@ class Restorer:
         return TYPES[precision]
 
     def _affordable_pixels(self) -> int:
-        """Pixels of the largest tile (or batch of tiles) by memory."""
+        """Pixels of the largest tile by memory."""
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
-            batch = self.settings.batch or 4
-            return max(1, int(free * GPU_SHARE / self.spec.bytes_per_pixel / batch))
+            return max(1, int(free * GPU_SHARE / self.spec.bytes_per_pixel / (self.settings.batch or 1)))
         return max(1, CPU_BUDGET // self.spec.bytes_per_pixel)
 
 

@@ -42,7 +42,7 @@ spec = Spec(
     reach=246,
     tiling="exact",
     objective="gggan",
-    bytes_per_pixel=4000,
+    bytes_per_pixel=7000,
 )
 
 
