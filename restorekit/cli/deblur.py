@@ -10,7 +10,9 @@ from restorekit.cli import console, options
 
 def deblur(
     inputs: options.Inputs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Results go here; the tree of folders is kept.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results go here; the tree of folders is kept.")] = Path(
+        "restored"
+    ),
     model: Annotated[str, typer.Option(help="A system; see `restorekit models`.")] = "gggan-lite",
     weights: Annotated[
         str, typer.Option(help="A tag of the model's weights (see `restorekit models`), a file, or auto.")
