@@ -7,7 +7,6 @@ from skimage import data
 
 from restorekit.blur.degrade import convolve
 from restorekit.blur.kernels import linear
-from restorekit.depth import from_unit, to_unit
 
 photo = cv2.resize(data.astronaut(), (1349, 1079), interpolation=cv2.INTER_CUBIC)
 kernel = linear(65, 30)
@@ -18,7 +17,7 @@ def plain() -> np.ndarray:
 
 
 def ours() -> np.ndarray:
-    return from_unit(convolve(to_unit(photo), kernel))
+    return convolve(photo, kernel)
 
 
 apart = np.abs(plain().astype(int) - ours()).max()

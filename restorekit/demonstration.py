@@ -7,7 +7,6 @@ import numpy as np
 
 from restorekit.blur.degrade import convolve
 from restorekit.blur.kernels import linear
-from restorekit.depth import from_unit, to_unit
 from restorekit.inference.folder import Watcher, restore_folder
 from restorekit.media import images
 from restorekit.media.picture import Picture
@@ -52,7 +51,7 @@ def run(out: Path, watcher: Watcher | None = None) -> list[Score]:
 
     for name, (length, angle) in PICTURES.items():
         sharp = np.ascontiguousarray(getattr(data, name)()[..., :3])
-        blurred = from_unit(convolve(to_unit(sharp), linear(length, angle)))
+        blurred = convolve(sharp, linear(length, angle))
         images.write(Picture(sharp), out / "sharp" / f"{name}.png")
         images.write(Picture(blurred), out / "blurred" / f"{name}.png")
     restore_folder([out / "blurred"], out / "restored", compare=out / "compare", watcher=watcher, overwrite=True)

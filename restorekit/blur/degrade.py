@@ -4,7 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -19,28 +19,33 @@ Border = Literal["reflect", "valid"]
 Float = NDArray[np.float32]
 
 
-def convolve(sharp: Float, kernel: Kernel, border: Border = "reflect") -> Float:
+def convolve(sharp: NDArray[Any], kernel: Kernel, border: Border = "reflect") -> NDArray[Any]:
     """Blur a picture with one PSF.
 
     Args:
-        sharp: (H,W) or (H,W,C) float32, any range.
+        sharp: (H,W) or (H,W,C) uint8, uint16, or float32 of any range.
         kernel: (K,K), K odd, sum 1.
         border: "reflect" mirrors the picture at its edges (without repeating the edge) and keeps the size; "valid"
             keeps only what no invented pixel has touched.
 
     Returns:
-        float32, the size of `sharp` or, for "valid", smaller by (K-1)/2 on each side.
+        The type of `sharp` (integers are rounded once, at the end) and its size or, for "valid", smaller by (K-1)/2 on
+        each side.
     """
     radius = kernel.shape[0] // 2
     # OpenCV correlates; a blur is a convolution, so the kernel is turned by 180 degrees.
     turned = np.ascontiguousarray(kernel[::-1, ::-1])
     if border == "reflect":
         sharp = np.asarray(cv2.copyMakeBorder(sharp, radius, radius, radius, radius, cv2.BORDER_REFLECT_101))
+    integers = sharp.dtype != np.float32
 
-    def band(rows: slice) -> Float:
+    def band(rows: slice) -> NDArray[Any]:
         """Rows of the result. OpenCV's Fourier path uses one core, so the picture is cut up for all of them."""
-        part = cv2.filter2D(sharp[rows.start : rows.stop + 2 * radius], cv2.CV_32F, turned)
-        return np.asarray(part[radius : radius + rows.stop - rows.start, radius : part.shape[1] - radius], np.float32)
+        part = sharp[rows.start : rows.stop + 2 * radius]
+        part = cv2.filter2D(to_unit(part) if integers else part, cv2.CV_32F, turned)
+        part = part[radius : radius + rows.stop - rows.start, radius : part.shape[1] - radius]
+        found = np.asarray(part, np.float32)
+        return from_unit(found, sharp.dtype) if integers else found
 
     height = sharp.shape[0] - 2 * radius
     cuts = np.linspace(0, height, (CORES if sharp.size > LARGE else 1) + 1).astype(int)

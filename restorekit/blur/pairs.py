@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from restorekit import __version__
 from restorekit.blur import kernels
-from restorekit.blur.degrade import Border, Float, convolve, noisy
+from restorekit.blur.degrade import Border, convolve, noisy
 from restorekit.blur.rotation import rotational
 from restorekit.depth import from_unit, to_unit
 from restorekit.errors import ExitCode, RestorekitError, UsageError
@@ -187,23 +188,28 @@ def _make(task: _Task, out: Path, recipe: Recipe, known: dict[str, Any] | None) 
     if known is not None and record.items() <= known.items() and blurred_path.exists() and sharp_path.exists():
         return Made(name, "skipped"), known
 
-    rng = np.random.default_rng(seed)
-    blurred, crop, drawn = _blur(to_unit(picture.pixels), recipe, rng)
-    blurred = noisy(blurred, recipe.noise, rng)
-    depth = np.uint8 if picture.pixels.dtype == np.uint8 else np.uint16
-    for path, values in ((sharp_path, to_unit(picture.pixels)[crop]), (blurred_path, blurred)):
-        images.write(Picture(from_unit(values, depth)), path)
+    # PNG holds no floating point; 16 bit are enough for what a camera delivers.
+    stored = picture.pixels if picture.pixels.dtype != np.float32 else from_unit(to_unit(picture.pixels), np.uint16)
+    blurred, crop, drawn = _blur(stored, recipe, np.random.default_rng(seed))
+    images.write(Picture(stored[crop]), sharp_path)
+    images.write(Picture(blurred), blurred_path)
     return Made(name, "done"), record | drawn
 
 
-def _blur(sharp: Float, recipe: Recipe, rng: np.random.Generator) -> tuple[Float, tuple[slice, slice], dict[str, Any]]:
-    """The blurred picture, the part of the sharp one that it shows, and what was drawn."""
+def _blur(
+    sharp: NDArray[Any], recipe: Recipe, rng: np.random.Generator
+) -> tuple[NDArray[Any], tuple[slice, slice], dict[str, Any]]:
+    """The blurred picture in the sharp one's type, the part of the sharp one that it shows, and what was drawn."""
     kind = recipe.kind
     if kind == "mixed":
         kind = "linear" if rng.random() < 0.5 else "rotational"
     linear_light = recipe.light == "linear" or (recipe.light == "auto" and kind == "rotational")
-    light: Float = sharp ** np.float32(GAMMA) if linear_light else sharp
     drawn: dict[str, Any] = {"kind": kind, "light": "linear" if linear_light else "srgb"}
+    light = sharp
+    if linear_light:
+        light = to_unit(sharp) ** np.float32(GAMMA)
+    elif recipe.noise or kind == "rotational":
+        light = to_unit(sharp)
     height, width = sharp.shape[:2]
     crop = np.s_[0:height, 0:width]
     if kind == "rotational":
@@ -225,9 +231,11 @@ def _blur(sharp: Float, recipe: Recipe, rng: np.random.Generator) -> tuple[Float
                 )
             edge = side // 2
             crop = np.s_[edge : height - edge, edge : width - edge]
-        blurred = convolve(light, kernel, recipe.border).reshape(*sharp[crop].shape)
-    blurred = np.clip(blurred, 0, 1)
-    return (blurred ** np.float32(1 / GAMMA) if linear_light else blurred), crop, drawn
+        blurred = convolve(light, kernel, recipe.border).reshape(sharp[crop].shape)
+    if blurred.dtype == np.float32:
+        blurred = np.clip(blurred, 0, 1) ** np.float32(1 / GAMMA) if linear_light else blurred
+        blurred = from_unit(noisy(blurred, recipe.noise, rng), sharp.dtype)
+    return blurred, crop, drawn
 
 
 def _line(record: dict[str, Any]) -> str:

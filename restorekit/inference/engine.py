@@ -18,7 +18,7 @@ from restorekit.models.spec import Spec
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-CPU_BUDGET = 320 << 20  # bytes of activations on a CPU: larger tiles gain little and fall out of the cache
+CPU_BUDGET = 440 << 20  # bytes of activations on a CPU: larger tiles gain little and fall out of the cache
 GPU_SHARE = 0.6  # of the memory that is free
 MOST_TOGETHER = 8  # tiles in a batch that is chosen automatically
 

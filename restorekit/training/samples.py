@@ -228,4 +228,4 @@ class Validation(Sequence[tuple[Picture, Picture]]):
         if item.blurred is not None:
             return images.read_rgb8(item.blurred), sharp
         rng = np.random.default_rng([self.seed, number])
-        return from_unit(convolve(to_unit(sharp), self.mix.linear(rng))), sharp
+        return convolve(sharp, self.mix.linear(rng)), sharp
