@@ -2,7 +2,6 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -50,12 +49,10 @@ def convolve(sharp: NDArray[Any], kernel: Kernel, border: Border = "reflect") ->
     height = sharp.shape[0] - 2 * radius
     cuts = np.linspace(0, height, (CORES if sharp.size > LARGE else 1) + 1).astype(int)
     bands = [slice(int(first), int(last)) for first, last in pairwise(cuts)]
-    return np.concatenate(list(_pool().map(band, bands))) if len(bands) > 1 else band(bands[0])
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(CORES, "blur")
+    if len(bands) == 1:
+        return band(bands[0])
+    with ThreadPoolExecutor(CORES) as pool:  # for this call only: a pool that is kept would not survive a fork
+        return np.concatenate(list(pool.map(band, bands)))
 
 
 def noisy(picture: Float, sigma: float, rng: np.random.Generator) -> Float:
