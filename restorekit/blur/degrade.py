@@ -32,27 +32,35 @@ def convolve(sharp: NDArray[Any], kernel: Kernel, border: Border = "reflect") ->
         each side.
     """
     radius = kernel.shape[0] // 2
-    # OpenCV correlates; a blur is a convolution, so the kernel is turned by 180 degrees.
-    turned = np.ascontiguousarray(kernel[::-1, ::-1])
     if border == "reflect":
         sharp = np.asarray(cv2.copyMakeBorder(sharp, radius, radius, radius, radius, cv2.BORDER_REFLECT_101))
+    height, width = sharp.shape[0] - 2 * radius, sharp.shape[1] - 2 * radius
+    # OpenCV correlates; a blur is a convolution, so the kernel is turned by 180 degrees. Its empty rows cost time too.
+    turned = kernel[::-1, ::-1]
+    used = np.flatnonzero(turned.any(axis=1))
+    above, below = int(used[0]), int(used[-1]) + 1
+    turned = np.ascontiguousarray(turned[above:below])
     integers = sharp.dtype != np.float32
 
-    def band(rows: slice) -> NDArray[Any]:
-        """Rows of the result. OpenCV's Fourier path uses one core, so the picture is cut up for all of them."""
-        part = sharp[rows.start : rows.stop + 2 * radius]
-        part = cv2.filter2D(to_unit(part) if integers else part, cv2.CV_32F, turned)
-        part = part[radius : radius + rows.stop - rows.start, radius : part.shape[1] - radius]
-        found = np.asarray(part, np.float32)
+    def work(piece: tuple[NDArray[Any], int, int]) -> NDArray[Any]:
+        """Rows `first` to `last` of one blurred channel. OpenCV's Fourier path uses one core and likes single channels."""
+        channel, first, last = piece
+        part = np.ascontiguousarray(channel[first + above : last + below - 1])
+        part = cv2.filter2D(to_unit(part) if integers else part, cv2.CV_32F, turned, anchor=(radius, 0))
+        found = np.asarray(part, np.float32)[: last - first, radius : radius + width]
         return from_unit(found, sharp.dtype) if integers else found
 
-    height = sharp.shape[0] - 2 * radius
-    cuts = np.linspace(0, height, (CORES if sharp.size > LARGE else 1) + 1).astype(int)
-    bands = [slice(int(first), int(last)) for first, last in pairwise(cuts)]
-    if len(bands) == 1:
-        return band(bands[0])
-    with ThreadPoolExecutor(CORES) as pool:  # for this call only: a pool that is kept would not survive a fork
-        return np.concatenate(list(pool.map(band, bands)))
+    channels = [sharp] if sharp.ndim == 2 else [sharp[..., channel] for channel in range(sharp.shape[2])]
+    cuts = np.linspace(0, height, (CORES if sharp.size > LARGE else 1) + 1).astype(int).tolist()
+    pieces = [(channel, first, last) for channel in channels for first, last in pairwise(cuts)]
+    if len(cuts) == 2:
+        done = [work(piece) for piece in pieces]
+    else:
+        with ThreadPoolExecutor(CORES) as pool:  # for this call only: a pool that is kept would not survive a fork
+            done = list(pool.map(work, pieces))
+    bands = len(cuts) - 1
+    planes = [np.concatenate(done[start : start + bands]) for start in range(0, len(done), bands)]
+    return planes[0] if sharp.ndim == 2 else np.asarray(cv2.merge(planes)).reshape(height, width, len(planes))
 
 
 def noisy(picture: Float, sigma: float, rng: np.random.Generator) -> Float:

@@ -4,8 +4,8 @@ Our own design, after Shi et al. (see `gggan`). The picture is pixel-unshuffled 
 sixteenth of the positions; pre-network, image branch, gradient branch and fusion keep their roles. What differs, and why:
 
 - The pre-network works on cells of 8x8 and 16x16 pixels only: the reach that long motion needs, at little cost. Its picture
-  feeds the gradient branch and the loss; the image branch starts from the blurred picture and takes the pre-network's features
-  as advice, through a convolution that starts at zero. Two corrections in a row learned much more slowly.
+  feeds the gradient branch and the loss; the image branch starts from the blurred picture and takes the pre-network's
+  features as advice, through a convolution that starts at zero. Two corrections in a row learned much more slowly.
 - The gradient map is taken at full resolution, where the edges are, and then unshuffled too.
 - Plain residual blocks with dense 3x3 convolutions and multiples of 16 maps: CPUs run many thin ones far below their peak.
 - Pictures enter centred and scaled by 4 (about unit variance), corrections leave scaled by 0.1: without both, training
