@@ -1,10 +1,11 @@
 """How fast the engine runs a network on this machine, against the plain tiled loop that public tools use.
 
 The loop cuts tiles of 512 px with 10 px of padding, runs them one by one in the default memory format and pastes the
-results. It is *inexact* (10 px is less than the networks reach); the engine's tiles are exact. Both run the same weights in
-float32. The default allocator applies to the loop only, so each side runs in a process of its own, in turns.
+results. 10 px is less than the networks reach, so the loop is inexact; the engine is exact unless an overlap is given, which
+makes it as inexact as the loop. The allocator's settings last as long as a process, so each side runs in one of its own, in
+turns.
 
-    python benchmarks/inference_speed.py [MODEL] [ROUNDS]
+    python benchmarks/inference_speed.py [MODEL] [ROUNDS] [OVERLAP]
 """
 
 import statistics
@@ -41,7 +42,8 @@ if side == "loop":
     work = loop
 else:
     from restorekit.inference.engine import Restorer, Settings
-    restorer = Restorer(model, registry.spec_of(name), Settings("cpu", "bf16" if side == "bf16" else "fp32"))
+    tiles = {"tile": 512, "overlap": int(sys.argv[3])} if len(sys.argv) > 3 else {}
+    restorer = Restorer(model, registry.spec_of(name), Settings("cpu", side, **tiles))
     work = lambda: restorer(photo)
 if name == "gggan-lite":
     work()
@@ -51,14 +53,15 @@ print(time.perf_counter() - begun)
 """
 
 
-def seconds(model: str, side: str) -> float:
-    done = subprocess.run([sys.executable, "-c", CODE, model, side], capture_output=True, text=True, check=True)
+def seconds(side: str) -> float:
+    command = [sys.executable, "-c", CODE, model, side, *sys.argv[3:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
 model = sys.argv[1] if len(sys.argv) > 1 else "gggan-lite"
 rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-times = [{side: seconds(model, side) for side in ("loop", "fp32", "bf16")} for _ in range(rounds)]
+times = [{side: seconds(side) for side in ("loop", "fp32", "bf16")} for _ in range(rounds)]
 for side in ("fp32", "bf16"):
     ratio = statistics.median(one["loop"] / one[side] for one in times)
     ours, plain = (statistics.median(one[key] for one in times) for key in (side, "loop"))

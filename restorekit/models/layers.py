@@ -137,7 +137,7 @@ class ResidualUNet(nn.Module):
         pairs = list(pairwise(widths))[::-1]
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs)
         self.merge = nn.ModuleList(self._level(2 * fine, fine) for fine, _ in pairs)
-        self.out = conv3(widths[0], outputs)
+        self.out = zeroed(conv3(widths[0], outputs))  # the untrained network corrects nothing
 
     @staticmethod
     def _level(inputs: int, outputs: int) -> nn.Sequential:

@@ -74,7 +74,7 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
         (["deblur", "{folder}", "-o", "x", "--device", "abacus"], ExitCode.USAGE, "abacus"),
         (["deblur", "{folder}", "-o", "x", "--weights", "nowhere.pth"], ExitCode.WEIGHTS, "nowhere.pth"),
         (["deblur", "{folder}", "-o", "{folder}"], ExitCode.USAGE, "replace an input"),
-        (["deblur"], ExitCode.USAGE, "INPUTS"),
+        (["deblur"], ExitCode.USAGE, "inputs"),
         (["synth-blur", "{folder}", "-o", "x", "--length", "long"], ExitCode.USAGE, "50:80"),
         (["synth-blur", "{folder}", "-o", "x", "--split", "train=9"], ExitCode.USAGE, "there are 3"),
         (["train", "--data", "nowhere", "--out", "x"], ExitCode.USAGE, "nowhere"),
