@@ -127,7 +127,9 @@ def test_synth_blur_builds_a_set_that_train_takes(
     weights = tmp_path / "run" / "weights.safetensors"
     restored = ("deblur", tmp_path / "set" / "test" / "blur", "-o", tmp_path / "out", "--weights", weights)
     assert command(*restored, monkeypatch=monkeypatch) == ExitCode.OK
-    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["steps"] == 2
+    recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert recipe["steps"] == 2
+    assert recipe["blur"]["ramp"] == 1  # a quarter of the samples, because the start is random
 
 
 def test_models_lists_every_system_and_verifies_the_files(
