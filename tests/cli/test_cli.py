@@ -112,7 +112,7 @@ def test_synth_blur_builds_a_set_that_train_takes(
             "--steps",
             "2",
             "--batch",
-            "1",
+            "2",
             "--crop",
             "32",
             "--device",
