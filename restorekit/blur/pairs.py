@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -147,9 +148,8 @@ def _plan(jobs: list[Job], split: dict[str, int] | None, per_image: int, seed: i
     if not jobs:
         raise UsageError("No picture was found.", "PNG, JPEG, WebP, TIFF or BMP are read.")
     stems = [job.relative.with_suffix("").as_posix() for job in jobs]
-    names = {
-        job: stem if stems.count(stem) == 1 else job.relative.as_posix() for job, stem in zip(jobs, stems, strict=True)
-    }
+    uses = Counter(stems)
+    names = {job: stem if uses[stem] == 1 else job.relative.as_posix() for job, stem in zip(jobs, stems, strict=True)}
     if split is None:
         chosen = [("all", job) for job in jobs]
     else:

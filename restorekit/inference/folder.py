@@ -105,7 +105,7 @@ def restore_folder(
         weights: "auto", a tag, a file, or None for an untrained network.
         settings: device, precision and tiles.
         overwrite: restore also what is done.
-        dry_run: only find out what would be done; nothing is written, no network is loaded.
+        dry_run: only find out what would be done; nothing is written.
         compare: folder for pictures that show input and result side by side (PNG).
         report: file that gets one line of JSON for every picture.
         watcher: sees the progress.
@@ -144,7 +144,8 @@ def restore_folder(
         return not overwrite and seen and records.is_done(job)
 
     todo = [job for job in jobs if not is_done(job)]
-    skipped = [Outcome(job.source, out / job.relative, "skipped") for job in jobs if job not in set(todo)]
+    missing = set(todo)
+    skipped = [Outcome(job.source, out / job.relative, "skipped") for job in jobs if job not in missing]
     if dry_run:
         summary.outcomes = skipped + [Outcome(job.source, out / job.relative, "done") for job in todo]
         return summary
