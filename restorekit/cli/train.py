@@ -134,8 +134,8 @@ class _Reporter:
         if progress.scores:
             s = progress.scores
             console.say(
-                f"{'':>8}  validation: PSNR {s['psnr']:.2f} dB (blurred {s['blurred_psnr']:.2f}), "
-                f"SSIM {s['ssim']:.4f} (blurred {s['blurred_ssim']:.4f})"
+                f"{'':>8}  validation: PSNR {s['psnr']:.2f} dB (input {s['input_psnr']:.2f}), "
+                f"SSIM {s['ssim']:.4f} (input {s['input_ssim']:.4f})"
             )
         if not self.shown:  # a continued run does not begin at zero
             self.bar.expect(progress.steps, progress.steps - progress.first)

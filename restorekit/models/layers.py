@@ -30,6 +30,11 @@ def leaky() -> nn.LeakyReLU:
     return nn.LeakyReLU(LEAK, inplace=True)
 
 
+def bounded(rgb: Tensor, training: bool) -> Tensor:
+    """Clip to 0..1, but not in training: a clipped value has no gradient and would never come back."""
+    return rgb if training else rgb.clamp(0, 1)
+
+
 def pad_to_multiple(rgb: Tensor, divisor: int) -> Tensor:
     """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`.
 

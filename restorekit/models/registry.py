@@ -5,6 +5,8 @@ A system is one file in a task's folder (`models/deblur/gggan_lite.py` is `gggan
     spec: Spec                      facts about the default configuration
     Config                          a frozen dataclass of the sizes that rebuild the network
     build(config: Config) -> nn.Module
+    describe(config) -> Spec        optional: facts about other configurations, where tiles or scale depend on them
+    from_upstream(state)            optional: recognises weights published elsewhere; gives (config, tensors) or None
 
 Nothing else needs an edit when a file is added.
 """
@@ -82,8 +84,8 @@ def specs() -> Iterator[Spec | Broken]:
             yield Broken(name, f"{type(error).__name__}: {error}")
 
 
-def build(name: str, **config: object) -> nn.Module:
-    """Make an untrained network.
+def configure(name: str, **config: object) -> tuple[object, Spec]:
+    """The configuration of a system, checked, and the facts that hold for it.
 
     Args:
         name: a system's name, e.g. ``"gggan-lite"``.
@@ -98,7 +100,22 @@ def build(name: str, **config: object) -> nn.Module:
         chosen = system.Config(**config)
     except TypeError as error:
         raise UsageError(f"{name} does not take these options: {error}.") from None
-    return system.build(chosen)
+    describe = getattr(system, "describe", lambda config: system.spec)
+    return chosen, describe(chosen)
+
+
+def build(name: str, **config: object) -> nn.Module:
+    """Make an untrained network.
+
+    Args:
+        name: a system's name, e.g. ``"gggan-lite"``.
+        config: sizes that differ from the defaults; the system's `Config` lists them.
+
+    Raises:
+        UnknownModel: no such system.
+        UsageError: the system has no such option.
+    """
+    return find(name).build(configure(name, **config)[0])
 
 
 def spec_of(name: str) -> Spec:

@@ -20,6 +20,7 @@ from restorekit.depth import from_unit
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.metrics import psnr, ssim
 from restorekit.models import registry
+from restorekit.resampling import resize
 from restorekit.training import objectives
 from restorekit.training.recipe import Precision, Recipe
 from restorekit.training.samples import Picture, Samples, Validation
@@ -41,7 +42,7 @@ class Progress:
     terms: dict[str, float] = field(default_factory=dict)
     """Mean of every weighted loss term since the last report."""
     scores: dict[str, float] = field(default_factory=dict)
-    """PSNR and SSIM of the validation pictures, restored and blurred; empty between validations."""
+    """PSNR and SSIM of the validation pictures, restored and as they came; empty between validations."""
 
 
 Watch = Callable[[Progress], None]
@@ -76,18 +77,20 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
 
-    def advance(self, blurred: Tensor, sharp: Tensor) -> dict[str, Tensor]:
+    def advance(self, degraded: Tensor, sharp: Tensor) -> dict[str, Tensor]:
         """One step of the generator and, if there are any, of the critics. Returns the loss terms."""
         rate = self.recipe.rate(self.step)
         terms, restored = self._apply(
-            self.optimiser, rate, lambda: self.objective.generator(self.model, blurred, sharp)
+            self.optimiser, rate, lambda: self.objective.generator(self.model, degraded, sharp)
         )
         if self.critic_optimiser is not None:
             fixed = restored.detach()
-            critic_terms, _ = self._apply(
-                self.critic_optimiser, rate, lambda: ({"critic": self.objective.critic(fixed, sharp)}, fixed)
-            )
-            terms |= critic_terms
+            for _ in range(self.objective.turns(self.step)):
+                critic_terms, _ = self._apply(
+                    self.critic_optimiser, rate, lambda: ({"critic": self.objective.critic(degraded, fixed, sharp)}, fixed)
+                )
+                self.objective.constrain()
+                terms |= critic_terms
         self.scaler.update()
         self.average.update_parameters(self.model)
         self.step += 1
@@ -173,8 +176,8 @@ def train(
     where = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     keep_buffers()
     out.mkdir(parents=True, exist_ok=True)
-    samples = Samples(data, recipe.crop, recipe.blur, recipe.seed, hold_out=validation is None)
-    unseen = Validation(validation, recipe.blur, recipe.seed) if validation else samples.held_out()
+    samples = Samples(data, recipe.crop, recipe.change(), recipe.seed, hold_out=validation is None)
+    unseen = Validation(validation, recipe.change(), recipe.seed) if validation else samples.held_out()
     trainer = Trainer(recipe, where)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
@@ -204,11 +207,11 @@ def train(
     sums: dict[str, Tensor] = {}
     counted = 0
     begun = time.monotonic() - trainer.seconds
-    for blurred, sharp in batches:
-        blurred, sharp = (
-            batch.to(where, non_blocking=True, memory_format=torch.channels_last) for batch in (blurred, sharp)
+    for degraded, sharp in batches:
+        degraded, sharp = (
+            batch.to(where, non_blocking=True, memory_format=torch.channels_last) for batch in (degraded, sharp)
         )
-        for name, term in trainer.advance(blurred, sharp).items():
+        for name, term in trainer.advance(degraded, sharp).items():
             sums[name] = sums.get(name, torch.zeros((), device=where)) + term
         counted += 1
         done = trainer.step == recipe.steps
@@ -272,21 +275,22 @@ def validate(model: nn.Module, pairs: Validation, device: torch.device, strip: P
         model: the network; its mode is put back afterwards.
         pairs: pictures of any size.
         device: where the model is.
-        strip: PNG to write: blurred, restored, sharp side by side, one picture a row.
+        strip: PNG to write: input (enlarged bicubically if it is small), restored, sharp side by side, one picture a row.
     """
     was_training = model.training
     model.eval()
-    sums: dict[str, float] = {"psnr": 0.0, "ssim": 0.0, "blurred_psnr": 0.0, "blurred_ssim": 0.0}
+    sums: dict[str, float] = {"psnr": 0.0, "ssim": 0.0, "input_psnr": 0.0, "input_ssim": 0.0}
     rows: list[Picture] = []
-    for blurred, sharp in pairs:
-        batch = torch.from_numpy(blurred).permute(2, 0, 1)[None].to(device).float() / 255
+    for degraded, sharp in pairs:
+        batch = torch.from_numpy(degraded).permute(2, 0, 1)[None].to(device).float() / 255
         with torch.inference_mode():
             restored = from_unit(model(batch)[0].permute(1, 2, 0).cpu().numpy())
-        for name, picture in (("", restored), ("blurred_", blurred)):
+        shown = degraded if degraded.shape == sharp.shape else resize(degraded, sharp.shape[:2])
+        for name, picture in (("", restored), ("input_", shown)):
             sums[f"{name}psnr"] += psnr(picture, sharp) / len(pairs)
             sums[f"{name}ssim"] += ssim(picture, sharp) / len(pairs)
-        if len(rows) < 4 and (not rows or blurred.shape[1] * 3 == rows[0].shape[1]):
-            rows.append(np.hstack([blurred, restored, sharp]))
+        if len(rows) < 4 and (not rows or sharp.shape[1] * 3 == rows[0].shape[1]):
+            rows.append(np.hstack([shown, restored, sharp]))
     model.train(was_training)
     strip.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(strip), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from restorekit.errors import UsageError
-from restorekit.training.samples import BlurMix
+from restorekit.models import registry
+from restorekit.training.samples import BlurMix, Shrink
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -36,6 +37,9 @@ class Recipe:
     weights: dict[str, float] = field(default_factory=dict)
     """Loss terms that differ from the objective's defaults."""
     blur: BlurMix = field(default_factory=BlurMix)
+    """How sharp pictures become blurred ones; unused for super-resolution."""
+    shrink: str = "matlab"
+    """How large pictures become small ones for super-resolution: matlab, pillow or gauss; unused for deblurring."""
     precision: Precision = "auto"
     seed: int = 0
 
@@ -44,6 +48,11 @@ class Recipe:
             raise UsageError("Steps, batch and crop must be at least 1.")
         if self.schedule not in ("milestones", "cosine"):
             raise UsageError(f"There is no schedule called '{self.schedule}'.", "Use milestones or cosine.")
+
+    def change(self) -> BlurMix | Shrink:
+        """What sharp pictures go through: blur, or shrinking by the network's scale."""
+        _, spec = registry.configure(self.model, **self.config)
+        return Shrink(spec.scale, self.shrink) if spec.task == "sr" else self.blur
 
     def rate(self, step: int) -> float:
         """Learning rate of one step (counted from 0)."""

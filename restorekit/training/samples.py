@@ -1,10 +1,10 @@
-"""Training samples: blurred and sharp crops, cut from pairs or blurred on the fly.
+"""Training samples: crops of degraded and sharp pictures, cut from pairs or degraded on the fly.
 
 Sample number i depends on the seed and on i alone. Order, worker count and interruptions change nothing, and a run
 resumes by starting at the next number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from restorekit.depth import from_unit, to_unit
 from restorekit.errors import UsageError
 from restorekit.media import images
 from restorekit.media.folders import Pair, find_pairs, find_pictures
+from restorekit.resampling import resize
 
 Picture = NDArray[np.uint8]
 HELD_OUT = 12  # pictures kept for validation when no others are given
@@ -75,16 +76,51 @@ class BlurMix:
         raise UsageError(f"There is no blur called '{kind}'.", "Use linear, line, trajectory, defocus or sharp.")
 
 
-class _Cache:
-    """Decoded pictures by path, the oldest dropped when the limit is reached."""
+@dataclass(frozen=True)
+class Shrink:
+    """How large pictures become small ones for super-resolution. Pictures are shrunk whole and then cropped."""
 
-    def __init__(self) -> None:
+    scale: int
+    method: str = "matlab"
+    """matlab: antialiased bicubic as MATLAB's imresize; pillow: as Pillow's; gauss: blur, then every scale-th pixel."""
+    sigma: float = 0.4
+    """Of the Gaussian, in pixels of the small picture."""
+
+    def large(self, picture: Picture) -> Picture:
+        """The picture without the rows and columns at the end that do not fill a pixel of the small one."""
+        height, width = picture.shape[:2]
+        return picture[: height // self.scale * self.scale, : width // self.scale * self.scale]
+
+    def small(self, picture: Picture) -> Picture:
+        """Shrink a picture (sH,sW,3) to (H,W,3)."""
+        size = (picture.shape[0] // self.scale, picture.shape[1] // self.scale)
+        if self.method == "gauss":
+            return self._subsampled(picture)
+        if self.method not in ("matlab", "pillow"):
+            raise UsageError(f"There is no way to shrink called '{self.method}'.", "Use matlab, pillow or gauss.")
+        return resize(picture, size, border="symmetric" if self.method == "matlab" else "cut")
+
+    def _subsampled(self, picture: Picture) -> Picture:
+        blurred = cv2.GaussianBlur(picture, (0, 0), self.sigma * self.scale, borderType=cv2.BORDER_REFLECT)
+        # Small pixel i covers large pixels s*i ... s*i + s - 1: for an even scale its centre lies between two of them.
+        first, second = (self.scale - 1) // 2, self.scale // 2
+        quarters = [
+            to_unit(blurred[y :: self.scale, x :: self.scale]) for y in (first, second) for x in (first, second)
+        ]
+        return from_unit(np.mean(quarters, axis=0).astype(np.float32))
+
+
+class _Cache:
+    """Pictures by path, read or made when asked for; the oldest dropped when the limit is reached."""
+
+    def __init__(self, make: Callable[[Path], Picture] = images.read_rgb8) -> None:
+        self.make = make
         self.held: dict[Path, Picture] = {}
         self.size = 0
 
     def __getitem__(self, path: Path) -> Picture:
         if path not in self.held:
-            picture = images.read_rgb8(path)
+            picture = self.make(path)
             while self.held and self.size + picture.nbytes > CACHE_BYTES:
                 self.size -= self.held.pop(next(iter(self.held))).nbytes
             self.held[path] = picture
@@ -149,12 +185,14 @@ def _items(data: Path) -> list[Pair]:
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
-    """(blurred, sharp) crops as float32 (3,size,size) in 0..1, endless, random access by number.
+    """(degraded, sharp) crops as float32 in 0..1, endless, random access by number.
+
+    Sharp crops are (3,size,size), degraded ones too, or `scale` times smaller for super-resolution.
 
     Args:
         data: a folder of sharp pictures, or of pairs (`{blur,sharp}` folders at any depth).
-        size: side of the crops in pixels; smaller pictures are refused.
-        mix: how sharp pictures are blurred; pairs are used as they are.
+        size: side of the sharp crops in pixels, a multiple of the scale; smaller pictures are refused.
+        change: how sharp pictures are blurred or shrunk; pairs are used as they are.
         seed: the same seed gives the same samples.
         hold_out: keep about a dozen pictures, evenly spread, away from training.
 
@@ -162,19 +200,26 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         UsageError: nothing usable in the folder.
     """
 
-    def __init__(self, data: Path, size: int, mix: BlurMix, seed: int, hold_out: bool = False) -> None:
+    def __init__(self, data: Path, size: int, change: BlurMix | Shrink, seed: int, hold_out: bool = False) -> None:
         self.items = _items(data)
         self.held: list[Pair] = []
         if hold_out and len(self.items) > 1:
             every = max(2, len(self.items) // HELD_OUT)
             self.held = self.items[::every]
             self.items = [item for item in self.items if item not in self.held]
-        self.size, self.mix, self.seed = size, mix, seed
-        self.cache = _Cache()
+        self.size, self.change, self.seed = size, change, seed
+        self.sharp, self.degraded = _Cache(), _Cache()
+        if isinstance(change, Shrink):
+            if size % change.scale:
+                raise UsageError(
+                    f"A crop of {size} px does not divide by the scale {change.scale}.", "Change --crop."
+                )
+            self.sharp = _Cache(lambda path: change.large(images.read_rgb8(path)))
+            self.shrunk = _Cache(lambda path: change.small(self.sharp[path]))
 
     def held_out(self) -> "Validation":
         """The pictures kept away from training (all of them, if there is only one)."""
-        return Validation(self.held or self.items, self.mix, self.seed)
+        return Validation(self.held or self.items, self.change, self.seed)
 
     def __len__(self) -> int:
         return 1 << 62
@@ -184,17 +229,19 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         turn = int(rng.integers(8))
         item = self.items[int(rng.integers(len(self.items)))]
         # Turned before it is blurred, so that the directions of the blur stay those of the mix.
-        sharp = _oriented(self.cache[item.sharp], turn)
-        area = self._area(sharp, item.sharp, rng)
-        if item.blurred is None:
-            simple = rng.random() * self.mix.ramp > number
-            blurred = degrade(sharp, area[0].start, area[1].start, self.size, self.mix, rng, simple)
-        else:
-            blurred = _oriented(self.cache[item.blurred], turn)[area]
-        return _tensor(blurred), _tensor(sharp[area])
+        sharp = _oriented(self.sharp[item.sharp], turn)
+        scale = self.change.scale if isinstance(self.change, Shrink) else 1
+        top, left = self._corner(sharp, item.sharp, scale, rng)
+        crop = sharp[top : top + self.size, left : left + self.size]
+        if item.blurred is None and isinstance(self.change, BlurMix):
+            simple = rng.random() * self.change.ramp > number
+            return _tensor(degrade(sharp, top, left, self.size, self.change, rng, simple)), _tensor(crop)
+        degraded = _oriented(self.shrunk[item.sharp] if item.blurred is None else self.degraded[item.blurred], turn)
+        top, left, side = top // scale, left // scale, self.size // scale
+        return _tensor(degraded[top : top + side, left : left + side]), _tensor(crop)
 
-    def _area(self, picture: Picture, path: Path, rng: np.random.Generator) -> tuple[slice, slice]:
-        """Where to crop."""
+    def _corner(self, picture: Picture, path: Path, scale: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Top and left of the crop, on the small picture's grid."""
         height, width = picture.shape[:2]
         if min(height, width) < self.size:
             raise UsageError(
@@ -202,22 +249,23 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
                 "Train with a smaller --crop or remove it.",
                 path,
             )
-        top, left = rng.integers(height - self.size + 1), rng.integers(width - self.size + 1)
-        return slice(int(top), int(top) + self.size), slice(int(left), int(left) + self.size)
+        top, left = (rng.integers((side - self.size) // scale + 1) for side in (height, width))
+        return int(top) * scale, int(left) * scale
 
 
 class Validation(Sequence[tuple[Picture, Picture]]):
-    """Whole (blurred, sharp) pictures as uint8 RGB, always blurred the same way, read anew each time.
+    """Whole (degraded, sharp) pictures as uint8 RGB, always degraded the same way, read anew each time.
 
     Args:
         data: a folder as for `Samples`, or a list of pairs.
-        mix: sharp pictures get its `linear` blur with mirrored edges, without noise or compression.
-        seed: decides which.
+        change: sharp pictures are shrunk, or get the mix's `linear` blur with mirrored edges, without noise or
+            compression.
+        seed: decides which blur.
     """
 
-    def __init__(self, data: Path | list[Pair], mix: BlurMix, seed: int) -> None:
+    def __init__(self, data: Path | list[Pair], change: BlurMix | Shrink, seed: int) -> None:
         self.items = _items(data) if isinstance(data, Path) else data
-        self.mix, self.seed = mix, seed
+        self.change, self.seed = change, seed
 
     def __len__(self) -> int:
         return len(self.items)
@@ -227,5 +275,8 @@ class Validation(Sequence[tuple[Picture, Picture]]):
         sharp = images.read_rgb8(item.sharp)
         if item.blurred is not None:
             return images.read_rgb8(item.blurred), sharp
+        if isinstance(self.change, Shrink):
+            sharp = self.change.large(sharp)
+            return self.change.small(sharp), sharp
         rng = np.random.default_rng([self.seed, number])
-        return convolve(sharp, self.mix.linear(rng)), sharp
+        return convolve(sharp, self.change.linear(rng)), sharp

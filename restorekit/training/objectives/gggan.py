@@ -20,6 +20,7 @@ from restorekit.models.critics import VGG128
 from restorekit.models.deblur.gggan import Branches
 from restorekit.models.layers import gradient_map
 from restorekit.training.losses import relativistic, ssim
+from restorekit.training.objectives import Goal, Terms
 
 
 class HasBranches(Protocol):
@@ -50,24 +51,24 @@ class Weights:
     """The same on gradient maps, against a second critic."""
 
 
-class Objective(nn.Module):
+class Objective(Goal):
     """Losses and critics for `gggan` and its relatives: generators with a `branches` method."""
 
     def __init__(self, weights: Weights) -> None:
         super().__init__()
         self.weights = weights
-        self.critics = nn.ModuleDict()
+        self.critics: nn.ModuleDict = nn.ModuleDict()
         if weights.adversarial:
             self.critics["image"] = VGG128()
         if weights.gradient_adversarial:
             self.critics["gradient"] = VGG128()
 
-    def generator(self, model: nn.Module, blurred: Tensor, sharp: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
         """Weighted terms of the generator's loss by name, and the restored batch."""
-        outputs = cast(HasBranches, model).branches(blurred)
+        outputs = cast(HasBranches, model).branches(degraded)
         w = self.weights
         image, sharp_edges = outputs.image.float(), gradient_map(sharp)
-        terms: dict[str, Tensor] = {}
+        terms: Terms = {}
         if w.pre and outputs.pre is not None:
             terms["pre"] = w.pre * (1 - ssim(outputs.pre, sharp))
         if w.pixel:
@@ -87,7 +88,7 @@ class Objective(nn.Module):
                 self.critics.requires_grad_(True)
         return terms, image
 
-    def critic(self, restored: Tensor, sharp: Tensor) -> Tensor:
+    def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
         """Sum of the critics' relativistic losses."""
         losses = [
             relativistic(critic(self._seen(name, sharp)), critic(self._seen(name, restored)))

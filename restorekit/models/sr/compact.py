@@ -1,0 +1,77 @@
+"""SRVGGNetCompact: a plain stack of 3x3 convolutions on the small grid; Real-ESRGAN's fast generator for pictures and video.
+
+Wang et al., Real-ESRGAN, ICCVW 2021 (arXiv:2107.10833), and its code. Head, 16 or 32 body convolutions with a PReLU each,
+one convolution to 3 s^2 maps, pixel shuffle, plus the nearest-enlarged input. The tensors have upstream's names.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restorekit.models.layers import bounded, conv3
+from restorekit.models.spec import Spec
+
+spec = Spec(
+    name="compact",
+    task="sr",
+    title="SRVGGNetCompact, 16 body convolutions",
+    paper="Wang et al. 2021, arXiv:2107.10833",
+    parameters=621_424,
+    macs_per_pixel=619_200,
+    divisor=1,
+    reach=18,
+    tiling="exact",
+    objective="pixel",
+    bytes_per_pixel=1000,
+    scale=4,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes that rebuild the network."""
+
+    scale: int = 4
+    channels: int = 64
+    convolutions: int = 16
+    """Convolutions of the body: 16 for Real-ESRGAN's video models, 32 for its general one."""
+
+
+class Compact(nn.Module):
+    """The generator. RGB (N,3,H,W) in [0,1] to (N,3,sH,sW)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        n = config.channels
+        layers: list[nn.Module] = [conv3(3, n), nn.PReLU(n)]
+        for _ in range(config.convolutions):
+            layers += [conv3(n, n), nn.PReLU(n)]
+        self.body = nn.Sequential(*layers, conv3(n, 3 * config.scale**2))
+        self.scale = config.scale
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Restore a batch."""
+        details = F.pixel_shuffle(self.body(rgb), self.scale)
+        nearest = F.interpolate(rgb, scale_factor=self.scale, mode="nearest")
+        return bounded(nearest + details, self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    return replace(spec, scale=config.scale, reach=config.convolutions + 2)
+
+
+def build(config: Config) -> Compact:
+    """Make the network with freshly initialised weights."""
+    return Compact(config)
+
+
+def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
+    """Recognise Real-ESRGAN's compact files (`body.N.*`); sizes are read off the tensors."""
+    if "body.0.weight" not in state or "body.1.weight" not in state or state["body.1.weight"].dim() != 1:
+        return None
+    last = max(int(key.split(".")[1]) for key in state if key.startswith("body."))
+    scale = round((state[f"body.{last}.weight"].shape[0] / 3) ** 0.5)
+    channels = state["body.0.weight"].shape[0]
+    return {"scale": scale, "channels": channels, "convolutions": (last - 2) // 2}, state

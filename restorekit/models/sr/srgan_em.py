@@ -1,0 +1,104 @@
+"""The SR paper's GAN: residual blocks without batch normalisation, L1 content loss, earth mover's distance.
+
+Zhang, Lin, Guan, Liu. GAN image super-resolution reconstruction model with improved residual block and adversarial loss.
+Journal of Harbin Institute of Technology 51(11), 2019, Tables 1 and 2, Figs. 4b and 5.
+
+Not printed and our choice, after TensorLayer's public SRGAN, whose settings the paper shares: PReLU on the head, tanh on
+pictures in -1..1, a long skip from the head, initial standard deviation 0.02 (the paper says variance; with it sixteen
+blocks without normalisation explode).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from restorekit.models.layers import bounded, conv3
+from restorekit.models.spec import Spec
+from restorekit.models.upsampling import SubPixel, stages
+
+spec = Spec(
+    name="srgan-em",
+    task="sr",
+    title="GAN with blocks free of batch normalisation, L1 and earth mover's distance",
+    paper="Zhang et al., J. Harbin Inst. Tech. 51(11), 2019",
+    parameters=1_517_251,
+    macs_per_pixel=1_958_592,
+    divisor=1,
+    reach=36,
+    tiling="exact",
+    objective="srgan_em",
+    bytes_per_pixel=9000,
+    scale=4,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes that rebuild the network."""
+
+    scale: int = 4
+    channels: int = 64
+    blocks: int = 16
+    batch_norm: bool = False
+    """The paper's ablation (Table 4): SRGAN's blocks with batch normalisation."""
+    output: Literal["tanh", "none"] = "tanh"
+
+
+class Block(nn.Module):
+    """Conv, PReLU, conv, plus the input; nothing is normalised, scaled or activated after the sum (Fig. 4b)."""
+
+    def __init__(self, channels: int, batch_norm: bool) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for activation in (nn.PReLU(channels), None):
+            layers.append(conv3(channels, channels))
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(channels))
+            if activation is not None:
+                layers.append(activation)
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,C,H,W) to the same shape."""
+        return cast(Tensor, x + self.body(x))
+
+
+class SRGANEM(nn.Module):
+    """The generator. RGB (N,3,H,W) in [0,1] to (N,3,sH,sW)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        n = config.channels
+        self.head = nn.Sequential(conv3(3, n), nn.PReLU(n))
+        self.blocks = nn.Sequential(*(Block(n, config.batch_norm) for _ in range(config.blocks)))
+        self.trunk = nn.Sequential(conv3(n, n), nn.BatchNorm2d(n)) if config.batch_norm else conv3(n, n)
+        self.up = nn.Sequential(*(SubPixel(n, stage, nn.PReLU(n)) for stage in stages(config.scale)))
+        self.out = nn.Conv2d(n, 3, 1)
+        self.tanh = config.output == "tanh"
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+            elif isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.weight, 1, 0.02)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Restore a batch."""
+        head = self.head(rgb * 2 - 1)  # (N,64,H,W)
+        x = self.trunk(self.blocks(head)) + head
+        x = self.out(self.up(x)).float()  # (N,3,sH,sW)
+        x = torch.tanh(x) if self.tanh else x
+        return bounded((x + 1) / 2, self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    reach = {2: 35, 3: 35, 4: 36, 8: 36}[config.scale] + 2 * (config.blocks - 16)
+    return replace(spec, scale=config.scale, reach=reach)
+
+
+def build(config: Config) -> SRGANEM:
+    """Make the network with freshly initialised weights."""
+    return SRGANEM(config)
