@@ -1,5 +1,6 @@
 """Blocks that several systems share."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal, cast
 
@@ -25,6 +26,11 @@ def zeroed(convolution: nn.Conv2d) -> nn.Conv2d:
     return convolution
 
 
+def relu() -> nn.ReLU:
+    """ReLU that works in place, as `leaky`."""
+    return nn.ReLU(inplace=True)
+
+
 def leaky() -> nn.LeakyReLU:
     """Leaky ReLU that works in place: on large maps memory traffic costs as much as the convolution."""
     return nn.LeakyReLU(LEAK, inplace=True)
@@ -35,13 +41,13 @@ def bounded(rgb: Tensor, training: bool) -> Tensor:
     return rgb if training else rgb.clamp(0, 1)
 
 
-def pad_to_multiple(rgb: Tensor, divisor: int) -> Tensor:
-    """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`.
+def pad_to_multiple(rgb: Tensor, divisor: int, least: int = 1) -> Tensor:
+    """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`, at least `least`.
 
     Mirrored where the picture is large enough for it, repeated where it is not, so that 1x1 works too.
     """
     height, width = rgb.shape[-2:]
-    down, right = -height % divisor, -width % divisor
+    down, right = (max(-side % divisor, least - side) for side in (height, width))
     if not down and not right:
         return rgb
     mode = "reflect" if down < height and right < width else "replicate"
@@ -60,11 +66,18 @@ def gradient_map(rgb: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with a leaky ReLU between, added to the input; no normalisation, nothing after the sum."""
+    """Two convolutions with an activation between, added to the input; no normalisation, nothing after the sum.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: maps in and out.
+        kernel: side of the convolutions' windows, odd.
+        activation: makes the layer between them.
+    """
+
+    def __init__(self, channels: int, kernel: int = 3, activation: Callable[[], nn.Module] = leaky) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv3(channels, channels), leaky(), conv3(channels, channels))
+        first, second = (nn.Conv2d(channels, channels, kernel, padding=kernel // 2) for _ in range(2))
+        self.body = nn.Sequential(first, activation(), second)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N,C,H,W) to the same shape."""

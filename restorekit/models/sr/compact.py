@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3
+from restorekit.models.layers import bounded, conv3, zeroed
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -47,8 +47,13 @@ class Compact(nn.Module):
         layers: list[nn.Module] = [conv3(3, n), nn.PReLU(n)]
         for _ in range(config.convolutions):
             layers += [conv3(n, n), nn.PReLU(n)]
-        self.body = nn.Sequential(*layers, conv3(n, 3 * config.scale**2))
+        self.body = nn.Sequential(*layers, zeroed(conv3(n, 3 * config.scale**2)))
         self.scale = config.scale
+        for layer in self.body[:-1]:
+            # Without a skip inside, PyTorch's default would shrink the signal to nothing in 17 layers.
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                nn.init.kaiming_normal_(layer.weight, a=0.25)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""

@@ -1,0 +1,112 @@
+"""DeepDeblur: three ResNets from coarse to fine, each fed by the enlarged result of the coarser one.
+
+Nah, Kim, Lee. Deep Multi-scale Convolutional Neural Network for Dynamic Scene Deblurring, CVPR 2017 (arXiv:1612.02177),
+Figs. 4 and 5, in the form of the authors' PyTorch code.
+"""
+
+import re
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restorekit.models.layers import ResidualBlock, bounded, pad_to_multiple, relu
+from restorekit.models.spec import Spec
+
+MIDDLE = 0.5  # subtracted from the pictures: the middle of their range
+
+spec = Spec(
+    name="deepdeblur",
+    task="deblur",
+    title="multi-scale ResNets, 3 scales",
+    paper="Nah et al. 2017, arXiv:1612.02177",
+    parameters=11_721_321,
+    macs_per_pixel=5_126_000,
+    divisor=4,
+    reach=574,
+    tiling="approximate",
+    overlap=128,
+    objective="deepdeblur",
+    bytes_per_pixel=1000,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes that rebuild the network."""
+
+    channels: int = 64
+    blocks: int = 19
+    scales: int = 3
+
+
+def _resnet(inputs: int, config: Config) -> nn.Sequential:
+    n = config.channels
+    return nn.Sequential(
+        nn.Conv2d(inputs, n, 5, padding=2),
+        *(ResidualBlock(n, 5, relu) for _ in range(config.blocks)),
+        nn.Conv2d(n, 3, 5, padding=2),
+    )
+
+
+class DeepDeblur(nn.Module):
+    """The network. Input and output are RGB (N,3,H,W) in [0,1], any H and W."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        coarsest = config.scales - 1
+        self.resnets = nn.ModuleList(_resnet(3 if level == coarsest else 6, config) for level in range(config.scales))
+        """Finest first."""
+        self.enlarge = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(3, 12, 5, padding=2), nn.PixelShuffle(2)) for _ in range(coarsest)
+        )
+        """From level 1 to 0, from level 2 to 1, ..."""
+
+    def pyramid(self, rgb: Tensor) -> list[Tensor]:
+        """Restored pictures from the coarsest scale to the full one; H and W are multiples of 4."""
+        restored: list[Tensor] = []
+        for level in reversed(range(len(self.resnets))):
+            blurred = (F.avg_pool2d(rgb, 2**level) if level else rgb) - MIDDLE
+            if restored:
+                blurred = torch.cat([blurred, self.enlarge[level](restored[-1])], dim=1)
+            restored.append(self.resnets[level](blurred))
+        return [picture + MIDDLE for picture in restored]
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
+        height, width = rgb.shape[-2:]
+        restored = self.pyramid(pad_to_multiple(rgb, 2 ** len(self.enlarge)))[-1]
+        return bounded(restored[..., :height, :width], self.training)
+
+
+def build(config: Config) -> DeepDeblur:
+    """Make the network with freshly initialised weights."""
+    return DeepDeblur(config)
+
+
+def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
+    """Recognise DeepDeblur-PyTorch's files (`body_models.L.body.N...`, `conv_end_models.L.uppath.0...`).
+
+    They are trained on the range 0..255. Without a bias on the input side the network is not homogeneous, so its first
+    and last convolutions are scaled: the input weights by 255, those that make pictures by 1/255.
+    """
+    if "body_models.0.body.0.weight" not in state:
+        return None
+    levels = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("body_models."))
+    last = max(int(match[1]) for key in state if (match := re.match(r"body_models\.0\.body\.(\d+)\.", key)))
+    converted: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        if match := re.fullmatch(r"body_models\.(\d+)\.body\.(\d+)\.(.+)", key):
+            if int(match[2]) == 0 and match[3] == "weight":
+                tensor = tensor * 255
+            elif int(match[2]) == last:
+                tensor = tensor / 255
+            converted[f"resnets.{match[1]}.{match[2]}.{match[3]}"] = tensor
+        elif match := re.fullmatch(r"conv_end_models\.(\d+)\.uppath\.0\.(\w+)", key):
+            scaled = tensor / 255 if match[2] == "bias" else tensor
+            converted[f"enlarge.{int(match[1]) - 1}.0.{match[2]}"] = scaled
+        else:
+            converted[key] = tensor
+    channels = state["body_models.0.body.0.weight"].shape[0]
+    return {"channels": channels, "blocks": last - 1, "scales": levels}, converted

@@ -1,0 +1,27 @@
+"""DN: the dense encoder-decoder of Song and Wu without the multi-scale block (their ablation)."""
+
+from torch import nn
+
+from restorekit.models.deblur._dense import DIVISOR, Config, DenseDeblur
+from restorekit.models.spec import Spec
+
+__all__ = ["Config", "build", "spec"]
+
+spec = Spec(
+    name="dn",
+    task="deblur",
+    title="dense encoder-decoder with weight normalisation",
+    paper="Song & Wu, Laser & Optoelectronics Progress 56(21), 2019",
+    parameters=1,
+    macs_per_pixel=1,
+    divisor=DIVISOR,
+    reach=1,
+    tiling="exact",
+    objective="msdn",
+    bytes_per_pixel=2000,
+)
+
+
+def build(config: Config) -> nn.Module:
+    """Make the network with freshly initialised weights."""
+    return DenseDeblur(config, multi_scale=False)

@@ -1,0 +1,27 @@
+"""MSDN: the multi-scale dense network of Song and Wu; `dn` is the same without the multi-scale block."""
+
+from torch import nn
+
+from restorekit.models.deblur._dense import DIVISOR, Config, DenseDeblur
+from restorekit.models.spec import Spec
+
+__all__ = ["Config", "build", "spec"]
+
+spec = Spec(
+    name="msdn",
+    task="deblur",
+    title="multi-scale dense GAN",
+    paper="Song & Wu, Laser & Optoelectronics Progress 56(21), 2019",
+    parameters=1,
+    macs_per_pixel=1,
+    divisor=DIVISOR,
+    reach=1,
+    tiling="exact",
+    objective="msdn",
+    bytes_per_pixel=2000,
+)
+
+
+def build(config: Config) -> nn.Module:
+    """Make the network with freshly initialised weights."""
+    return DenseDeblur(config, multi_scale=True)

@@ -1,0 +1,82 @@
+"""Noroozi et al.: three stages that correct the blurred picture at a quarter, a half and the full size.
+
+Noroozi, Chandramouli, Favaro. Motion Deblurring in the Wild, GCPR 2017 (arXiv:1701.01486); the survey's eq. 21:
+L1 = N1(B) + d4(B), L2 = N2(L1) + d2(B), L3 = N3(L2) + B. Where nothing can be done a correction is zero and the picture stays
+as it is. Neither paper prints all sizes: widths and depths are ours.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restorekit.models.layers import bounded, conv3, pad_to_multiple, relu, zeroed
+from restorekit.models.spec import Spec
+
+spec = Spec(
+    name="noroozi",
+    task="deblur",
+    title="three residual stages, coarse to fine",
+    paper="Noroozi et al. 2017, arXiv:1701.01486",
+    parameters=1,
+    macs_per_pixel=1,
+    divisor=4,
+    reach=1,
+    tiling="exact",
+    objective="pyramid",
+    bytes_per_pixel=1000,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes that rebuild the network."""
+
+    widths: tuple[int, int, int] = (128, 96, 64)
+    """Maps of the stages at a quarter, a half and the full size."""
+    layers: int = 8
+    """3x3 convolutions of a stage between its first and its last."""
+
+
+class Noroozi(nn.Module):
+    """The network. Input and output are RGB (N,3,H,W) in [0,1], any H and W."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        coarse, middle, fine = config.widths
+        self.coarse = nn.Sequential(
+            nn.Conv2d(3, coarse // 2, 5, stride=2, padding=2), relu(),
+            nn.Conv2d(coarse // 2, coarse, 3, stride=2, padding=1), relu(),
+            *self._layers(coarse, config.layers),
+        )  # fmt: skip
+        self.middle, self.fine = (
+            nn.Sequential(nn.Conv2d(6, width, 5, padding=2), relu(), *self._layers(width, config.layers))
+            for width in (middle, fine)
+        )
+
+    @staticmethod
+    def _layers(channels: int, layers: int) -> list[nn.Module]:
+        return [part for _ in range(layers) for part in (conv3(channels, channels), relu())] + [
+            zeroed(conv3(channels, 3))
+        ]
+
+    def pyramid(self, rgb: Tensor) -> list[Tensor]:
+        """Restored pictures at a quarter, a half and the full size; H and W are multiples of 4."""
+        half, quarter = F.avg_pool2d(rgb, 2), F.avg_pool2d(rgb, 4)
+        restored = [quarter + self.coarse(rgb)]
+        for stage, blurred in ((self.middle, half), (self.fine, rgb)):
+            before = F.interpolate(restored[-1], scale_factor=2, mode="bilinear", align_corners=False)
+            restored.append(blurred + stage(torch.cat([blurred, before], dim=1)))
+        return restored
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
+        height, width = rgb.shape[-2:]
+        restored = self.pyramid(pad_to_multiple(rgb, spec.divisor))[-1]
+        return bounded(restored[..., :height, :width], self.training)
+
+
+def build(config: Config) -> Noroozi:
+    """Make the network with freshly initialised weights."""
+    return Noroozi(config)

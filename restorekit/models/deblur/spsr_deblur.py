@@ -1,0 +1,46 @@
+"""Improved SPSR: SPSR without its enlargement, what the GGGAN paper turns into a deblurring network to compare with."""
+
+from torch import Tensor, nn
+
+from restorekit.models import spsr
+from restorekit.models.layers import bounded
+from restorekit.models.spec import Spec
+from restorekit.models.spsr import SPSR, Config
+
+__all__ = ["Config", "build", "from_upstream", "spec"]
+
+spec = Spec(
+    name="spsr-deblur",
+    task="deblur",
+    title="gradient guidance with RRDBs",
+    paper="Ma et al. 2020, arXiv:2003.13081, without upsampling (Shi et al. 2022)",
+    parameters=24_648_536,
+    macs_per_pixel=24_631_000,
+    divisor=1,
+    reach=800,
+    tiling="approximate",
+    overlap=64,
+    objective="gggan",
+    bytes_per_pixel=4000,
+)
+
+
+class SPSRDeblur(SPSR):
+    """The generator. Input and output are RGB (N,3,H,W) in [0,1]."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, ())
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(N,3,H,W) in [0,1] to the same."""
+        return bounded(self.branches(rgb).image, self.training)
+
+
+def build(config: Config) -> nn.Module:
+    """Make the network with freshly initialised weights."""
+    return SPSRDeblur(config)
+
+
+def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
+    """Recognise files of SPSR's code built with a scale of 1."""
+    return spsr.from_upstream(state, factors=0)

@@ -1,0 +1,124 @@
+"""SRN-DeblurNet: one encoder-decoder applied at three scales, each starting from the result of the coarser one.
+
+Tao et al., Scale-recurrent Network for Deep Image Deblurring, CVPR 2018 (arXiv:1802.01770), Fig. 3, and its TensorFlow code.
+Convolutions of stride 2 pad as TensorFlow's SAME does (one pixel before, two after), and pictures are resized as its
+`resize_images` did: shrinking keeps every second or fourth pixel, doubling puts the mean between two.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restorekit.models.layers import ResidualBlock, bounded, pad_to_multiple, relu
+from restorekit.models.spec import Spec
+
+SCALES = (4, 2, 1)  # by how much the picture is shrunk
+
+spec = Spec(
+    name="srn",
+    task="deblur",
+    title="scale-recurrent network, 3 scales",
+    paper="Tao et al. 2018, arXiv:1802.01770",
+    parameters=6_881_251,
+    macs_per_pixel=1_274_000,
+    divisor=16,
+    reach=1000,
+    tiling="approximate",
+    overlap=128,
+    objective="pyramid",
+    bytes_per_pixel=1000,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes that rebuild the network."""
+
+    channels: int = 32
+    lstm: bool = False
+    """The paper's recurrent form: a convolutional LSTM at the bottleneck passes its state from scale to scale."""
+
+
+class StridedConv(nn.Conv2d):
+    """5x5 convolution of stride 2 with TensorFlow's SAME padding."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 5, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,C,H,W) to (N,outputs,H/2,W/2)."""
+        return super().forward(F.pad(x, (1, 2, 1, 2)))
+
+
+class ConvLSTM(nn.Module):
+    """LSTM whose gates are one 3x3 convolution (Shi et al., arXiv:1506.04214, without peepholes)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gates = nn.Conv2d(2 * channels, 4 * channels, 3, padding=1)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Features (N,C,H,W) and the last (hidden, cell) state to the new one."""
+        hidden, cell = state or (torch.zeros_like(x), torch.zeros_like(x))
+        enter, candidate, forget, leave = self.gates(torch.cat([x, hidden], dim=1)).chunk(4, dim=1)
+        cell = cell * torch.sigmoid(forget + 1) + torch.sigmoid(enter) * torch.tanh(candidate)  # forgets little at first
+        return torch.sigmoid(leave) * torch.tanh(cell), cell
+
+
+def _blocks(channels: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels, 5, relu) for _ in range(3)))
+
+
+def _double(x: Tensor) -> Tensor:
+    """Twice as large, TensorFlow 1's bilinear way: pixels stay where they are, means of two come between."""
+    for dim in (2, 3):
+        after = torch.cat([x.narrow(dim, 1, x.shape[dim] - 1), x.narrow(dim, x.shape[dim] - 1, 1)], dim)
+        x = torch.stack([x, (x + after) / 2], dim + 1).flatten(dim, dim + 1)
+    return x
+
+
+class SRN(nn.Module):
+    """The network. Input and output are RGB (N,3,H,W) in [0,1], any H and W."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        n = config.channels
+        self.enter = nn.Sequential(nn.Conv2d(6, n, 5, padding=2), relu(), _blocks(n))
+        self.down1 = nn.Sequential(StridedConv(n, 2 * n), relu(), _blocks(2 * n))
+        self.down2 = nn.Sequential(StridedConv(2 * n, 4 * n), relu(), _blocks(4 * n))
+        self.lstm = ConvLSTM(4 * n) if config.lstm else None
+        self.up2 = nn.Sequential(_blocks(4 * n), nn.ConvTranspose2d(4 * n, 2 * n, 4, 2, 1), relu())
+        self.up1 = nn.Sequential(_blocks(2 * n), nn.ConvTranspose2d(2 * n, n, 4, 2, 1), relu())
+        self.leave = nn.Sequential(_blocks(n), nn.Conv2d(n, 3, 5, padding=2))
+
+    def pyramid(self, rgb: Tensor) -> list[Tensor]:
+        """Restored pictures from the coarsest scale to the full one; H and W are multiples of 16."""
+        restored: list[Tensor] = []
+        state: tuple[Tensor, Tensor] | None = None
+        for scale in SCALES:
+            blurred = rgb[..., ::scale, ::scale]
+            # The gradient stops between scales, as in the official code.
+            before = blurred
+            if restored:
+                before = _double(restored[-1].detach() if self.training else restored[-1])
+            fine = self.enter(torch.cat([blurred, before], dim=1))
+            middle = self.down1(fine)
+            low = self.down2(middle)
+            if self.lstm is not None:
+                state = self.lstm(low, None if state is None else (_double(state[0]), _double(state[1])))
+                low = state[0]
+            restored.append(self.leave(self.up1(self.up2(low) + middle) + fine))
+        return restored
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
+        height, width = rgb.shape[-2:]
+        restored = self.pyramid(pad_to_multiple(rgb, spec.divisor))[-1]
+        return bounded(restored[..., :height, :width], self.training)
+
+
+def build(config: Config) -> SRN:
+    """Make the network with freshly initialised weights."""
+    return SRN(config)
