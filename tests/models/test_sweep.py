@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import SMALL, randomise
+from helpers import SIDES, SMALL, randomise
 from torch import Tensor, nn
 
 from restorekit.models import registry
@@ -55,7 +55,7 @@ def measured_reach(model: nn.Module, divisor: int, guess: int) -> int:
 def test_spec_tells_the_parameters_and_the_work(name: str) -> None:
     spec, model = registry.spec_of(name), registry.build(name)
     assert sum(parameter.numel() for parameter in model.parameters()) == spec.parameters
-    assert measured_macs(model, 32) == pytest.approx(spec.macs_per_pixel, rel=1e-3)
+    assert measured_macs(model, SIDES.get(name, 32)) == pytest.approx(spec.macs_per_pixel, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,7 +82,8 @@ def test_any_size_keeps_its_shape_and_range(name: str, size: tuple[int, int]) ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_of_three_is_three_batches_of_one(name: str) -> None:
-    model, rgb = small(name), noise(3, 3, 32, 48)
+    # In double: normalising maps of a few pixels by their own statistics blows up what float32 rounds differently.
+    model, rgb = small(name).double(), noise(3, 3, 32, 48).double()
     with torch.no_grad():
         singles = torch.cat([model(one[None]) for one in rgb])
         torch.testing.assert_close(model(rgb), singles, atol=1e-5, rtol=0)
