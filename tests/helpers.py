@@ -3,8 +3,31 @@
 import torch
 from torch import nn
 
-SMALL = {"gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)}}
-"""Smaller configurations for checks that do not concern the default sizes."""
+from restorekit.models.folding import fold
+
+SMALL = {
+    "gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)},
+    "deblurgan": {"channels": 4, "dropout": 0.0},
+    "deblurgan-v2-inception": {"filters": 32, "blocks": (1, 1, 0)},
+    "deepdeblur": {"channels": 2},
+    "dgf": {"channels": 4, "growth": 4, "bottleneck": 8},
+    "dn": {"channels": 4, "growth": 2, "dropout": 0.0},
+    "msdn": {"channels": 4, "growth": 2, "dropout": 0.0},
+    "noroozi": {"widths": (16, 16, 16)},
+    "sang": {"channels": 8},
+    "spsr-deblur": {"channels": 8, "growth": 4, "blocks": 2, "taps": (1, 2)},
+    "srn": {"channels": 2},
+    "svrnn": {"channels": 4, "widths": (4, 4, 4, 4)},
+    "compact": {"channels": 8},
+    "srgan-em": {"channels": 8},
+}
+"""Fewer maps and, where the facts of the smaller form are known, fewer layers: for checks that do not concern the sizes."""
+
+SHALLOW = {"gggan", "deblurgan-v2-inception"}
+"""Those of `SMALL` that reach less far than their spec says."""
+
+SIDES = {"deblurgan-v2-inception": 256}
+"""Side of the picture that the work per pixel is given for, where it depends on the size; elsewhere 32 is enough."""
 
 
 def randomise(model: nn.Module, std: float = 0.05) -> nn.Module:
@@ -13,4 +36,17 @@ def randomise(model: nn.Module, std: float = 0.05) -> nn.Module:
     for parameter in model.parameters():
         if parameter.dim() > 1 and not parameter.any():
             nn.init.normal_(parameter, std=std)
+    return model.eval()
+
+
+def averaging(model: nn.Module) -> nn.Module:
+    """Make every layer half a positive mean of what it sees: nothing dies in a ReLU, cancels, overflows or vanishes.
+
+    For following how far a network looks.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for parameter in fold(model).parameters():
+        if parameter.dim() > 1:
+            positive = torch.rand(parameter.shape, generator=generator) + 0.5
+            parameter.data = (positive / (2 * positive.flatten(1).sum(1)).view(-1, *[1] * (parameter.dim() - 1))).to(parameter)
     return model.eval()

@@ -10,16 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from restorekit.allocator import keep_buffers
+from restorekit.allocator import free_memory, keep_buffers
 from restorekit.depth import RANGES, from_unit
 from restorekit.errors import RestorekitError, UsageError
+from restorekit.inference.statistics import UNCHANGED, PictureStatistics
 from restorekit.inference.tiles import Span, best_tile, spans
 from restorekit.models.spec import Spec
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Statistics = Literal["fast", "exact"]
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CPU_BUDGET = 440 << 20  # bytes of activations on a CPU: larger tiles gain little and fall out of the cache
 GPU_SHARE = 0.6  # of the memory that is free
+WHOLE_SHARE = 0.4  # of a CPU's free memory, for networks that gain from seeing the picture whole
 MOST_TOGETHER = 8  # tiles in a batch that is chosen automatically
 
 
@@ -35,6 +38,9 @@ class Settings:
     """Side of square tiles in pixels; None chooses the shape that costs least."""
     overlap: int | None = None
     """Context around a tile in pixels; None takes the network's reach, which makes tiles invisible."""
+    statistics: Statistics = "fast"
+    """For networks that normalise by the picture's statistics, where it does not fit as a whole: "fast" gathers them in one
+    pass, approximately; "exact" repeats that until they are those of the whole picture."""
     batch: int | None = None
     """Tiles that go through the network together; None is 1 on a CPU, where more is slower, else as many as fit."""
 
@@ -51,8 +57,10 @@ class Notes:
     """Tiles that were not finite in half precision and ran again in float32."""
     halvings: int = 0
     """How often a tile did not fit into the device's memory."""
-    exact: bool = True
-    """Whether the result is, up to rounding, that of the whole picture at once."""
+    approximation: str = ""
+    """Why the result is not, up to rounding, that of the whole picture at once; empty if it is."""
+    passes: int = 0
+    """Passes over the picture that gathered its statistics, for networks that normalise by them."""
 
 
 class Restorer:
@@ -74,6 +82,7 @@ class Restorer:
         self.dtype = self._type(settings.precision)
         self.model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pixels = self._affordable_pixels()
+        self.statistics = PictureStatistics(self.model)
         self.halvings = 0
         self.notes = Notes()
 
@@ -84,7 +93,7 @@ class Restorer:
             rgb: (H,W,3) uint8, uint16, or float32 in 0..1.
 
         Returns:
-            The restored picture in the same shape and type. `notes` tells how it was done.
+            The restored picture, (sH,sW,3) of the same type, s being the network's scale. `notes` tells how it was done.
 
         Raises:
             RestorekitError: even the smallest tile does not fit into the device's memory.
@@ -117,9 +126,10 @@ class Restorer:
 
     def shape(self, height: int, width: int) -> tuple[tuple[int, int], int]:
         """The tile, (height, width), and the overlap that a picture of this size gets."""
-        if self.spec.tiling == "whole" and self.settings.tile is None and not self.halvings:
+        if self.spec.tiling != "exact" and self.settings.tile is None and height * width <= self._whole_pixels():
             return (height, width), 0
-        overlap = self.spec.reach if self.settings.overlap is None else self.settings.overlap
+        natural = self.spec.overlap if self.spec.tiling == "approximate" else self.spec.reach or 0
+        overlap = natural if self.settings.overlap is None else self.settings.overlap
         if self.settings.tile is not None:
             side = max(1, self.settings.tile // 2**self.halvings)
             return (side, side), overlap
@@ -130,32 +140,64 @@ class Restorer:
     def _restore(self, rgb: NDArray[Any]) -> NDArray[Any]:
         height, width = rgb.shape[:2]
         (tile_height, tile_width), overlap = self.shape(height, width)
-        divisor, exact = self.spec.divisor, overlap >= self.spec.reach and self.spec.tiling == "exact"
-        fade = 0 if exact else overlap // 2
-        rows = spans(height, tile_height, overlap, divisor, fade)
-        columns = spans(width, tile_width, overlap, divisor, fade)
+        divisor, scale = self.spec.divisor, self.spec.scale
+        tiled = tile_height < height or tile_width < width
+        if tiled and self.spec.tiling == "whole":
+            # Continued here instead of in the network: every tile then covers whole cells of the deepest grid.
+            rgb = np.pad(rgb, ((0, -height % divisor), (0, -width % divisor), (0, 0)), mode="reflect")
+        seamless = self.spec.tiling != "approximate" and overlap >= (self.spec.reach or 0)
+        fade = 0 if seamless else overlap // 2
+        rows = spans(rgb.shape[0], tile_height, overlap, divisor, fade)
+        columns = spans(rgb.shape[1], tile_width, overlap, divisor, fade)
         self.notes.tile = (max(s.stop - s.start for s in rows), max(s.stop - s.start for s in columns))
         self.notes.tiles, self.notes.overlap = len(rows) * len(columns), overlap
-        self.notes.exact = exact or self.notes.tiles == 1
+        if self.notes.tiles > 1 and not seamless:
+            self.notes.approximation = f"tiles see {overlap} px around them, less than the network's reach"
+        self.statistics.forget()
+        if self.notes.tiles > 1 and self.spec.tiling == "whole":
+            self._gather(rgb, rows, columns)
 
-        restored = np.empty_like(rgb)
-        strip = np.zeros((0, width, 3), np.float32)  # rows that later tiles may still add to, from `done` on
+        restored = np.empty((height * scale, width * scale, 3), rgb.dtype)
+        strip = np.zeros((0, width * scale, 3), np.float32)  # rows that later tiles may still add to, from `done` on
         done = 0
         for index, row in enumerate(rows):
-            grown = np.zeros((row.stop - done, width, 3), np.float32)
+            start, stop = row.start * scale, min(row.stop, height) * scale
+            grown = np.zeros((stop - done, width * scale, 3), np.float32)
             grown[: len(strip)] = strip
             strip = grown
             for column, tile in self._tiles(rgb, row, columns):
                 weight = row.weight[:, None, None] * column.weight[None, :, None]
                 # Rows above `done` are finished: this tile's weight is zero there.
-                skip = max(0, done - row.start)
-                place = strip[row.start + skip - done : row.stop - done, column.start : column.stop]
-                place += (tile * weight)[skip:]
-            finished = rows[index + 1].start if index + 1 < len(rows) else height
-            finished = max(done, min(finished, row.stop))
+                skip = max(0, done - start)
+                place = strip[start + skip - done : stop - done, column.start * scale : column.stop * scale]
+                weighted = tile * weight.repeat(scale, axis=0).repeat(scale, axis=1)
+                place += weighted[skip : skip + place.shape[0], : place.shape[1]]
+            finished = min(rows[index + 1].start, height) * scale if index + 1 < len(rows) else height * scale
+            finished = max(done, min(finished, stop))
             restored[done:finished] = from_unit(strip[: finished - done], rgb.dtype)
             strip, done = strip[finished - done :], finished
         return restored
+
+    def _gather(self, rgb: NDArray[Any], rows: list[Span], columns: list[Span]) -> None:
+        """Find the statistics that the network's normalisations would have for the whole picture, tile by tile.
+
+        A pass measures every layer while those before it use what the last pass found, so the first k layers are right
+        after k passes. They are usually right much earlier.
+        """
+        most = 1 if self.settings.statistics == "fast" else len(self.statistics.norms)
+        change = math.inf
+        while self.notes.passes < most and change > UNCHANGED:
+            with self.statistics.gathering():
+                for row in rows:
+                    for column in columns:
+                        self.statistics.look_at(row, column)
+                        self._forward(rgb, row, [column])
+            change = self.statistics.settle()
+            self.notes.passes += 1
+        if change > UNCHANGED and self.notes.passes < len(self.statistics.norms):
+            self.notes.approximation = self.notes.approximation or (
+                "the statistics of the whole picture were gathered in one pass (--statistics exact repeats it)"
+            )
 
     def _tiles(self, rgb: NDArray[Any], row: Span, columns: list[Span]) -> list[tuple[Span, NDArray[np.float32]]]:
         """Restored tiles of one row, in batches of equal shape."""
@@ -195,6 +237,12 @@ class Restorer:
         if precision != "fp32" and not self.spec.half_safe:
             raise UsageError(f"{self.spec.name} is not safe in half precision.", "Use --precision fp32.")
         return TYPES[precision]
+
+    def _whole_pixels(self) -> int:
+        """Pixels of the largest picture that goes through the network in one piece."""
+        if self.device.type == "cuda" or self.halvings:
+            return self.pixels
+        return max(self.pixels, int(free_memory() * WHOLE_SHARE / self.spec.bytes_per_pixel))
 
     def _affordable_pixels(self) -> int:
         """Pixels of the largest tile by memory."""

@@ -36,18 +36,23 @@ def leaky() -> nn.LeakyReLU:
     return nn.LeakyReLU(LEAK, inplace=True)
 
 
+def at_least_float(x: Tensor) -> Tensor:
+    """The same values in float32, or in float64 if they are: for sums and products that half precision would spoil."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def bounded(rgb: Tensor, training: bool) -> Tensor:
     """Clip to 0..1, but not in training: a clipped value has no gradient and would never come back."""
     return rgb if training else rgb.clamp(0, 1)
 
 
 def pad_to_multiple(rgb: Tensor, divisor: int, least: int = 1) -> Tensor:
-    """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`, at least `least`.
+    """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`, of `least` or more.
 
     Mirrored where the picture is large enough for it, repeated where it is not, so that 1x1 works too.
     """
     height, width = rgb.shape[-2:]
-    down, right = (max(-side % divisor, least - side) for side in (height, width))
+    down, right = (max(-side % divisor, -(-least // divisor) * divisor - side) for side in (height, width))
     if not down and not right:
         return rgb
     mode = "reflect" if down < height and right < width else "replicate"
@@ -220,5 +225,7 @@ class PictureNorm(nn.Module):
         if x[0, 0].numel() == 1:  # one value has no spread: it is its own mean
             x = torch.zeros_like(x)
             shape = (1, -1, 1, 1)
-            return x if self.weight is None or self.bias is None else x * self.weight.view(shape) + self.bias.view(shape)
+            return (
+                x if self.weight is None or self.bias is None else x * self.weight.view(shape) + self.bias.view(shape)
+            )
         return F.instance_norm(x, None, None, self.weight, self.bias, True, 0, self.eps)

@@ -33,6 +33,19 @@ def rrdb(channels: int, growth: int = 32) -> ResidualInResidual:
     return ResidualInResidual(*(DenseBlock(channels, growth) for _ in range(3)))
 
 
+def reach(config: Config) -> int:
+    """Radius of the receptive field in input pixels, without enlargement.
+
+    An RRDB reaches 15, so a listener of the gradient branch 16. Paths lead along the image branch, or from one of the taps
+    through the listeners from there on.
+    """
+    image = 15 * config.blocks
+    tapped = [15 * tap + 16 * (len(config.taps) - index) for index, tap in enumerate(config.taps)]
+    gradient = 1 + 16 * len(config.taps)
+    head, trunk, last, fusion = 1, 1, 2, 18
+    return head + max(image, gradient, *tapped) + trunk + last + fusion
+
+
 class Enlarge(nn.Module):
     """Nearest-neighbour doubling, 3x3 convolution, leaky ReLU."""
 

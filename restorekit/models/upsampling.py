@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.models.layers import conv3
+from restorekit.models.layers import at_least_float, conv3
 from restorekit.resampling import Border, Kernel, phases
 
 LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # BT.601 with range 16..235, as MATLAB's rgb2ycbcr
@@ -44,11 +44,11 @@ def enlarge(x: Tensor, scale: int, kernel: Kernel = "cubic", border: Border = "s
     """Enlarge a batch (N,C,H,W) by a whole number in float32, to (N,C,scale*H,scale*W). See `resampling.resize`."""
     number, channels, height, width = x.shape
     with torch.autocast(x.device.type, enabled=False):
-        weights = _weights(kernel, scale, x.device).to(torch.promote_types(x.dtype, torch.float32))
-        planes = x.to(weights.dtype).reshape(number * channels, 1, height, width)
+        planes = at_least_float(x).reshape(number * channels, 1, height, width)
+        weights = _weights(kernel, scale, x.device).to(planes.dtype)
         planes = _along_rows(planes, weights, border)
         planes = _along_rows(planes.transpose(2, 3), weights, border).transpose(2, 3)
-        return planes.reshape(number, channels, height * scale, width * scale)
+        return cast(Tensor, planes).reshape(number, channels, height * scale, width * scale)
 
 
 def luma(rgb: Tensor) -> Tensor:

@@ -39,25 +39,12 @@ class Blur(nn.Module):
         return nn.functional.avg_pool2d(rgb, 17, 1, 8, count_include_pad=False)
 
 
-@pytest.mark.parametrize("name", registry.names())
-def test_tiled_equals_whole_for_every_exact_system(name: str) -> None:
-    facts = registry.spec_of(name)
-    model = randomise(registry.build(name, **SMALL.get(name, {})))
-    reach = facts.reach if name not in SMALL else 64  # the small configuration reaches less far than the real one
-    rgb = picture(90, 2 * reach + 150, np.float32)
-    whole = Restorer(model, facts, Settings("cpu"))(rgb)
-    tiled = Restorer(model, facts, Settings("cpu", tile=2 * reach + 48, overlap=reach))
-    if facts.tiling == "exact":
-        np.testing.assert_allclose(tiled(rgb), whole, atol=2e-6)
-        assert tiled.notes.tiles > 2
-
-
 def test_too_small_an_overlap_shows_and_is_reported() -> None:
     rgb = picture(64, 200, np.float32)
     whole = Restorer(Blur(), spec(), Settings("cpu"))(rgb)
     seamed = Restorer(Blur(), spec(), Settings("cpu", tile=32, overlap=4))
     assert np.abs(seamed(rgb) - whole).max() > 1e-3
-    assert not seamed.notes.exact
+    assert "less than the network's reach" in seamed.notes.approximation
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

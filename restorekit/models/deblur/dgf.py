@@ -18,13 +18,13 @@ spec = Spec(
     task="deblur",
     title="dense field of dilated blocks",
     paper="Ramakrishnan et al. 2017, arXiv:1709.03481",
-    parameters=1,
-    macs_per_pixel=1,
+    parameters=2_382_339,
+    macs_per_pixel=2_377_792,
     divisor=1,
     reach=18,
     tiling="exact",
     objective="dgf",
-    bytes_per_pixel=6000,
+    bytes_per_pixel=12000,
 )
 
 

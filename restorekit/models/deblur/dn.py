@@ -12,13 +12,13 @@ spec = Spec(
     task="deblur",
     title="dense encoder-decoder with weight normalisation",
     paper="Song & Wu, Laser & Optoelectronics Progress 56(21), 2019",
-    parameters=1,
-    macs_per_pixel=1,
+    parameters=1_988_227,
+    macs_per_pixel=288_168,
     divisor=DIVISOR,
-    reach=1,
+    reach=271,
     tiling="exact",
     objective="msdn",
-    bytes_per_pixel=2000,
+    bytes_per_pixel=3700,
 )
 
 

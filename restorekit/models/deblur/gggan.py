@@ -23,6 +23,7 @@ from restorekit.models.layers import (
     Res2NetBlock,
     ResidualInResidual,
     ResidualUNet,
+    bounded,
     conv3,
     gradient_map,
     leaky,
@@ -131,7 +132,7 @@ class GGGAN(nn.Module):
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         image = self.branches(pad_to_multiple(rgb, spec.divisor)).image
-        return image[..., :height, :width].clamp(0, 1)
+        return bounded(image[..., :height, :width], self.training)
 
 
 def build(config: Config) -> GGGAN:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.models.deblur.gggan import Branches
-from restorekit.models.layers import ResidualBlock, conv3, gradient_map, leaky, pad_to_multiple, zeroed
+from restorekit.models.layers import ResidualBlock, bounded, conv3, gradient_map, leaky, pad_to_multiple, zeroed
 from restorekit.models.spec import Spec
 
 CELL = 4  # side of a cell of the working grid in pixels
@@ -117,7 +117,7 @@ class GGGANLite(nn.Module):
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         image = self.branches(pad_to_multiple(rgb, spec.divisor)).image
-        return image[..., :height, :width].clamp(0, 1)
+        return bounded(image[..., :height, :width], self.training)
 
 
 def build(config: Config) -> GGGANLite:

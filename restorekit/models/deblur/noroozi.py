@@ -19,13 +19,13 @@ spec = Spec(
     task="deblur",
     title="three residual stages, coarse to fine",
     paper="Noroozi et al. 2017, arXiv:1701.01486",
-    parameters=1,
-    macs_per_pixel=1,
+    parameters=2_251_081,
+    macs_per_pixel=556_128,
     divisor=4,
-    reach=1,
+    reach=79,
     tiling="exact",
     objective="pyramid",
-    bytes_per_pixel=1000,
+    bytes_per_pixel=1600,
 )
 
 

@@ -22,7 +22,7 @@ spec = Spec(
     reach=80,
     tiling="exact",
     objective="sang",
-    bytes_per_pixel=1000,
+    bytes_per_pixel=1500,
 )
 
 

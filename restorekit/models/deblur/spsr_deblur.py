@@ -1,5 +1,7 @@
 """Improved SPSR: SPSR without its enlargement, what the GGGAN paper turns into a deblurring network to compare with."""
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from restorekit.models import spsr
@@ -14,14 +16,14 @@ spec = Spec(
     task="deblur",
     title="gradient guidance with RRDBs",
     paper="Ma et al. 2020, arXiv:2003.13081, without upsampling (Shi et al. 2022)",
-    parameters=24_648_536,
-    macs_per_pixel=24_631_000,
+    parameters=24_648_518,
+    macs_per_pixel=24_630_528,
     divisor=1,
-    reach=800,
+    reach=367,
     tiling="approximate",
     overlap=64,
     objective="gggan",
-    bytes_per_pixel=4000,
+    bytes_per_pixel=4500,
 )
 
 
@@ -34,6 +36,11 @@ class SPSRDeblur(SPSR):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same."""
         return bounded(self.branches(rgb).image, self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    return replace(spec, reach=spsr.reach(config))
 
 
 def build(config: Config) -> nn.Module:

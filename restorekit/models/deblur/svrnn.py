@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3, pad_to_multiple, relu, zeroed
+from restorekit.models.layers import at_least_float, bounded, conv3, pad_to_multiple, relu, zeroed
 from restorekit.models.spec import Spec
 
 SWEEPS = 4  # left to right, right to left, down, up
@@ -21,14 +21,14 @@ spec = Spec(
     task="deblur",
     title="spatially variant recurrent network",
     paper="Zhang et al., CVPR 2018",
-    parameters=1,
-    macs_per_pixel=1,
+    parameters=7_512_835,
+    macs_per_pixel=170_928,
     divisor=16,
     reach=None,
     tiling="approximate",
     overlap=128,
     objective="pixel",
-    bytes_per_pixel=1000,
+    bytes_per_pixel=1200,
 )
 
 
@@ -121,14 +121,15 @@ class SVRNN(nn.Module):
         half = self.at_half(full)
         x = self.at_quarter(half)
         # In half precision the weights' long products would lose their small factors.
-        maps = self.weights(padded - 0.5).float().chunk(len(self.after) * SWEEPS, dim=1)
+        maps = at_least_float(self.weights(padded - 0.5)).chunk(len(self.after) * SWEEPS, dim=1)
         for stage, after in enumerate(self.after):
             right, left, down, up = maps[SWEEPS * stage : SWEEPS * (stage + 1)]
+            x = at_least_float(x)
             swept = [
-                sweep(x.float(), right, 3, backwards=False),
-                sweep(x.float(), left, 3, backwards=True),
-                sweep(x.float(), down, 2, backwards=False),
-                sweep(x.float(), up, 2, backwards=True),
+                sweep(x, right, 3, backwards=False),
+                sweep(x, left, 3, backwards=True),
+                sweep(x, down, 2, backwards=False),
+                sweep(x, up, 2, backwards=True),
             ]
             x = after(torch.cat(swept, dim=1))
         x = self.merge_half(torch.cat([_double(x), half], dim=1))

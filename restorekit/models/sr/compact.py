@@ -23,7 +23,7 @@ spec = Spec(
     reach=18,
     tiling="exact",
     objective="pixel",
-    bytes_per_pixel=1000,
+    bytes_per_pixel=1200,
     scale=4,
 )
 

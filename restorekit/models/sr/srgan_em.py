@@ -14,7 +14,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3
+from restorekit.models.layers import at_least_float, bounded, conv3
 from restorekit.models.spec import Spec
 from restorekit.models.upsampling import SubPixel, stages
 
@@ -29,7 +29,7 @@ spec = Spec(
     reach=36,
     tiling="exact",
     objective="srgan_em",
-    bytes_per_pixel=9000,
+    bytes_per_pixel=12500,
     scale=4,
 )
 
@@ -88,7 +88,7 @@ class SRGANEM(nn.Module):
         """Restore a batch."""
         head = self.head(rgb * 2 - 1)  # (N,64,H,W)
         x = self.trunk(self.blocks(head)) + head
-        x = self.out(self.up(x)).float()  # (N,3,sH,sW)
+        x = at_least_float(self.out(self.up(x)))  # (N,3,sH,sW)
         x = torch.tanh(x) if self.tanh else x
         return bounded((x + 1) / 2, self.training)
 
