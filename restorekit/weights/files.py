@@ -19,7 +19,13 @@ WRAPPERS = ("params_ema", "params", "state_dict", "model", "generator")
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Hex digest of a file's bytes.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if not path.is_file():
+        raise WeightsError("There is no such weights file.", "Check the path given with --weights.", path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
