@@ -28,7 +28,8 @@ def load(name: str, weights: str | Path | None = "auto") -> Loaded:
 
     Args:
         name: a system, e.g. "gggan-lite".
-        weights: "auto" for the model's default weights that ship, a tag, a file, or None for an untrained network.
+        weights: "auto" for the default weights that ship or else have been fetched, a tag, a file, or None for an
+            untrained network.
 
     Raises:
         UnknownModel: no such system.
@@ -38,16 +39,14 @@ def load(name: str, weights: str | Path | None = "auto") -> Loaded:
         return Loaded(registry.build(name), registry.spec_of(name), "none", "")
     registry.find(name)  # a wrong name is to be called so before anything is said of weights
     if weights != "auto" and (Path(weights).suffix or Path(weights).exists()):
-        path, label, wanted = Path(weights), str(weights), ""
+        path, label, wanted, cure = Path(weights), str(weights), "", ""
     else:
         entry = manifest.choose(name, None if weights == "auto" else str(weights))
-        path, label, wanted = entry.path, entry.tag, entry.sha256
+        path, label, wanted, cure = entry.path, entry.tag, entry.expected, entry.cure
     digest = files.sha256(path)
     if wanted and digest != wanted:
         raise WeightsError(
-            f"The file is not the one the manifest describes (sha256 {digest[:12]}, wanted {wanted[:12]}).",
-            "Install restorekit again.",
-            path,
+            f"The file is not the one the manifest describes (sha256 {digest[:12]}, wanted {wanted[:12]}).", cure, path
         )
     network, spec = _filled(name, path)
     return Loaded(network, spec, label, digest)
@@ -105,8 +104,8 @@ def load_model(name: str, weights: str | Path | None = "auto") -> nn.Module:
 
     Args:
         name: a system, e.g. "gggan-lite"; `restorekit models` lists them.
-        weights: "auto" for the model's default weights that ship, a tag such as "endoscopy", a file, or None for an
-            untrained network.
+        weights: "auto" for the default weights that ship or else have been fetched, a tag such as "endoscopy", a file, or
+            None for an untrained network.
 
     Returns:
         The network in evaluation mode.
