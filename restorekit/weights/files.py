@@ -14,7 +14,7 @@ from restorekit.errors import WeightsError
 from restorekit.weights import containers, inert
 
 State = dict[str, Tensor]
-WRAPPERS = ("params_ema", "params", "state_dict", "model", "generator")
+WRAPPERS = ("params_ema", "params", "state_dict", "model", "generator", "G")
 """Names under which published files keep the tensors; the first that is there is opened."""
 
 
@@ -50,7 +50,7 @@ def load(path: Path) -> State:
 
     Args:
         path: safetensors, PyTorch (zip or legacy, also whole modules) or MATLAB. A dict or module nested under
-            params_ema, params, state_dict, model or generator is opened; the prefix "module." is taken off the names.
+            params_ema, params, state_dict, model, generator or G is opened; the prefix "module." is taken off the names.
 
     Raises:
         WeightsError: the file is absent, damaged, of another kind, or holds something other than tensors.

@@ -230,16 +230,17 @@ def state_dict(module: Inert) -> dict[str, Tensor]:
         module: for which `is_module` holds.
 
     Raises:
-        ValueError: the modules contain themselves, unfold without end, or hold impossible tensors.
+        ValueError: the modules unfold without end, or hold impossible tensors.
+        RecursionError: a module contains itself.
     """
     state: dict[str, Tensor] = {}
     seen = 0
 
-    def walk(at: object, prefix: str, above: tuple[int, ...]) -> None:
+    def walk(at: object, prefix: str) -> None:
         nonlocal seen
         seen += 1
-        if id(at) in above or seen > MOST_MODULES:
-            raise ValueError("modules that contain themselves")
+        if seen > MOST_MODULES:
+            raise ValueError("modules that unfold without end")
         if not is_module(at):
             return
         held: dict[str, Any] = at.state  # type: ignore[assignment]  # is_module has looked
@@ -250,7 +251,7 @@ def state_dict(module: Inert) -> dict[str, Tensor]:
             if built is not None:
                 state[f"{prefix}{name}"] = built
         for name, part in held["_modules"].items():
-            walk(part, f"{prefix}{name}.", (*above, id(at)))
+            walk(part, f"{prefix}{name}.")
 
-    walk(module, "", ())
+    walk(module, "")
     return state
