@@ -46,7 +46,7 @@ def models(context: typer.Context) -> None:
                 spec.paper,
                 f"{spec.parameters:,}",
                 f"{spec.macs_per_pixel:,}",
-                f"{spec.tiling}, reach {spec.reach} px",
+                f"{spec.tiling}, " + ("reach not bounded" if spec.reach is None else f"reach {spec.reach} px"),
                 ", ".join(ship) or "none",
                 ", ".join(elsewhere) or "none",
             )

@@ -49,6 +49,7 @@ def test_every_system_is_listed_with_its_facts(tmp_path: Path, monkeypatch: pyte
         spec = registry.spec_of(name)
         assert found[name][1:5] == [spec.task, spec.paper, f"{spec.parameters:,}", f"{spec.macs_per_pixel:,}"]
         assert found[name][5].startswith(spec.tiling)
+        assert ("not bounded" if spec.reach is None else f" {spec.reach} px") in found[name][5]
     assert found["gggan"][6:] == ["none", "theirs, manual (browser), mine (here)"]
     assert found["gggan-lite"][6:] == ["photo (default), endoscopy", "none"]
 
