@@ -27,6 +27,11 @@ def say(message: str) -> None:
     err.print(escape(message), highlight=False, soft_wrap=True)
 
 
+def show(text: str) -> None:
+    """A result on stdout; long addresses stay in one piece."""
+    out.print(escape(text), highlight=False, soft_wrap=True)
+
+
 def problem(error: RestorekitError) -> None:
     """An error: file, reason, cure."""
     err.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
@@ -81,8 +86,8 @@ class Bar:
         self.begun = time.monotonic()
         self.progress.reset(self.task, total=count, work_total=work)
 
-    def advance(self, work: float, unit: str, count: int = 1) -> None:
-        """So many files more, and the work that was in them."""
+    def advance(self, work: float, unit: str, count: float = 1) -> None:
+        """So many files more (or megabytes of one), and the work that was in them."""
         self.work += work
         rate = self.work / max(time.monotonic() - self.begun, 1e-6)
         self.progress.update(self.task, advance=count, work=self.work, rate=f"{rate:.2f} {unit}/s" if self.work else "")

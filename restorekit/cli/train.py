@@ -70,7 +70,7 @@ def train(
     if recipe and Path(recipe).is_file():
         base = Recipe.from_file(Path(recipe))
     elif recipe or manifest.ships(model):
-        base = Recipe.from_json(manifest.choose(model, recipe or None).recipe)
+        base = Recipe.from_json(manifest.shipped(model, recipe or None).recipe)
     else:
         base = Recipe(model)
     blur: dict[str, Any] = {

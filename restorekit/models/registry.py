@@ -6,7 +6,8 @@ A system is one file in a task's folder (`models/deblur/gggan_lite.py` is `gggan
     Config                          a frozen dataclass of the sizes that rebuild the network
     build(config: Config) -> nn.Module
     describe(config) -> Spec        optional: facts about other configurations, where tiles or scale depend on them
-    from_upstream(state)            optional: recognises weights published elsewhere; gives (config, tensors) or None
+    from_upstream(state)            optional: recognises tensors published elsewhere by their names and shapes; gives the
+                                    options of Config and the tensors under our names, or None if they are not its own
 
 Nothing else needs an edit when a file is added.
 """
@@ -19,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from restorekit.errors import RestorekitError, UnknownModel, UsageError
 from restorekit.models.spec import Spec
@@ -116,6 +117,23 @@ def build(name: str, **config: object) -> nn.Module:
         UsageError: the system has no such option.
     """
     return find(name).build(configure(name, **config)[0])
+
+
+def from_upstream(name: str, state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
+    """Recognise weights that were published elsewhere.
+
+    Args:
+        name: a system.
+        state: tensors by the names they were published under.
+
+    Returns:
+        Options for `build` and the tensors by our names; None if the system does not know them as its own.
+
+    Raises:
+        UnknownModel: no such system.
+    """
+    convert = getattr(find(name), "from_upstream", None)
+    return convert(state) if convert else None
 
 
 def spec_of(name: str) -> Spec:

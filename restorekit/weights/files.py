@@ -3,22 +3,29 @@
 import hashlib
 import json
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from restorekit.errors import WeightsError
+from restorekit.weights import containers, inert
 
 State = dict[str, Tensor]
+WRAPPERS = ("params_ema", "params", "state_dict", "model", "generator", "G")
+"""Names under which published files keep the tensors; the first that is there is opened."""
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Hex digest of a file's bytes.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if not path.is_file():
+        raise WeightsError("There is no such weights file.", "Check the path given with --weights.", path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -39,46 +46,51 @@ def save(state: State, path: Path, about: dict[str, str], dtype: torch.dtype = t
 
 
 def load(path: Path) -> State:
-    """Read a state dict from safetensors, or from a PyTorch file without running the code a pickle may carry.
+    """Read a state dict from a weights file of any published kind without running the code a pickle may carry.
 
     Args:
-        path: `.safetensors`, or any file that `torch.load(weights_only=True)` accepts. A dict with one entry called
-            params_ema, params, state_dict, model or generator is opened.
+        path: safetensors, PyTorch (zip or legacy, also whole modules) or MATLAB. A dict or module nested under
+            params_ema, params, state_dict, model, generator or G is opened; the prefix "module." is taken off the names.
 
     Raises:
-        WeightsError: the file is absent, damaged, or wants to run code.
+        WeightsError: the file is absent, damaged, of another kind, or holds something other than tensors.
     """
-    if not path.is_file():
-        raise WeightsError("There is no such weights file.", "Check the path given with --weights.", path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise WeightsError(f"The file is damaged or no safetensors file ({error}).", "Fetch it again.", path) from None
-    except pickle.UnpicklingError:
-        raise WeightsError(
-            "The file is damaged, or it is a pickle that wants to run code.",
-            "restorekit loads tensors only; save the state dict alone, best as safetensors.",
-            path,
-        ) from None
-    except (RuntimeError, EOFError, KeyError, OSError) as error:
-        raise WeightsError(f"The file cannot be read as weights ({error}).", "Fetch it again.", path) from None
-    for key in ("params_ema", "params", "state_dict", "model", "generator"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise WeightsError("The file holds no state dict.", "Save `model.state_dict()`.", path)
-    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+        found = _opened(containers.contents(path))
+        tensors = {name: value if isinstance(value, Tensor) else inert.tensor(value) for name, value in found.items()}
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:  # records of a crafted file
+        raise WeightsError(f"The file is damaged or no weights ({error}).", "Fetch it again.", path) from None
+    for name, tensor in tensors.items():
+        if tensor is None or not isinstance(name, str):
+            kind = found[name].name if isinstance(found[name], inert.Inert) else type(found[name]).__name__
+            raise WeightsError(
+                f"The file is no state dict: '{name}' is no tensor but {kind}.",
+                "restorekit reads tensors and runs no code of a file; save the state dict alone, best as safetensors.",
+                path,
+            )
+    if not tensors:
+        raise WeightsError("The file holds no tensors.", "Save `model.state_dict()`.", path)
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items() if tensor is not None}
+
+
+def _opened(found: object) -> dict[Any, Any]:
+    """Unpack wrappers and whole modules, a few deep: a crafted dict can contain itself."""
+    for _ in range(len(WRAPPERS)):
+        if inert.is_module(found):
+            return inert.state_dict(found)
+        inner = [found.get(key) for key in WRAPPERS] if isinstance(found, dict) else []
+        inner = [part for part in inner if isinstance(part, dict) or inert.is_module(part)]
+        if not inner:
+            break
+        found = inner[0]
+    if not isinstance(found, dict):
+        raise ValueError("it holds no state dict")
+    return found
 
 
 def config(path: Path) -> dict[str, Any]:
     """Sizes of the network that a file trained by restorekit was made for; empty for other files."""
-    if path.suffix != ".safetensors":
-        return {}
-    with safe_open(path, "pt") as file:
-        about = file.metadata() or {}
-    sizes = json.loads(about.get("recipe", "{}")).get("config", {})
+    sizes = json.loads(containers.header(path).get("recipe", "{}")).get("config", {})
     return {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
 
 

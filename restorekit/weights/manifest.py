@@ -1,5 +1,7 @@
 """The manifest of weight files, weights.toml: what exists, where it came from, how well it does."""
 
+import os
+import sys
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
@@ -39,10 +41,75 @@ class Entry:
     scores: dict[str, Any] = field(default_factory=dict)
     """Measured scores by protocol."""
 
+    cure = "Install restorekit again."
+    """What to do where the file is absent or damaged."""
+
     @property
     def path(self) -> Path:
         """Where the file is."""
         return SHIPPED / self.file
+
+    @property
+    def expected(self) -> str:
+        """The hash that the file must have."""
+        return self.sha256
+
+
+@dataclass(frozen=True)
+class Published:
+    """One weight file that others publish and that can be fetched."""
+
+    model: str
+    tag: str
+    file: str
+    """Name in the cache."""
+    licence: str
+    page: str
+    """Where a person finds it."""
+    paper: str
+    url: str = ""
+    """Where a program finds it; empty where a browser is needed."""
+    sha256: str = ""
+    """Empty where it is not known: the hash of the first download is then recorded and compared, but not verified."""
+    size: int = 0
+    """Bytes; 0 where it is not known."""
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """As `models fetch` takes it."""
+        return f"{self.model}:{self.tag}"
+
+    @property
+    def path(self) -> Path:
+        """Where the file is once it has been fetched."""
+        return cache_folder() / "weights" / self.model / self.file
+
+    @property
+    def record(self) -> Path:
+        """Beside the file: the hash it had when it came, where no other is known."""
+        return self.path.with_name(self.path.name + ".sha256")
+
+    @property
+    def expected(self) -> str:
+        """The hash that the file must have; empty where none is known yet."""
+        return self.sha256 or (self.record.read_text().strip() if self.record.is_file() else "")
+
+    @property
+    def cure(self) -> str:
+        """What to do where the file is absent or damaged."""
+        return f"Bring it with `restorekit models fetch {self.name}`."
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept: $RESTOREKIT_CACHE, or the system's place for such files."""
+    if chosen := os.environ.get("RESTOREKIT_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "restorekit" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "restorekit"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "restorekit"
 
 
 def manifest_path() -> Path:
@@ -52,18 +119,34 @@ def manifest_path() -> Path:
 
 
 @cache
+def _manifest() -> tuple[tuple[Entry, ...], tuple[Published, ...]]:
+    path = manifest_path()
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        return (
+            tuple(Entry(**entry) for entry in found.get("weights", [])),
+            tuple(Published(**entry) for entry in found.get("published", [])),
+        )
+    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise WeightsError(f"The weights manifest is damaged ({error}).", "Install restorekit again.", path) from None
+
+
 def entries() -> tuple[Entry, ...]:
     """All weight files that ship, in the manifest's order.
 
     Raises:
         WeightsError: the manifest is absent or damaged.
     """
-    path = manifest_path()
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-        return tuple(Entry(**entry) for entry in found.get("weights", []))
-    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise WeightsError(f"The weights manifest is damaged ({error}).", "Install restorekit again.", path) from None
+    return _manifest()[0]
+
+
+def published() -> tuple[Published, ...]:
+    """All weight files that can be fetched, in the manifest's order.
+
+    Raises:
+        WeightsError: the manifest is absent or damaged.
+    """
+    return _manifest()[1]
 
 
 def ships(model: str) -> bool:
@@ -71,24 +154,65 @@ def ships(model: str) -> bool:
     return any(entry.model == model for entry in entries())
 
 
-def choose(model: str, tag: str | None = None) -> Entry:
+def shipped(model: str, tag: str | None = None) -> Entry:
     """The shipped weights of a model, by tag or the default ones.
 
     Raises:
         WeightsError: the model ships none, or none of that tag.
     """
     own = [entry for entry in entries() if entry.model == model]
-    if not own:
-        shipped = ", ".join(sorted({entry.model for entry in entries()}))
-        raise WeightsError(
-            f"No trained weights of '{model}' ship with restorekit.",
-            f"Use a model that has some ({shipped}), give your own with --weights FILE, or train them: "
-            f"restorekit train --model {model}.",
-        )
     for entry in own:
         if (entry.default and tag is None) or entry.tag == tag:
             return entry
+    elsewhere = [entry for entry in published() if entry.model == model]
+    if own:
+        tags = ", ".join([entry.tag for entry in own] + [f"{entry.tag} (to be fetched)" for entry in elsewhere])
+        raise WeightsError(f"'{tag}' is neither a file nor a tag of {model}'s weights.", f"The tags are {tags}.")
+    bring = "".join(f" Published ones: restorekit models fetch {entry.name}." for entry in elsewhere)
     raise WeightsError(
-        f"'{tag}' is neither a file nor a tag of {model}'s weights.",
-        f"The tags are {', '.join(entry.tag for entry in own)}.",
+        f"No trained weights of '{model}' ship with restorekit.{bring}",
+        f"Use a model that has some ({', '.join(sorted({entry.model for entry in entries()}))}), give your own with "
+        f"--weights FILE, or train them: restorekit train --model {model}.",
+    )
+
+
+def choose(model: str, tag: str | None = None) -> Entry | Published:
+    """The weights of a model that are at hand, shipped or fetched.
+
+    Args:
+        model: a system.
+        tag: which of them; by default the shipped default, else the first in the manifest that has been fetched.
+
+    Raises:
+        WeightsError: there are none, or none of that tag, or they have not been fetched.
+    """
+    for other in published():
+        if other.model != model:
+            continue
+        if other.path.is_file() and (other.tag == tag or (tag is None and not ships(model))):
+            return other
+        if other.tag == tag:
+            raise WeightsError(
+                f"The weights '{tag}' of {model} are published elsewhere and not fetched yet.", other.cure
+            )
+    return shipped(model, tag)
+
+
+def fetchable(name: str) -> Published:
+    """What `models fetch NAME` means.
+
+    Args:
+        name: MODEL:TAG, or MODEL for the first of its weights in the manifest.
+
+    Raises:
+        WeightsError: nobody publishes such weights.
+    """
+    model, _, tag = name.partition(":")
+    for entry in published():
+        if entry.model == model and tag in ("", entry.tag):
+            return entry
+    own = [entry.name for entry in published() if entry.model == model]
+    raise WeightsError(
+        f"Nothing called '{name}' can be fetched.",
+        f"There are {', '.join(own or [entry.name for entry in published()])}.",
     )

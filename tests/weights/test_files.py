@@ -43,7 +43,7 @@ def test_damaged_files_are_named(tmp_path: Path, name: str) -> None:
     assert caught.value.cure
 
 
-@pytest.mark.parametrize("wrapper", [None, "params_ema", "state_dict", "model"])
+@pytest.mark.parametrize("wrapper", [None, "params_ema", "state_dict", "model", "G"])
 def test_plain_and_wrapped_state_dicts_load(tmp_path: Path, wrapper: str | None) -> None:
     state = {"module.layer.weight": torch.rand(3, 4)}
     torch.save({wrapper: state} if wrapper else state, tmp_path / "x.pth")

@@ -1,0 +1,391 @@
+"""Fetching against a server on this machine that misbehaves in every way a real one can."""
+
+import hashlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+
+from restorekit.cli.app import main
+from restorekit.errors import ExitCode, UnwritableOutput, WeightsError
+from restorekit.weights import fetch as fetching
+from restorekit.weights import files, manifest
+from restorekit.weights.fetch import Patience, fetch
+from restorekit.weights.loading import load
+from restorekit.weights.manifest import Published
+
+BYTES = bytes(range(251)) * 4000  # 1 MB; no two pieces of a power of two are alike
+HASTE = Patience(stall=0.25, attempts=3, pause=0.01)
+
+
+class Server(ThreadingHTTPServer):
+    """Does what the current test sets."""
+
+    daemon_threads = True
+    body = BYTES
+    etag = '"one"'
+    faults: list[str]  # one is used up by each request; then the server behaves
+    requests: list[dict[str, str]]
+    ranges = True
+    length = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up early is part of the tests."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.requests.append(dict(self.headers))
+        fault = server.faults.pop(0) if server.faults else ""
+        self.close_connection = True
+        if fault.isdigit():
+            self.send_error(int(fault))
+            return
+        if fault.startswith("to "):
+            self.send_response(302)
+            self.send_header("Location", fault[3:])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        begin, wanted = 0, self.headers.get("Range", "")
+        if server.ranges and wanted and self.headers.get("If-Range", server.etag) == server.etag:
+            begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if begin >= len(server.body):
+            self.send_error(416)
+            return
+        self.send_response(206 if begin else 200)
+        if begin:
+            begin += 7 if fault == "shifted" else 0
+            self.send_header("Content-Range", f"bytes {begin}-{len(server.body) - 1}/{len(server.body)}")
+        if server.length:
+            self.send_header("Content-Length", str(len(server.body) - begin))
+        if server.etag:
+            self.send_header("ETag", server.etag)
+        self.send_header("Content-Type", "text/html" if fault == "page" else "application/octet-stream")
+        self.end_headers()
+        sent = server.body[begin:]
+        sent = sent[: len(sent) // 2] if fault in ("cut", "stall", "reset") else sent
+        self.wfile.write(bytes(len(sent)) if fault == "lie" else sent)
+        self.wfile.flush()
+        if fault == "stall":
+            threading.Event().wait(1.0)
+        if fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")
+    made = Server(("127.0.0.1", 0), Handler)
+    made.faults, made.requests = [], []
+    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def entry(server: Server) -> Published:
+    address = f"http://127.0.0.1:{server.server_port}"
+    return Published(
+        model="gggan",
+        tag="elsewhere",
+        file="x.pth",
+        licence="MIT",
+        page=f"{address}/page",
+        paper="p",
+        url=f"{address}/x.pth",
+        sha256=hashlib.sha256(BYTES).hexdigest(),
+        size=len(BYTES),
+    )
+
+
+def unknown(entry: Published) -> Published:
+    return replace(entry, sha256="", size=0)
+
+
+def leftovers(entry: Published) -> list[str]:
+    return sorted(path.name for path in entry.path.parent.iterdir() if path != entry.path)
+
+
+def test_a_file_comes_whole_verified_and_only_once(server: Server, entry: Published) -> None:
+    seen: list[tuple[int, int]] = []
+    assert fetch(entry, lambda here, total: seen.append((here, total)), HASTE)
+    assert entry.path.read_bytes() == BYTES
+    assert seen[-1] == (len(BYTES), len(BYTES))
+    assert leftovers(entry) == []
+    assert not fetch(entry)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["cut", "stall", "reset"])
+def test_a_broken_transfer_continues_where_it_stopped(server: Server, entry: Published, fault: str) -> None:
+    # More often than HASTE has attempts, for progress starts the count again; a reset may take all that came with it.
+    server.faults = [fault] * (2 if fault == "reset" else 4)
+    for one in (entry, replace(unknown(entry), file="y.pth")):
+        fetch(one, patience=HASTE)
+        assert one.path.read_bytes() == BYTES
+    if fault != "reset":
+        assert server.requests[1]["Range"] == f"bytes={len(BYTES) // 2}-"
+        assert server.requests[1]["If-Range"] == '"one"'
+
+
+def test_a_killed_fetch_continues_in_the_next_run(server: Server, entry: Published) -> None:
+    def stop(here: int, total: int) -> None:
+        if here > len(BYTES) // 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(entry, stop)
+    assert not entry.path.exists()
+    fetch(entry, patience=HASTE)
+    assert int(server.requests[-1]["Range"].removeprefix("bytes=")[:-1]) > len(BYTES) // 3
+    assert entry.path.read_bytes() == BYTES
+
+
+def test_a_server_without_ranges_or_with_a_new_file_sends_it_all_again(server: Server, entry: Published) -> None:
+    server.faults, server.ranges = ["cut"], False
+    fetch(entry, patience=HASTE)
+    assert entry.path.read_bytes() == BYTES
+    other = replace(unknown(entry), file="y.pth")
+    server.faults, server.ranges = ["cut"] * 3, True
+    with pytest.raises(WeightsError):
+        fetch(other, patience=replace(HASTE, attempts=0))
+    server.faults, server.etag, server.body = [], '"two"', BYTES[::-1]
+    fetch(other, patience=HASTE)
+    assert other.path.read_bytes() == BYTES[::-1]
+
+
+def test_a_beginning_that_nothing_vouches_for_is_not_continued(server: Server, entry: Published) -> None:
+    server.faults, server.etag = ["cut"], ""
+    fetch(unknown(entry), patience=HASTE)
+    assert "Range" not in server.requests[-1]
+    assert entry.path.read_bytes() == BYTES
+
+
+def test_a_kept_beginning_of_another_file_is_found_out_and_dropped(server: Server, entry: Published) -> None:
+    entry.path.parent.mkdir(parents=True)
+    part = entry.path.with_name("x.pth.part")
+    for kept in (bytes(1000), bytes(len(BYTES)), bytes(len(BYTES) + 5)):
+        part.write_bytes(kept)
+        fetch(entry, patience=HASTE)
+        assert entry.path.read_bytes() == BYTES
+        assert leftovers(entry) == []
+        entry.path.unlink()
+
+
+def test_a_lie_about_the_content_is_refused_and_not_kept(server: Server, entry: Published) -> None:
+    server.faults = ["lie"]
+    with pytest.raises(WeightsError, match="sha256") as caught:
+        fetch(entry, patience=HASTE)
+    assert entry.page in caught.value.cure
+    assert list(entry.path.parent.iterdir()) == []
+    server.body = BYTES[:-3]
+    with pytest.raises(WeightsError, match=f"{len(BYTES) - 3} bytes"):
+        fetch(entry, patience=HASTE)
+    server.body, server.faults = BYTES, ["cut", "shifted"]
+    fetch(unknown(entry), patience=HASTE)
+    assert entry.path.read_bytes() == BYTES
+
+
+@pytest.mark.parametrize("fault", ["404", "410", "403", "page"])
+def test_answers_that_will_not_change_end_at_once(server: Server, entry: Published, fault: str) -> None:
+    server.faults = [fault]
+    with pytest.raises(WeightsError) as caught:
+        fetch(entry, patience=HASTE)
+    assert len(server.requests) == 1
+    assert entry.url in str(caught.value)
+    assert entry.page in caught.value.cure
+    assert caught.value.exit_code == ExitCode.WEIGHTS
+
+
+def test_a_server_in_trouble_is_asked_again_but_not_for_ever(server: Server, entry: Published) -> None:
+    server.faults = ["500", "503"]
+    fetch(entry, patience=HASTE)
+    assert entry.path.read_bytes() == BYTES
+    entry.path.unlink()
+    server.faults = ["500"] * 9
+    with pytest.raises(WeightsError, match=r"answers 500.*3 times"):
+        fetch(entry, patience=HASTE)
+
+
+def test_redirects_are_followed_but_not_out_of_encryption(server: Server, entry: Published) -> None:
+    server.faults = ["to /elsewhere", "cut", "to /elsewhere"]
+    fetch(entry, patience=HASTE)
+    assert entry.path.read_bytes() == BYTES
+    follow = fetching._SafeRedirects()
+    request = fetching.Request("https://example.org/x")
+    with pytest.raises(WeightsError, match="not encrypted"):
+        follow.redirect_request(request, None, 302, "", {}, "http://example.org/x")  # type: ignore[arg-type]
+    assert follow.redirect_request(request, None, 302, "", {}, "https://example.org/y") is not None  # type: ignore[arg-type]
+
+
+def test_a_file_of_unknown_length_needs_a_hash(server: Server, entry: Published) -> None:
+    server.length = False
+    fetch(entry, patience=HASTE)
+    assert entry.path.read_bytes() == BYTES
+    with pytest.raises(WeightsError, match="how long"):
+        fetch(replace(unknown(entry), file="y.pth"), patience=HASTE)
+
+
+def test_without_a_connection_the_address_and_a_cure_are_told(
+    entry: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with monkeypatch.context() as offline:
+        offline.setattr(socket, "getaddrinfo", nobody)
+        with pytest.raises(WeightsError, match=r"no connection.*example\.org/x\.pth") as caught:
+            fetch(replace(entry, url="https://example.org/x.pth"), patience=HASTE)
+    assert str(entry.path) in caught.value.cure
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{free.getsockname()[1]}/x.pth"
+        with pytest.raises(WeightsError, match=r"could not be fetched.*same command again"):
+            fetch(replace(entry, url=closed), patience=HASTE)
+
+
+def test_a_page_for_browsers_is_told_and_a_file_put_there_by_hand_is_verified(server: Server, entry: Published) -> None:
+    manual = replace(entry, url="")
+    with pytest.raises(WeightsError, match="browser") as caught:
+        fetch(manual)
+    assert manual.page in caught.value.cure
+    assert str(manual.path) in caught.value.cure
+    manual.path.write_bytes(b"<html>quota exceeded</html>")
+    with pytest.raises(WeightsError, match="not the one that was published"):
+        fetch(manual)
+    manual.path.write_bytes(BYTES)
+    assert not fetch(manual)
+    assert server.requests == []
+
+
+def test_an_unknown_hash_is_recorded_and_compared_afterwards(server: Server, entry: Published) -> None:
+    loose = unknown(entry)
+    fetch(loose, patience=HASTE)
+    assert loose.expected == hashlib.sha256(BYTES).hexdigest()
+    assert not fetch(loose)
+    loose.path.write_bytes(BYTES[:-1])
+    assert fetch(loose, patience=HASTE)  # damaged since
+    assert loose.path.read_bytes() == BYTES
+
+
+def test_two_processes_do_not_write_one_file(server: Server, entry: Published) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    entry.path.parent.mkdir(parents=True)
+    handle = os.open(entry.path.parent, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(WeightsError, match="Another process"):
+        fetch(entry, patience=HASTE)
+    os.close(handle)
+    fetch(entry, patience=HASTE)
+    assert entry.path.read_bytes() == BYTES
+
+
+def test_a_cache_that_cannot_be_written_is_named(entry: Published, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    with pytest.raises(UnwritableOutput, match="RESTOREKIT_CACHE"):
+        fetch(entry)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "wanted"),
+    [
+        ("linux", {"RESTOREKIT_CACHE": "/a"}, "/a"),
+        ("linux", {"XDG_CACHE_HOME": "/b"}, "/b/restorekit"),
+        ("linux", {}, "~/.cache/restorekit"),
+        ("darwin", {"XDG_CACHE_HOME": "/b"}, "~/Library/Caches/restorekit"),
+        ("win32", {"LOCALAPPDATA": "/c"}, "/c/restorekit/cache"),
+    ],
+)
+def test_the_cache_is_where_each_system_keeps_such_files(
+    monkeypatch: pytest.MonkeyPatch, platform: str, variables: dict[str, str], wanted: str
+) -> None:
+    for name in ("RESTOREKIT_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert manifest.cache_folder() == Path(wanted).expanduser()
+
+
+@pytest.fixture
+def listed(server: Server, entry: Published, weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
+    """The manifest publishes weights of a model that ships none, and of one that ships some."""
+    state = {f"module.{name}": tensor.float() for name, tensor in files.load(weights_file).items()}
+    made = Path(weights_file).with_name("published.pth")
+    torch.save({"state_dict": state}, made)
+    server.body = made.read_bytes()
+    lite = replace(entry, model="gggan-lite", sha256=files.sha256(made), size=len(server.body))
+    ships = tuple(one for one in manifest.entries() if one.tag != "photo")
+    monkeypatch.setattr(manifest, "_manifest", lambda: (ships, (lite, replace(entry, url=""))))
+    return lite
+
+
+def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["restorekit", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def test_fetched_weights_are_taken_by_their_tag(
+    server: Server, listed: Published, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(WeightsError, match="models fetch gggan-lite:elsewhere"):
+        load("gggan-lite", "elsewhere")
+    assert run("models", "fetch", "gggan-lite", "--dry-run", monkeypatch=monkeypatch) == ExitCode.OK
+    shown = capsys.readouterr().out
+    for word in (listed.url, str(listed.path), "MIT", "would be fetched"):
+        assert word in shown
+    assert server.requests == []
+    assert run("models", "fetch", "gggan-lite:elsewhere", monkeypatch=monkeypatch) == ExitCode.OK
+    assert "fetched, verified" in capsys.readouterr().out
+    assert load("gggan-lite", "elsewhere").sha256 == listed.sha256
+    monkeypatch.setattr(manifest, "_manifest", lambda: ((), (listed,)))
+    assert load("gggan-lite").weights == "elsewhere"  # nothing ships any more
+    assert run("models", "verify", monkeypatch=monkeypatch) == ExitCode.OK
+    listed.path.write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match=r"not the one the manifest describes.*models fetch gggan-lite:elsewhere"):
+        load("gggan-lite", "elsewhere")
+    assert run("models", "verify", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
+    assert "models fetch gggan-lite:elsewhere" in capsys.readouterr().err
+
+
+def test_the_command_fetches_what_it_can_and_says_what_it_cannot(
+    listed: Published, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("models", "fetch", "gggan", "gggan-lite", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
+    shown = capsys.readouterr()
+    assert listed.path.is_file()
+    assert "gggan:elsewhere can only be had with a browser" in shown.err
+    assert "gggan-lite:elsewhere: fetched" in shown.out
+    assert run("models", "fetch", "gggan-lite:moon", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
+    assert "There are gggan-lite:elsewhere" in capsys.readouterr().err
+
+
+def test_what_the_manifest_publishes_is_complete_and_unambiguous() -> None:
+    everything = [*manifest.entries(), *manifest.published()]
+    assert len({(one.model, one.tag) for one in everything}) == len(everything)
+    assert len({one.path for one in everything}) == len(everything)
+    for one in manifest.published():
+        assert one.page.startswith("https://")
+        assert one.url == "" or one.url.startswith("https://")
+        assert one.sha256 == "" or len(one.sha256) == 64
+        assert all((one.licence, one.paper, one.file))
+        assert not Path(one.tag).suffix  # a tag with a dot would be taken for a file
