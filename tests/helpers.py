@@ -45,8 +45,11 @@ def averaging(model: nn.Module) -> nn.Module:
     For following how far a network looks.
     """
     generator = torch.Generator().manual_seed(0)
-    for parameter in fold(model).parameters():
-        if parameter.dim() > 1:
-            positive = torch.rand(parameter.shape, generator=generator) + 0.5
-            parameter.data = (positive / (2 * positive.flatten(1).sum(1)).view(-1, *[1] * (parameter.dim() - 1))).to(parameter)
+    for part in fold(model).modules():
+        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
+            positive = torch.rand(part.weight.shape, generator=generator) + 0.5
+            shares = positive / (2 * positive.flatten(1).sum(1)).view(-1, 1, 1, 1)
+            part.weight.data = shares.to(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
     return model.eval()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +47,7 @@ def enlarge(x: Tensor, scale: int, kernel: Kernel = "cubic", border: Border = "s
         weights = _weights(kernel, scale, x.device).to(planes.dtype)
         planes = _along_rows(planes, weights, border)
         planes = _along_rows(planes.transpose(2, 3), weights, border).transpose(2, 3)
-        return cast(Tensor, planes).reshape(number, channels, height * scale, width * scale)
+        return planes.reshape(number, channels, height * scale, width * scale)
 
 
 def luma(rgb: Tensor) -> Tensor:
@@ -90,14 +89,10 @@ def stages(scale: int) -> tuple[int, ...]:
 
 
 class SubPixel(nn.Sequential):
-    """3x3 convolution to `scale`^2 times the maps, pixel shuffle, activation: enlarges by `scale`.
+    """3x3 convolution to `scale`^2 times the maps, pixel shuffle, activation: (N,C,H,W) to (N,C,scale*H,scale*W).
 
     Shi et al., arXiv:1609.05158. Low-resolution pixel i covers the output pixels scale*i ... scale*i + scale - 1.
     """
 
     def __init__(self, channels: int, scale: int, activation: nn.Module) -> None:
         super().__init__(conv3(channels, channels * scale**2), nn.PixelShuffle(scale), activation)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N,C,H,W) to (N,C,scale*H,scale*W)."""
-        return cast(Tensor, super().forward(x))

@@ -87,7 +87,9 @@ class Trainer:
             fixed = restored.detach()
             for _ in range(self.objective.turns(self.step)):
                 critic_terms, _ = self._apply(
-                    self.critic_optimiser, rate, lambda: ({"critic": self.objective.critic(degraded, fixed, sharp)}, fixed)
+                    self.critic_optimiser,
+                    rate,
+                    lambda: ({"critic": self.objective.critic(degraded, fixed, sharp)}, fixed),
                 )
                 self.objective.constrain()
                 terms |= critic_terms

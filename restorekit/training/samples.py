@@ -211,9 +211,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         self.sharp, self.degraded = _Cache(), _Cache()
         if isinstance(change, Shrink):
             if size % change.scale:
-                raise UsageError(
-                    f"A crop of {size} px does not divide by the scale {change.scale}.", "Change --crop."
-                )
+                raise UsageError(f"A crop of {size} px does not divide by the scale {change.scale}.", "Change --crop.")
             self.sharp = _Cache(lambda path: change.large(images.read_rgb8(path)))
             self.shrunk = _Cache(lambda path: change.small(self.sharp[path]))
 

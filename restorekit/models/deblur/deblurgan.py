@@ -2,8 +2,8 @@
 
 Kupyn et al., DeblurGAN: Blind Motion Deblurring Using Conditional Adversarial Networks, CVPR 2018 (arXiv:1711.07064), Fig. 3.
 
-Every residual block has two convolutions, as the paper says and as the published weights have. (An operator-precedence slip
-in today's upstream file leaves only one.) Upstream tests in training mode, so instance normalisation uses the statistics of
+Every residual block has two convolutions, as the paper says and as the published weights have; an operator-precedence slip in
+today's upstream file leaves only one. Upstream tests in training mode, so instance normalisation uses the statistics of
 the picture itself; the running ones in its files are not used.
 """
 

@@ -1,8 +1,8 @@
 """Noroozi et al.: three stages that correct the blurred picture at a quarter, a half and the full size.
 
 Noroozi, Chandramouli, Favaro. Motion Deblurring in the Wild, GCPR 2017 (arXiv:1701.01486); the survey's eq. 21:
-L1 = N1(B) + d4(B), L2 = N2(L1) + d2(B), L3 = N3(L2) + B. Where nothing can be done a correction is zero and the picture stays
-as it is. Neither paper prints all sizes: widths and depths are ours.
+L1 = N1(B) + d4(B), L2 = N2(L1) + d2(B), L3 = N3(L2) + B. Where nothing can be done a correction is zero and the picture
+stays as it is. Neither paper prints all sizes: widths and depths are ours.
 """
 
 from dataclasses import dataclass
@@ -57,9 +57,10 @@ class Noroozi(nn.Module):
 
     @staticmethod
     def _layers(channels: int, layers: int) -> list[nn.Module]:
-        return [part for _ in range(layers) for part in (conv3(channels, channels), relu())] + [
-            zeroed(conv3(channels, 3))
-        ]
+        parts: list[nn.Module] = []
+        for _ in range(layers):
+            parts += [conv3(channels, channels), relu()]
+        return [*parts, zeroed(conv3(channels, 3))]
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
         """Restored pictures at a quarter, a half and the full size; H and W are multiples of 4."""

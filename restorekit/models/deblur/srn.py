@@ -24,7 +24,7 @@ spec = Spec(
     parameters=6_881_251,
     macs_per_pixel=1_274_154,
     divisor=16,
-    reach=1103,
+    reach=1151,
     tiling="approximate",
     overlap=128,
     objective="pyramid",
@@ -63,7 +63,9 @@ class ConvLSTM(nn.Module):
         """Features (N,C,H,W) and the last (hidden, cell) state to the new one."""
         hidden, cell = state or (torch.zeros_like(x), torch.zeros_like(x))
         enter, candidate, forget, leave = self.gates(torch.cat([x, hidden], dim=1)).chunk(4, dim=1)
-        cell = cell * torch.sigmoid(forget + 1) + torch.sigmoid(enter) * torch.tanh(candidate)  # forgets little at first
+        cell = cell * torch.sigmoid(forget + 1) + torch.sigmoid(enter) * torch.tanh(
+            candidate
+        )  # forgets little at first
         return torch.sigmoid(leave) * torch.tanh(cell), cell
 
 

@@ -1,8 +1,8 @@
 """SVRNN: spatially varying recurrent networks sweep over feature maps, steered by weights that a second network makes.
 
 Zhang et al., Dynamic Scene Deblurring Using Spatially Variant Recurrent Neural Networks, CVPR 2018, Fig. 2; the survey's
-eq. 22. One step of a sweep is h[k] = w[k] h[k-1] + (1 - w[k]) x[k] with a weight in (0,1) for every pixel, map and direction.
-The paper's networks are larger than what is printed of them; widths are ours.
+eq. 22. One step of a sweep is h[k] = w[k] h[k-1] + (1 - w[k]) x[k], with a weight in (0,1) for every pixel, map and
+direction. The paper's networks are larger than what is printed of them; widths are ours.
 """
 
 from dataclasses import dataclass
@@ -106,9 +106,7 @@ class SVRNN(nn.Module):
         self.at_full = nn.Sequential(nn.Conv2d(3, n, 5, padding=2), relu())
         self.at_half = nn.Sequential(nn.Conv2d(n, n, 3, stride=2, padding=1), relu())
         self.at_quarter = nn.Sequential(nn.Conv2d(n, n, 3, stride=2, padding=1), relu())
-        self.after = nn.ModuleList(
-            nn.Sequential(conv3(SWEEPS * n, n), relu()) for _ in range(config.stages)
-        )
+        self.after = nn.ModuleList(nn.Sequential(conv3(SWEEPS * n, n), relu()) for _ in range(config.stages))
         self.merge_half = nn.Sequential(conv3(2 * n, n), relu())
         self.merge_full = nn.Sequential(conv3(2 * n, n), relu())
         self.out = zeroed(conv3(n, 3))

@@ -49,7 +49,7 @@ class Compact(nn.Module):
             layers += [conv3(n, n), nn.PReLU(n)]
         self.body = nn.Sequential(*layers, zeroed(conv3(n, 3 * config.scale**2)))
         self.scale = config.scale
-        for layer in self.body[:-1]:
+        for layer in layers:
             # Without a skip inside, PyTorch's default would shrink the signal to nothing in 17 layers.
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, a=0.25)
