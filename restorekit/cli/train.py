@@ -42,6 +42,13 @@ def train(
     weight: Annotated[
         list[str] | None, typer.Option(help="Weight of a loss term, e.g. adversarial=0; may be repeated.")
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="VGG-16 or VGG-19 weights (torchvision's names) for the perceptual terms of some systems."),
+    ] = None,
+    shrink: Annotated[
+        str | None, typer.Option(help="How super-resolution's small pictures are made: matlab, pillow or gauss.")
+    ] = None,
     config: Annotated[
         list[str] | None, typer.Option(help="Size of the network, e.g. prenet=0; may be repeated.")
     ] = None,
@@ -63,6 +70,7 @@ def train(
     OUT gets recipe.json, log.csv, checkpoint.pt, strips/ (blurred, restored, sharp) and at the end weights.safetensors for
     `deblur --weights`. Stop it at any time; the same command continues, to the bit as if it had not been stopped.
     """
+    from restorekit.models import registry
     from restorekit.training import loop
     from restorekit.training.recipe import Recipe
     from restorekit.weights import manifest
@@ -72,7 +80,7 @@ def train(
     elif recipe or manifest.ships(model):
         base = Recipe.from_json(manifest.shipped(model, recipe or None).recipe)
     else:
-        base = Recipe(model)
+        base = Recipe.of_paper(model)
     blur: dict[str, Any] = {
         "shares": options.numbers([mix], "mix") if mix else None,
         "length": options.span(length, "length") if length else None,
@@ -88,6 +96,8 @@ def train(
         "milestones": tuple(map(int, milestones.split(","))) if milestones else None,
         "weights": base.weights | options.numbers(weight, "weight") if weight else None,
         "config": base.config | _sizes(options.numbers(config, "config")) if config else None,
+        "features": str(features) if features else None,
+        "shrink": options.one_of(shrink, "shrink", ("matlab", "pillow", "gauss")) if shrink else None,
         "precision": options.one_of(precision, "precision", ("auto", "fp32", "bf16", "fp16")) if precision else None,
         "seed": seed,
         "blur": replace(base.blur, **{name: value for name, value in blur.items() if value is not None}),
@@ -96,7 +106,10 @@ def train(
     if start:
         begin = Path(start) if Path(start).is_file() else manifest.choose(model, start).path
     chosen = replace(base, **{name: value for name, value in given.items() if value is not None})
-    if not recipe and not start and not chosen.blur.ramp:  # random weights stay with the identity on the whole mix
+    deblurs = registry.spec_of(chosen.model).task == "deblur"
+    if (
+        deblurs and not recipe and not start and not chosen.blur.ramp
+    ):  # random weights stay with the identity on the whole mix
         chosen = replace(chosen, blur=replace(chosen.blur, ramp=chosen.steps * chosen.batch // 4))
     console.say(f"Training {chosen.model} for {chosen.steps} steps on {data}.")
     with console.Bar("Training") as bar:

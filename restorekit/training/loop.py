@@ -67,8 +67,10 @@ class Trainer:
         spec = registry.spec_of(recipe.model)
         self.model = registry.build(recipe.model, **recipe.config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))  # type: ignore[no-untyped-call]
-        self.objective = objectives.make(spec.objective, **recipe.weights)
-        critics = self.objective.critics.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.objective = objectives.make(
+            spec.objective, Path(recipe.features) if recipe.features else None, **recipe.weights
+        ).to(device)
+        critics = self.objective.critics.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.Adam(self.model.parameters(), betas=recipe.betas)
         self.adversarial = any(True for _ in critics.parameters())
         self.critic_optimiser = torch.optim.Adam(critics.parameters(), betas=recipe.betas) if self.adversarial else None

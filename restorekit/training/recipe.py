@@ -38,6 +38,8 @@ class Recipe:
     """Loss terms that differ from the objective's defaults."""
     blur: BlurMix = field(default_factory=BlurMix)
     """How sharp pictures become blurred ones; unused for super-resolution."""
+    features: str = ""
+    """File of VGG weights for a perceptual term; without one pixels take its place."""
     shrink: str = "matlab"
     """How large pictures become small ones for super-resolution: matlab, pillow or gauss; unused for deblurring."""
     precision: Precision = "auto"
@@ -48,6 +50,11 @@ class Recipe:
             raise UsageError("Steps, batch and crop must be at least 1.")
         if self.schedule not in ("milestones", "cosine"):
             raise UsageError(f"There is no schedule called '{self.schedule}'.", "Use milestones or cosine.")
+
+    @classmethod
+    def of_paper(cls, model: str) -> "Recipe":
+        """What a system's paper prints of its training, and the GGGAN paper's settings for the rest."""
+        return cls(model, **getattr(registry.find(model), "recipe", {}))
 
     def change(self) -> BlurMix | Shrink:
         """What sharp pictures go through: blur, or shrinking by the network's scale."""

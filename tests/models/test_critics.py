@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from restorekit.models.critics import PatchGAN
+from restorekit.models.critics import VGG128, NahCritic, PatchGAN, SangCritic, SRGANEMCritic
 
 
 @pytest.mark.parametrize(("depth", "parameters"), [(3, 2_764_737), (5, 11_154_369)])
@@ -32,3 +32,13 @@ def test_patchgan_scores_patches(depth: int, patch: int) -> None:
 def test_a_crop_of_256_has_35x35_scores_of_patches() -> None:
     with torch.no_grad():
         assert PatchGAN()(torch.zeros(2, 3, 256, 256)).shape == (2, 1, 35, 35)
+
+
+def test_the_other_critics_have_the_published_sizes() -> None:
+    def count(critic: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in critic.parameters())
+
+    assert count(VGG128()) == 14_502_281
+    assert count(SangCritic()) == 13_102_881
+    assert count(NahCritic()) == 10_725_216
+    assert [count(SRGANEMCritic(side)) for side in (64, 128)] == [48_142_273, 48_143_809]

@@ -1,10 +1,11 @@
 """DeblurGAN: a generator with nine residual blocks and instance normalisation, trained against a Wasserstein critic.
 
-Kupyn et al., DeblurGAN: Blind Motion Deblurring Using Conditional Adversarial Networks, CVPR 2018 (arXiv:1711.07064), Fig. 3.
+Kupyn et al., DeblurGAN: Blind Motion Deblurring Using Conditional Adversarial Networks, CVPR 2018 (arXiv:1711.07064),
+Fig. 3.
 
-Every residual block has two convolutions, as the paper says and as the published weights have; an operator-precedence slip in
-today's upstream file leaves only one. Upstream tests in training mode, so instance normalisation uses the statistics of
-the picture itself; the running ones in its files are not used.
+Every residual block has two convolutions, as the paper says and as the published weights have; an operator-precedence
+slip in today's upstream file leaves only one. Upstream tests in training mode, so instance normalisation uses the
+statistics of the picture itself; the running ones in its files are not used.
 """
 
 import re
@@ -30,6 +31,14 @@ spec = Spec(
     objective="deblurgan",
     bytes_per_pixel=1700,
 )
+
+recipe = {
+    "crop": 256,
+    "batch": 1,
+    "betas": (0.5, 0.999),
+    "steps": 600_000,
+    "milestones": (),
+}  # The paper's rate falls to zero over the second half.
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,14 @@ spec = Spec(
     bytes_per_pixel=800,
 )
 
+recipe = {
+    "crop": 256,
+    "batch": 1,
+    "betas": (0.9, 0.999),
+    "steps": 600_000,
+    "milestones": (),
+}  # The paper's rate falls to 1e-7 over the second half.
+
 LEVELS = (0, 2, 4, 7, 11, 16)  # the backbone's blocks where each of the five levels begins, and the end
 
 

@@ -32,6 +32,14 @@ spec = Spec(
     bytes_per_pixel=1700,
 )
 
+recipe = {
+    "crop": 256,
+    "batch": 1,
+    "betas": (0.9, 0.999),
+    "steps": 600_000,
+    "milestones": (),
+}  # The paper's rate falls to 1e-7 over the second half.
+
 LEAST = 128  # the smallest multiple of 32 that leaves 2x2 pixels at 1/32, enough to mirror one
 PADS = ((0, 1, 0, 1), (1, 1, 1, 1), (1, 2, 1, 2), (1, 1, 1, 1), (1, 1, 1, 1))  # upstream's: left, right, top, bottom
 

@@ -31,6 +31,8 @@ spec = Spec(
     bytes_per_pixel=1700,
 )
 
+recipe = {"crop": 256, "batch": 2, "steps": 900_000, "milestones": (300_000, 900_000)}
+
 
 @dataclass(frozen=True)
 class Config:
@@ -63,11 +65,16 @@ class DeepDeblur(nn.Module):
         )
         """From level 1 to 0, from level 2 to 1, ..."""
 
+    @staticmethod
+    def reduce(rgb: Tensor, factor: int) -> Tensor:
+        """Shrink a batch, as the network does with its input."""
+        return F.avg_pool2d(rgb, factor)
+
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
         """Restored pictures from the coarsest scale to the full one; H and W are multiples of 4."""
         restored: list[Tensor] = []
         for level in reversed(range(len(self.resnets))):
-            blurred = (F.avg_pool2d(rgb, 2**level) if level else rgb) - MIDDLE
+            blurred = self.reduce(rgb, 2**level) - MIDDLE
             if restored:
                 blurred = torch.cat([blurred, self.enlarge[level](restored[-1])], dim=1)
             restored.append(self.resnets[level](blurred))

@@ -1,8 +1,8 @@
 """DGF, deep generative filter: a dense field of dilated blocks at full resolution with one skip from head to tail.
 
-Ramakrishnan et al., Deep Generative Filter for Motion Deblurring, ICCVW 2017 (arXiv:1709.03481). A block is ReLU, 1x1, 3x3,
-batch normalisation; dilation rises to the middle of the field and falls again. Ten blocks, growth 64 after a bottleneck of 256 and
-the dilations are our choice; that the result is added to the blurred picture too.
+Ramakrishnan et al., Deep Generative Filter for Motion Deblurring, ICCVW 2017 (arXiv:1709.03481). A block is ReLU, 1x1,
+3x3, batch normalisation; dilation rises to the middle of the field and falls again. Ten blocks, growth 64 after a
+bottleneck of 256 and the dilations are our choice; that the result is added to the blurred picture too.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ from torch import nn
 from restorekit.models.deblur._dense import DIVISOR, Config, DenseDeblur
 from restorekit.models.spec import Spec
 
-__all__ = ["Config", "build", "spec"]
+__all__ = ["Config", "build", "recipe", "spec"]
 
 spec = Spec(
     name="msdn",
@@ -20,6 +20,9 @@ spec = Spec(
     objective="msdn",
     bytes_per_pixel=3500,
 )
+
+# The paper's rate is flat, then falls in a line.
+recipe = {"crop": 256, "batch": 1, "steps": 630_000, "schedule": "cosine"}
 
 
 def build(config: Config) -> nn.Module:

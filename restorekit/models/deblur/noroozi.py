@@ -62,9 +62,14 @@ class Noroozi(nn.Module):
             parts += [conv3(channels, channels), relu()]
         return [*parts, zeroed(conv3(channels, 3))]
 
+    @staticmethod
+    def reduce(rgb: Tensor, factor: int) -> Tensor:
+        """Shrink a batch, as the network does with its input."""
+        return F.avg_pool2d(rgb, factor)
+
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
         """Restored pictures at a quarter, a half and the full size; H and W are multiples of 4."""
-        half, quarter = F.avg_pool2d(rgb, 2), F.avg_pool2d(rgb, 4)
+        half, quarter = self.reduce(rgb, 2), self.reduce(rgb, 4)
         restored = [quarter + self.coarse(rgb)]
         for stage, blurred in ((self.middle, half), (self.fine, rgb)):
             before = F.interpolate(restored[-1], scale_factor=2, mode="bilinear", align_corners=False)

@@ -25,6 +25,8 @@ spec = Spec(
     bytes_per_pixel=1500,
 )
 
+recipe = {"batch": 6, "steps": 600_000, "milestones": ()}
+
 
 @dataclass(frozen=True)
 class Config:

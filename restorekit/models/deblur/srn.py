@@ -31,6 +31,13 @@ spec = Spec(
     bytes_per_pixel=1600,
 )
 
+recipe = {
+    "crop": 256,
+    "batch": 16,
+    "steps": 262_000,
+    "schedule": "cosine",
+}  # The paper's rate falls exponentially.
+
 
 @dataclass(frozen=True)
 class Config:
@@ -95,12 +102,17 @@ class SRN(nn.Module):
         self.up1 = nn.Sequential(_blocks(2 * n), nn.ConvTranspose2d(2 * n, n, 4, 2, 1), relu())
         self.leave = nn.Sequential(_blocks(n), nn.Conv2d(n, 3, 5, padding=2))
 
+    @staticmethod
+    def reduce(rgb: Tensor, factor: int) -> Tensor:
+        """Shrink a batch, as the network does with its input."""
+        return rgb[..., ::factor, ::factor]
+
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
         """Restored pictures from the coarsest scale to the full one; H and W are multiples of 16."""
         restored: list[Tensor] = []
         state: tuple[Tensor, Tensor] | None = None
         for scale in SCALES:
-            blurred = rgb[..., ::scale, ::scale]
+            blurred = self.reduce(rgb, scale)
             # The gradient stops between scales, as in the official code.
             before = blurred
             if restored:

@@ -27,6 +27,8 @@ spec = Spec(
     scale=4,
 )
 
+recipe = {"crop": 192, "batch": 16, "steps": 200_000, "learning_rate": 2e-4, "schedule": "cosine", "clip": 0.1}
+
 
 @dataclass(frozen=True)
 class Config:

@@ -28,6 +28,8 @@ spec = Spec(
     scale=4,
 )
 
+recipe = {"crop": 192, "batch": 16, "steps": 200_000, "learning_rate": 1e-3, "schedule": "cosine"}
+
 
 @dataclass(frozen=True)
 class Config:

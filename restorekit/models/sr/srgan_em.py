@@ -33,6 +33,8 @@ spec = Spec(
     scale=4,
 )
 
+recipe = {"crop": 384, "batch": 16, "steps": 25_000, "milestones": (12_500,)}
+
 
 @dataclass(frozen=True)
 class Config:

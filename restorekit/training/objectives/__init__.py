@@ -1,13 +1,18 @@
 """What a generator is trained for: one file an objective, found by the name in a system's spec.
 
 An objective's file defines `Weights`, a frozen dataclass of numbers (a term of weight 0 is not computed), and
-`Objective(weights)`, a `Goal` that owns the critics.
+`Objective(weights)`, a `Goal` that owns the critics. Where `Weights` has `perceptual`, `Objective` also takes the features.
 """
 
+from dataclasses import fields
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 from torch import Tensor, nn
+
+from restorekit.errors import UsageError
+from restorekit.training.features import Features
 
 Terms = dict[str, Tensor]
 
@@ -36,7 +41,25 @@ class Goal(nn.Module):
         """Called after every step of the critics: the place for a constraint on their weights."""
 
 
-def make(name: str, **weights: float) -> Goal:
-    """Build the objective called `name` with the given term weights (the others keep their defaults)."""
+def make(name: str, features: Path | None = None, **weights: float) -> Goal:
+    """Build an objective.
+
+    Args:
+        name: its file.
+        features: VGG weights for a perceptual term; without them pixels take its place.
+        weights: of the terms; the others keep their defaults.
+
+    Raises:
+        UsageError: there is no such term, or the objective has no perceptual term.
+    """
     module = import_module(f"restorekit.training.objectives.{name}")
-    return cast(Goal, module.Objective(module.Weights(**weights)))
+    try:
+        chosen = module.Weights(**weights)
+    except TypeError:
+        terms = ", ".join(field.name for field in fields(module.Weights))
+        raise UsageError(f"Not all of {', '.join(weights)} are terms of the loss.", f"They are {terms}.") from None
+    if features is None:
+        return cast(Goal, module.Objective(chosen))
+    if not hasattr(chosen, "perceptual"):
+        raise UsageError("This system's loss has no perceptual term.", "Leave out --features.")
+    return cast(Goal, module.Objective(chosen, Features(features)))

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.errors import UsageError
 from restorekit.models.critics import VGG128
 from restorekit.models.deblur.gggan import Branches
 from restorekit.models.layers import gradient_map
-from restorekit.training.losses import relativistic, ssim
+from restorekit.training.adversarial import RELATIVISTIC, fooling, middle
+from restorekit.training.losses import ssim
 from restorekit.training.objectives import Goal, Terms
 
 
@@ -82,16 +82,13 @@ class Objective(Goal):
         for name, weight in (("image", w.adversarial), ("gradient", w.gradient_adversarial)):
             if weight:
                 fake, real = self._seen(name, image), self._seen(name, sharp)
-                # The critic's own weights take no gradient here; only the picture does.
-                self.critics.requires_grad_(False)
-                terms[f"fool_{name}"] = weight * relativistic(self.critics[name](fake), self.critics[name](real))
-                self.critics.requires_grad_(True)
+                terms[f"fool_{name}"] = weight * fooling(RELATIVISTIC, self.critics[name], fake, real)
         return terms, image
 
     def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
         """Sum of the critics' relativistic losses."""
         losses = [
-            relativistic(critic(self._seen(name, sharp)), critic(self._seen(name, restored)))
+            RELATIVISTIC.critic(critic(self._seen(name, restored)), critic(self._seen(name, sharp)))
             for name, critic in self.critics.items()
         ]
         return torch.stack(losses).sum()
@@ -99,13 +96,5 @@ class Objective(Goal):
     @staticmethod
     def _seen(name: str, batch: Tensor) -> Tensor:
         """What the critic of that name looks at: the picture or its edges, cut to the critic's size from the middle."""
-        side, (height, width) = VGG128.SIDE, batch.shape[-2:]
-        if min(height, width) < side:
-            raise UsageError(
-                f"The critic looks at {side} px, the crops have {height}.",
-                f"Train with --crop {side} or more, or without critics: --weight adversarial=0 "
-                "--weight gradient_adversarial=0.",
-            )
-        top, left = (height - side) // 2, (width - side) // 2
-        batch = batch[..., top : top + side, left : left + side]
+        batch = middle(batch, VGG128.SIDE)
         return gradient_map(batch) if name == "gradient" else batch
