@@ -16,6 +16,7 @@ from restorekit.errors import UsageError
 
 Kernel = Literal["cubic", "cubic-opencv", "linear", "lanczos", "nearest"]
 Border = Literal["symmetric", "replicate", "cut"]
+BAND = 256  # output rows that are computed together
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 
@@ -111,15 +112,24 @@ def resize(
     integer = image.dtype in (np.uint8, np.uint16)
     if 0 in image.shape or min(size) < 1 or not (integer or image.dtype.kind == "f"):
         raise UsageError(f"Cannot resize {image.shape} {image.dtype} to {size[1]}x{size[0]}.")
-    result = image.astype(np.float64)
-    for axis in (0, 1):
-        ratio = scale if scale is not None else size[axis] / image.shape[axis]
-        index, weights = _axis(image.shape[axis], size[axis], ratio, kernel, antialias, border)
-        moved = np.moveaxis(result, axis, 0)
-        total = np.zeros((size[axis], *moved.shape[1:]))
-        for tap in range(index.shape[1]):
-            total += weights[:, tap].reshape(-1, *[1] * (moved.ndim - 1)) * moved[index[:, tap]]
-        result = np.moveaxis(total, 0, axis)
-        if integer and (round_each_axis or axis == 1):
-            result = np.clip(np.floor(result + 0.5), 0, RANGES[image.dtype])
-    return np.ascontiguousarray(result.astype(image.dtype) if integer else result)
+    (rows, row_weights), (columns, column_weights) = (
+        _axis(length, out, scale or out / length, kernel, antialias, border)
+        for length, out in zip(image.shape[:2], size, strict=True)
+    )
+    result = np.empty((*size, *image.shape[2:]), image.dtype if integer else np.float64)
+    for start in range(0, size[0], BAND):  # the work in float64 is bounded by the band, not by the picture
+        band = slice(start, start + BAND)
+        part = _weighted(image, rows[band], row_weights[band])
+        if integer and round_each_axis:
+            part = np.clip(np.floor(part + 0.5), 0, RANGES[image.dtype])
+        part = _weighted(part.swapaxes(0, 1), columns, column_weights).swapaxes(0, 1)
+        result[band] = np.clip(np.floor(part + 0.5), 0, RANGES[image.dtype]) if integer else part
+    return result
+
+
+def _weighted(image: NDArray[Any], index: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums along the first axis: output i is the sum of weights[i, t] * image[index[i, t]]."""
+    total = np.zeros((len(index), *image.shape[1:]))
+    for tap in range(index.shape[1]):
+        total += weights[:, tap].reshape(-1, *[1] * (image.ndim - 1)) * image[index[:, tap]]
+    return total

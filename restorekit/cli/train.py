@@ -107,9 +107,8 @@ def train(
         begin = Path(start) if Path(start).is_file() else manifest.choose(model, start).path
     chosen = replace(base, **{name: value for name, value in given.items() if value is not None})
     deblurs = registry.spec_of(chosen.model).task == "deblur"
-    if (
-        deblurs and not recipe and not start and not chosen.blur.ramp
-    ):  # random weights stay with the identity on the whole mix
+    if deblurs and not recipe and not start and not chosen.blur.ramp:
+        # Random weights would stay with the identity on the whole mix.
         chosen = replace(chosen, blur=replace(chosen.blur, ramp=chosen.steps * chosen.batch // 4))
     console.say(f"Training {chosen.model} for {chosen.steps} steps on {data}.")
     with console.Bar("Training") as bar:

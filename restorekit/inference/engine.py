@@ -15,6 +15,7 @@ from restorekit.depth import RANGES, from_unit
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.inference.statistics import UNCHANGED, PictureStatistics
 from restorekit.inference.tiles import Span, best_tile, spans
+from restorekit.models.folding import fold
 from restorekit.models.spec import Spec
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -67,7 +68,7 @@ class Restorer:
     """A network with its device, ready for pictures of any size and depth.
 
     Args:
-        model: the network; it is moved to the device and put into evaluation mode.
+        model: the network; it is moved to the device and folded (see `models.folding`): training it is over.
         spec: its facts.
         settings: how to run it.
 
@@ -80,7 +81,7 @@ class Restorer:
         self.spec, self.settings = spec, settings
         self.device = choose_device(settings.device)
         self.dtype = self._type(settings.precision)
-        self.model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = fold(model).requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pixels = self._affordable_pixels()
         self.statistics = PictureStatistics(self.model)
         self.halvings = 0

@@ -22,9 +22,11 @@ from restorekit.depth import from_unit, to_unit
 from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput, UsageError
 from restorekit.inference.engine import Notes, Restorer, Settings
 from restorekit.inference.records import Records
+from restorekit.inference.size import Size, restored
 from restorekit.media import images
 from restorekit.media.folders import Job, find_pictures
 from restorekit.media.picture import Picture
+from restorekit.resampling import resize
 from restorekit.weights.loading import load
 
 AHEAD = 2  # pictures read before their turn, and pictures restored but not yet written
@@ -87,6 +89,7 @@ def restore_folder(
     model: str = "gggan-lite",
     weights: str | Path | None = "auto",
     settings: Settings = Settings(),
+    size: Size = Size(),
     overwrite: bool = False,
     dry_run: bool = False,
     compare: Path | None = None,
@@ -104,6 +107,7 @@ def restore_folder(
         model: name of a system.
         weights: "auto", a tag, a file, or None for an untrained network.
         settings: device, precision and tiles.
+        size: of the results; by default what the network gives.
         overwrite: restore also what is done.
         dry_run: only find out what would be done; nothing is written.
         compare: folder for pictures that show input and result side by side (PNG).
@@ -130,13 +134,18 @@ def restore_folder(
     restorer = Restorer(loaded.model, loaded.spec, settings)
     precision = str(restorer.dtype).removeprefix("torch.")
     summary = Summary(len(jobs), model, loaded.weights, str(restorer.device), precision)
-    signature = {
+    signature: dict[str, Any] = {
         "model": model,
         "weights": loaded.sha256,
         "precision": precision,
         "tile": settings.tile,
         "overlap": settings.overlap,
     }
+    # Only where they differ from the usual, so that folders of earlier versions stay finished.
+    if settings.statistics != "fast":
+        signature["statistics"] = settings.statistics
+    if size != Size():
+        signature["size"] = [size.factor, list(size.pixels) if size.pixels else None]
     records = Records(out, signature)
 
     def is_done(job: Job) -> bool:
@@ -158,7 +167,7 @@ def restore_folder(
     begun = time.monotonic()
     with ExitStack() as stack:
         lines = stack.enter_context(_opened(report)) if report else None
-        run = stack.enter_context(_Run(restorer, records, summary, compare, lines, watcher))
+        run = stack.enter_context(_Run(restorer, size, records, summary, compare, lines, watcher))
         for outcome in skipped:
             run.finish(outcome)
         for job, reading in run.read_ahead(todo):
@@ -174,13 +183,14 @@ class _Run:
     def __init__(
         self,
         restorer: Restorer,
+        size: Size,
         records: Records,
         summary: Summary,
         compare: Path | None,
         lines: IO[str] | None,
         watcher: Watcher | None,
     ) -> None:
-        self.restorer, self.records, self.summary = restorer, records, summary
+        self.restorer, self.size, self.records, self.summary = restorer, size, records, summary
         self.compare, self.lines, self.watcher = compare, lines, watcher
         self.reader, self.writer = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "write")
         self.writing: deque[tuple[Outcome, Future[None]]] = deque()
@@ -206,14 +216,14 @@ class _Run:
         try:
             picture = reading.result()
             begun = time.monotonic()
-            restored = picture.with_rgb(self.restorer(picture.rgb()))
+            result = restored(picture, self.restorer, self.size)
         except RestorekitError as error:
             self.collect(0)
             self.finish(_failed(outcome, error))
             return
         outcome = replace(outcome, seconds=time.monotonic() - begun, notes=self.restorer.notes)
         sheet = _sheet_path(self.compare, job) if self.compare else None
-        self.writing.append((outcome, self.writer.submit(_write, picture, restored, job, self.records, sheet)))
+        self.writing.append((outcome, self.writer.submit(_write, picture, result, job, self.records, sheet)))
         self.collect(AHEAD)
 
     def collect(self, most: int) -> None:
@@ -236,12 +246,14 @@ class _Run:
             self.watcher.finish(outcome)
 
 
-def _write(picture: Picture, restored: Picture, job: Job, records: Records, sheet: Path | None) -> None:
+def _write(picture: Picture, result: Picture, job: Job, records: Records, sheet: Path | None) -> None:
     if sheet:
-        gap = np.full((picture.size[0], 8, 3), 255, np.uint8)
-        halves = [from_unit(to_unit(half.rgb())) for half in (picture, restored)]
-        images.write(Picture(np.hstack([halves[0], gap, halves[1]])), sheet)
-    images.write(restored, records.out / job.relative)
+        before, after = (from_unit(to_unit(half.rgb())) for half in (picture, result))
+        if before.shape != after.shape:
+            before = resize(before, result.size)
+        gap = np.full((result.size[0], 8, 3), 255, np.uint8)
+        images.write(Picture(np.hstack([before, gap, after])), sheet)
+    images.write(result, records.out / job.relative)
     records.add(job)
 
 

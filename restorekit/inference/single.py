@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
 from restorekit.inference.engine import Restorer, Settings
+from restorekit.inference.size import Size, restored
 from restorekit.media.picture import Picture
 from restorekit.weights.loading import load
 
@@ -25,6 +26,7 @@ def restore(
     model: str = "gggan-lite",
     weights: str | Path | None = "auto",
     settings: Settings = Settings(),
+    size: Size = Size(),
 ) -> NDArray[Any]:
     """Restore one picture. The network is loaded once and kept for the next call.
 
@@ -33,9 +35,10 @@ def restore(
         model: name of a system.
         weights: "auto", a tag, a file, or None for an untrained network.
         settings: device, precision and tiles.
+        size: of the result; by default what the network gives.
 
     Returns:
-        The same shape and type.
+        The same channels and type.
 
     Raises:
         UsageError: another shape or type.
@@ -45,7 +48,7 @@ def restore(
     samples = picture[..., None] if picture.ndim == 2 else picture
     if samples.ndim != 3 or samples.shape[2] not in (1, 3, 4):
         raise UsageError(f"A picture is (H,W), (H,W,1), (H,W,3) or (H,W,4), not {picture.shape}.")
-    colours, alpha = samples[..., :3], samples[..., 3:]
-    upright = Picture(colours)
-    restored = upright.with_rgb(_restorer(model, weights, settings)(upright.rgb())).pixels
-    return np.concatenate([restored, alpha], axis=2).reshape(picture.shape)
+    alpha = samples[..., 3] if samples.shape[2] == 4 else None
+    found = restored(Picture(samples[..., :3], alpha), _restorer(model, weights, settings), size)
+    planes = found.pixels if found.alpha is None else np.dstack([found.pixels, found.alpha])
+    return planes[..., 0] if picture.ndim == 2 else planes

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.resampling import resize
+
 Format = Literal["png", "jpeg", "webp", "tiff", "bmp"]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
@@ -48,7 +50,15 @@ class Picture:
         return np.broadcast_to(self.pixels, (*self.size, 3))
 
     def with_rgb(self, rgb: NDArray[Any]) -> "Picture":
-        """The same picture with restored colours (H,W,3), in its own type. Grey stays grey: the channels' mean."""
+        """The same picture with restored colours (H,W,3) of its own type and any size.
+
+        Grey stays grey: the channels' mean. Alpha is resized bicubically where the size is another.
+        """
+        if rgb.shape[:2] != self.size and self.alpha is not None:
+            alpha = resize(self.alpha, (rgb.shape[0], rgb.shape[1]))
+            if alpha.dtype == np.float64:
+                alpha = np.clip(alpha, 0, 1).astype(np.float32)
+            return replace(self, alpha=alpha).with_rgb(rgb)
         if self.pixels.shape[2] == 3:
             return replace(self, pixels=rgb)
         mean = rgb.mean(axis=2, keepdims=True, dtype=np.float64)

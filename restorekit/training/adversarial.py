@@ -90,4 +90,4 @@ def gradient_penalty(critic: nn.Module, fake: Tensor, real: Tensor) -> Tensor:
         share = torch.rand(len(fake), 1, 1, 1, device=fake.device)
         mixed = (share * fake.float() + (1 - share) * real.float()).requires_grad_()
         (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
-        return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        return F.mse_loss(slope.flatten(1).norm(dim=1), torch.ones(len(fake), device=fake.device))
