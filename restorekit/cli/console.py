@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -134,6 +135,9 @@ def summary(found: Summary, dry_run: bool) -> None:
         out.print(listing("Failed", ("file", "reason", "cure"), rows))
     redone = sum(one.notes.redone for one in done if one.notes)
     halvings = sum(one.notes.halvings for one in done if one.notes)
+    reasons = Counter(one.notes.approximation for one in done if one.notes and one.notes.approximation)
+    for reason, count in reasons.items():
+        say(f"{count} of {len(done)} pictures are approximations: {reason}.")
     if redone:
         say(f"{redone} tiles were not finite in {found.precision} and ran again in float32.")
     if halvings:

@@ -124,3 +124,59 @@ def test_gpu_equals_cpu(name: str) -> None:
     cpu = Restorer(model, facts, Settings("cpu"))(rgb).astype(int)
     assert np.abs(Restorer(model, facts, Settings("cuda", "fp32"))(rgb) - cpu).max() <= 1
     assert np.abs(Restorer(model, facts, Settings("cuda", "fp16"))(rgb) - cpu).mean() <= 1
+
+
+def test_statistics_of_the_whole_picture_make_tiles_of_normalising_networks_exact() -> None:
+    sizes = {"channels": 6, "blocks": 1}
+    _, facts = registry.configure("deblurgan", **sizes)
+
+    def network() -> nn.Module:
+        torch.manual_seed(3)
+        return randomise(registry.build("deblurgan", **sizes), std=0.3)
+
+    # Left half flat, right half busy: every tile's own statistics are far from those of the picture.
+    rgb = picture(61, 300, np.float32)
+    rgb[:, :150] = rgb[:, :150] * 0.1 + 0.4
+    whole = Restorer(network(), facts, Settings("cpu"))
+    expected = whole(rgb)
+    assert whole.notes.tiles == 1
+    assert not whole.notes.approximation
+
+    def tiled(statistics: str) -> Restorer:
+        return Restorer(network(), facts, Settings("cpu", tile=128, statistics=statistics))
+
+    fast, exact = tiled("fast"), tiled("exact")
+    fast_error, exact_error = np.abs(fast(rgb) - expected).max(), np.abs(exact(rgb) - expected).max()
+    assert fast.notes.passes == 1
+    assert "gathered in one pass" in fast.notes.approximation
+    assert exact.notes.tiles > 2
+    assert exact_error < 1e-4 < fast_error
+    np.testing.assert_array_equal(exact(rgb), exact(rgb))  # nothing is left over from the picture before
+
+
+def test_a_network_with_a_large_reach_sees_pictures_whole_where_they_fit() -> None:
+    facts = spec(tiling="approximate", reach=1000, overlap=16)
+    restorer = Restorer(Blur(), facts, Settings("cpu"))
+    restorer(picture(300, 400))
+    assert restorer.notes.tiles == 1
+    tiled = Restorer(Blur(), facts, Settings("cpu", tile=100))
+    tiled(picture(300, 400))
+    assert tiled.notes.overlap == 16
+    assert "16 px around them" in tiled.notes.approximation
+
+
+class Triple(nn.Module):
+    """Enlarges by 3 and looks 8 pixels around."""
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        return nn.functional.interpolate(Blur()(rgb), scale_factor=3, mode="nearest")
+
+
+@pytest.mark.parametrize("overlap", [8, 4])
+def test_tiles_of_enlarging_networks_join(overlap: int) -> None:
+    facts = spec(task="sr", scale=3)
+    rgb = picture(70, 110, np.float32)
+    whole = Restorer(Triple(), facts, Settings("cpu"))(rgb)
+    tiled = Restorer(Triple(), facts, Settings("cpu", tile=40, overlap=overlap))(rgb)
+    assert tiled.shape == whole.shape == (210, 330, 3)
+    np.testing.assert_allclose(tiled, whole, atol=1e-6 if overlap == 8 else 0.1)
