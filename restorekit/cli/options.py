@@ -1,7 +1,7 @@
 """Options and values that several subcommands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +10,44 @@ from restorekit.errors import UsageError
 Inputs = Annotated[list[Path], typer.Argument(help="Pictures, folders (with everything below) or glob patterns.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16. auto is fp16 on a GPU, fp32 on a CPU.")]
+Weights = Annotated[
+    str,
+    typer.Option(help="A tag of the model's weights (see `restorekit models`), a file, auto, or none for random ones."),
+]
+Tile = Annotated[str, typer.Option(help="Side of the tiles in pixels, or auto.")]
+Overlap = Annotated[str, typer.Option(help="Context around a tile in pixels; auto is the network's reach: no seams.")]
+Statistics = Annotated[
+    str,
+    typer.Option(
+        help="For networks that normalise by the picture's statistics and pictures too large for one piece: fast "
+        "gathers them once, exact until they are right."
+    ),
+]
+Batch = Annotated[str, typer.Option(help="Tiles computed together, or auto.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Restore again what is already done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+Compare = Annotated[
+    Path | None, typer.Option(help="Write pictures that show input and result side by side to this folder.")
+]
+Report = Annotated[Path | None, typer.Option(help="Write one line of JSON for every picture to this file.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Results go here; the tree of folders is kept.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+
+
+def settings(device: str, precision: str, tile: str, overlap: str, statistics: str, batch: str) -> dict[str, Any]:
+    """The fields of `inference.engine.Settings` from their texts on the command line.
+
+    Raises:
+        UsageError: one of them makes no sense.
+    """
+    return {
+        "device": device,
+        "precision": one_of(precision, "precision", ("auto", "fp32", "bf16", "fp16")),
+        "tile": whole(tile, "tile"),
+        "overlap": whole(overlap, "overlap"),
+        "statistics": one_of(statistics, "statistics", ("fast", "exact")),
+        "batch": whole(batch, "batch"),
+    }
 
 
 def span(text: str, name: str) -> tuple[float, float]:
