@@ -1,0 +1,210 @@
+"""Weights published elsewhere: networks written down here as upstream lays them out must give the same pictures as ours."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restorekit.errors import WeightsError
+from restorekit.models import registry
+from restorekit.weights import files
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def shaken(model: nn.Module) -> nn.Module:
+    """Random weights that make a difference, running statistics too."""
+    torch.manual_seed(0)
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand_like(tensor) + 0.5 if name.endswith("var") else torch.randn_like(tensor) * 0.1)
+    return model
+
+
+def loaded(name: str, state: dict[str, Tensor]) -> nn.Module:
+    found = registry.from_upstream(name, state)
+    assert found is not None
+    config, converted = found
+    model = registry.build(name, **config)
+    files.fit(model, converted, "upstream file")
+    return model.eval()
+
+
+class UpstreamBlock(nn.Module):
+    def __init__(self, n: int, dropout: bool) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(n, n, 3),
+            nn.InstanceNorm2d(n, track_running_stats=True),
+            nn.ReLU(),
+            *([nn.Dropout(0.0)] if dropout else []),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(n, n, 3),
+            nn.InstanceNorm2d(n, track_running_stats=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_block(x)
+
+
+class UpstreamDeblurGAN(nn.Module):
+    def __init__(self, n: int, blocks: int, dropout: bool) -> None:
+        super().__init__()
+
+        def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
+            return [layer, nn.InstanceNorm2d(channels, track_running_stats=True), nn.ReLU()]
+
+        self.model = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            *normed(nn.Conv2d(3, n, 7), n),
+            *normed(nn.Conv2d(n, 2 * n, 3, 2, 1), 2 * n),
+            *normed(nn.Conv2d(2 * n, 4 * n, 3, 2, 1), 4 * n),
+            *(UpstreamBlock(4 * n, dropout) for _ in range(blocks)),
+            *normed(nn.ConvTranspose2d(4 * n, 2 * n, 3, 2, 1, output_padding=1), 2 * n),
+            *normed(nn.ConvTranspose2d(2 * n, n, 3, 2, 1, output_padding=1), n),
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(n, 3, 7),
+            nn.Tanh(),
+        )
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        x = rgb * 2 - 1
+        return ((x + self.model(x)).clamp(-1, 1) + 1) / 2
+
+
+@pytest.mark.parametrize("dropout", [True, False])
+def test_deblurgan_in_upstreams_layout(dropout: bool) -> None:
+    theirs = shaken(UpstreamDeblurGAN(8, 3, dropout)).train()  # upstream tests in training mode
+    rgb = noise(1, 3, 24, 32)
+    state = {name: tensor.clone() for name, tensor in theirs.state_dict().items()}
+    with torch.no_grad():
+        torch.testing.assert_close(loaded("deblurgan", state)(rgb), theirs(rgb), atol=1e-5, rtol=0)
+
+
+class UpstreamResBlock(nn.Module):
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(n, n, 5, padding=2), nn.ReLU(), nn.Conv2d(n, n, 5, padding=2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class UpstreamResNet(nn.Module):
+    def __init__(self, inputs: int, n: int, blocks: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, n, 5, padding=2),
+            *(UpstreamResBlock(n) for _ in range(blocks)),
+            nn.Conv2d(n, 3, 5, padding=2),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class UpstreamUp(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.uppath = nn.Sequential(nn.Conv2d(3, 12, 5, padding=2), nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.uppath(x)
+
+
+class UpstreamDeepDeblur(nn.Module):
+    """Range 0..255 with its middle subtracted."""
+
+    def __init__(self, n: int, blocks: int) -> None:
+        super().__init__()
+        self.body_models = nn.ModuleList(UpstreamResNet(inputs, n, blocks) for inputs in (6, 6, 3))
+        self.conv_end_models = nn.ModuleList([nn.Identity(), UpstreamUp(), UpstreamUp()])
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        levels = [F.avg_pool2d(rgb * 255, 2**level) - 127.5 for level in range(3)]
+        x = levels[2]
+        for level in (2, 1, 0):
+            x = self.body_models[level](x)
+            if level:
+                x = torch.cat([levels[level - 1], self.conv_end_models[level](x)], dim=1)
+        return ((x + 127.5) / 255).clamp(0, 1)
+
+
+def test_deepdeblur_in_upstreams_layout() -> None:
+    theirs = shaken(UpstreamDeepDeblur(8, 2)).double()
+    rgb = noise(1, 3, 16, 24).double()
+    with torch.no_grad():
+        expected = theirs(rgb)
+        assert 0.2 < expected.std()  # the test would not see a wrong factor in a flat picture
+        torch.testing.assert_close(loaded("deepdeblur", theirs.state_dict()).double()(rgb), expected, atol=1e-5, rtol=0)
+
+
+def spsr_layout(n: int, growth: int, blocks: int) -> dict[str, Tensor]:
+    """Names and shapes of the official code's file for a scale of 1."""
+    state: dict[str, Tensor] = {}
+
+    def conv(name: str, before: int, after: int, side: int = 3) -> None:
+        state[f"{name}.weight"] = torch.randn(after, before, side, side) * 0.1
+        state[f"{name}.bias"] = torch.randn(after) * 0.1
+
+    def rrdb(name: str, channels: int) -> None:
+        for i in range(1, 4):
+            for j in range(5):
+                conv(f"{name}.RDB{i}.conv{j + 1}.0", channels + j * growth, growth if j < 4 else channels)
+
+    conv("model.0", 3, n)
+    for i in range(blocks):
+        rrdb(f"model.1.sub.{i}", n)
+    conv(f"model.1.sub.{blocks}", n, n)
+    conv("HR_conv0_new.0", n, n)
+    for part in ("weight", "bias"):
+        state[f"model.2.{part}"] = state[f"HR_conv0_new.0.{part}"]
+    conv("HR_conv1_new.0", n, n)
+    state["get_g_nopadding.weight_h"] = state["get_g_nopadding.weight_v"] = torch.zeros(1, 1, 3, 3)
+    conv("b_fea_conv.0", 3, n)
+    for i in range(1, 5):
+        rrdb(f"b_block_{i}", 2 * n)
+        conv(f"b_concat_{i}.0", 2 * n, n)
+    conv("b_LR_conv.0", n, n)
+    conv("b_module.0", n, n)
+    conv("b_module.2", n, n)
+    conv("conv_w.0", n, 3, 1)
+    rrdb("f_block", 2 * n)
+    conv("f_concat.0", 2 * n, n)
+    conv("f_HR_conv0.0", n, n)
+    conv("f_HR_conv1.0", n, 3)
+    return state
+
+
+def test_spsr_without_enlargement_in_upstreams_layout() -> None:
+    state = spsr_layout(8, 4, 23)
+    model = loaded("spsr-deblur", state)
+    assert torch.equal(model.blocks[3].blocks[1].convs[4].weight, state["model.1.sub.3.RDB2.conv5.0.weight"])
+    assert torch.equal(model.fusion[4].bias, state["f_HR_conv1.0.bias"])
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("deblurgan", lambda: UpstreamDeblurGAN(8, 2, True).state_dict()),
+        ("deepdeblur", lambda: UpstreamDeepDeblur(8, 2).state_dict()),
+        ("spsr-deblur", lambda: spsr_layout(8, 4, 5)),
+    ],
+)
+def test_a_missing_or_strange_tensor_is_named_and_other_files_are_not_recognised(
+    name: str, make: Callable[[], dict[str, Tensor]]
+) -> None:
+    state = dict(make())
+    last = max(key for key in state if key.endswith("bias") and "model.2" not in key)
+    for broken, word in (({k: v for k, v in state.items() if k != last}, "missing"), (state | {"x": noise(1)}, "unexp")):
+        found = registry.from_upstream(name, broken)
+        assert found is not None
+        config, converted = found
+        with pytest.raises(WeightsError, match=word):
+            files.fit(registry.build(name, **config), converted, "file")
+    assert registry.from_upstream(name, {"some.weight": noise(2, 2)}) is None
