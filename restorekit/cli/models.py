@@ -16,9 +16,15 @@ app = typer.Typer(help="List the systems and their weights, verify them, or fetc
 
 
 @app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
+def models(
+    context: typer.Context,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the systems as Markdown.")] = False,
+) -> None:
     """List the systems, the weights that ship with them, and those that can be fetched."""
     if context.invoked_subcommand is not None:
+        return
+    if markdown:
+        console.show(systems_markdown())
         return
     from restorekit.models import registry
     from restorekit.models.registry import Broken
@@ -69,6 +75,24 @@ def models(context: typer.Context) -> None:
     console.out.print(
         console.listing("Weights that ship", ("weights", "for", "size", "licence", "protocol", "measured"), scores)
     )
+
+
+def systems_markdown() -> str:
+    """The table of all systems, as the README has it."""
+    from restorekit.models import registry
+    from restorekit.models.registry import Broken
+
+    lines = ["| system | task | what it is | paper | parameters | MACs/pixel | tiling |", "|---|---|---|---|---|---|---|"]
+    for spec in registry.specs():
+        if isinstance(spec, Broken):
+            lines.append(f"| `{spec.name}` | broken | {spec.reason} | | | | |")
+            continue
+        reach = "" if spec.reach is None else f", {spec.reach} px"
+        lines.append(
+            f"| `{spec.name}` | {spec.task} | {spec.title} | {spec.paper} | {spec.parameters:,} | "
+            f"{spec.macs_per_pixel:,} | {spec.tiling}{reach} |"
+        )
+    return "\n".join(lines)
 
 
 def _scores(values: dict[str, float]) -> str:
