@@ -90,6 +90,8 @@ def test_batches_agree_with_float64(case: tuple[str, str], device: str) -> None:
     batch = tensors(restored, sharp, device=device)
     expected = metrics.ssim(restored, sharp)
     assert batched.ssim(*batch).tolist() == pytest.approx([expected, expected], abs=1e-5)
+    with_gradients = batched.ssim(batch[0].requires_grad_(), batch[1])  # the tensors' own way, on a CPU too
+    assert with_gradients.tolist() == pytest.approx([expected, expected], abs=1e-5)
     assert batched.psnr(*batch).tolist() == pytest.approx([metrics.psnr(restored, sharp)] * 2, abs=1e-4)
 
 
