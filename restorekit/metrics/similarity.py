@@ -78,9 +78,7 @@ def ssim_skimage(restored: Image, sharp: Image, *, colour: Colour = "rgb", borde
     if min(a.shape[:2]) < 7:
         raise UsageError(f"scikit-image's SSIM needs at least 7 px on a side, not {a.shape[1]}x{a.shape[0]}.")
     wide = (a.astype(np.float64), b.astype(np.float64))
-    found: Any = structural_similarity(  # type: ignore[no-untyped-call]
-        *wide, data_range=peak, channel_axis=2 if a.ndim == 3 else None
-    )
+    found: Any = structural_similarity(*wide, data_range=peak, channel_axis=2 if a.ndim == 3 else None)
     return float(found)
 
 
