@@ -33,8 +33,8 @@ def write(benchmark: Benchmark, outcome: Outcome, found: dict[str, Any], shown: 
     """
     examples = [_example(benchmark, outcome, item) for item in _chosen(outcome, shown)]
     content = json.dumps(found | {"examples": examples, "error_top": ERROR_TOP}, ensure_ascii=False)
-    # In a script element only "</" could end it.
-    page = TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/null", content.replace("</", "<\\/"))
+    # Inside a script element only "<" can do harm.
+    page = TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/null", content.replace("<", "\\u003c"))
     path = benchmark.out / "report.html"
     replace_file(path, page.encode())
     return path

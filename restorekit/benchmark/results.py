@@ -63,7 +63,9 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
     sets = {}
     for part in outcome.sets:
         sets[part] = {
-            "rows": [asdict(row) | {"difference": {m: gap(row, m) for m in row.printed}} for row in rows(outcome, part)],
+            "rows": [
+                asdict(row) | {"difference": {m: gap(row, m) for m in row.printed}} for row in rows(outcome, part)
+            ],
             "paired_differences": [
                 {"first": first, "second": second, "metric": metric, **asdict(summary)}
                 for metric in outcome.metrics

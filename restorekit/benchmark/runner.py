@@ -322,15 +322,28 @@ class Benchmark:
             "ssim": VARIANTS[self.protocol.ssim](*pair, **options),
             "mse": mse(*pair, **options),
         }
+        for name, measure in self._extras(restored, sharp, lambda: ms_ssim(*pair, **options)).items():
+            try:
+                found[name] = measure()
+            except UsageError as error:  # too small for this metric; the others stand
+                self._tell(f"{name} is left empty for some pictures: {error.reason}")
+        return found
+
+    def _extras(self, restored: Rgb, sharp: Rgb, multiscale: Callable[[], float]) -> dict[str, Callable[[], float]]:
+        found: dict[str, Callable[[], float]] = {}
         if "ms-ssim" in self.request.extras:
-            found["ms-ssim"] = ms_ssim(*pair, **options)
-        if self.perceptual is not None:
-            found["lpips"] = self.perceptual(restored, sharp)
+            found["ms-ssim"] = multiscale
+        if (perceptual := self.perceptual) is not None:
+            found["lpips"] = lambda: perceptual(restored, sharp)
         if "niqe" in self.request.extras:
             from restorekit.metrics.niqe import niqe
 
-            found["niqe"] = niqe(restored)
+            found["niqe"] = lambda: niqe(restored)
         return found
+
+    def _tell(self, message: str) -> None:
+        if message not in self.messages:
+            self.messages.append(message)
 
     def _centre(self, picture: Rgb) -> Rgb:
         side = self.protocol.centre
