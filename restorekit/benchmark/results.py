@@ -40,7 +40,8 @@ def rows(outcome: Outcome, part: str) -> list[Row]:
         own = method.system or method.name
         # The first table that prints a method is its main one; a paper's own ablations come later.
         table = next((one for one in tables if own in one.rows and "psnr" in one.columns), None)
-        printed = dict(zip(table.columns, table.rows[own], strict=False)) if table else {}
+        comparable = table is not None and not outcome.other_data
+        printed = dict(zip(table.columns, table.rows[own], strict=False)) if table and comparable else {}
         kept = {name: summary for name, summary in scores.items() if summary is not None}
         found.append(Row(method.name, method.kind, kept, printed, table.title if table else ""))
     for table in tables:
