@@ -75,6 +75,17 @@ def find(layout: str, folder: Path) -> Found:
     raise UsageError("This folder does not hold what the protocol needs.", f"Expected:\n{LAYOUTS[layout].tree}", folder)
 
 
+def truths(folder: Path) -> Found:
+    """Sharp pictures alone: what a folder that was restored elsewhere is compared with.
+
+    Raises:
+        UsageError: no such folder, or no picture in it.
+    """
+    if not folder.is_dir() or not (items := _frames(folder)):
+        raise UsageError("There are no sharp pictures here.", "Check the second folder of --pairs.", folder)
+    return Found("pairs", tuple(items))
+
+
 def _pairs(folder: Path) -> list[Item]:
     """Sibling folders `blur` and `sharp`, with the kernels of `synth-blur` where they are recorded."""
     kernels = {}

@@ -49,6 +49,8 @@ class Request:
     """NAME or NAME:WEIGHTS."""
     restored: tuple[tuple[str, Path], ...] = ()
     """Names and folders of pictures restored elsewhere."""
+    truths: bool = False
+    """The data are sharp pictures alone, to compare restored folders with."""
     baselines: bool = True
     scale: int = 4
     """Enlargement, where the protocol does not say."""
@@ -225,7 +227,7 @@ class Benchmark:
         protocol, data = self.protocol, self.request.data
         if data is None:
             raise UsageError("There is nothing to measure.", "Give --data.")
-        found = layouts.find(protocol.layout, data)
+        found = layouts.truths(data) if self.request.truths else layouts.find(protocol.layout, data)
         if found.layout == "frames":
             found = replace(found, items=self._blurred(data, len(found.items)))
         wanted, have = protocol.expected, len(found.items)

@@ -64,9 +64,11 @@ def benchmark(
         raise UsageError(
             "--protocol and --data are needed.", "Or use --pairs RESTORED SHARP; --list shows the protocols."
         )
+    chosen = protocols.load(protocol)
     request = Request(
-        protocols.load(protocol),
+        chosen,
         data,
+        truths=pairs is not None and chosen.task == "deblur",
         models=tuple(model or ()),
         restored=tuple(_named(text) for text in restored or ()),
         baselines=baselines,
