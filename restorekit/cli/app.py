@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit import __version__
-from restorekit.cli import console, deblur, demo, models, synth_blur, train
+from restorekit.cli import benchmark, console, deblur, demo, models, synth_blur, train
 from restorekit.errors import ExitCode, RestorekitError
 
 EPILOG = (
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("benchmark")(benchmark.benchmark)
 app.command("deblur")(deblur.deblur)
 app.command("demo")(demo.demo)
 app.command("synth-blur")(synth_blur.synth_blur)

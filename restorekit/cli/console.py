@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from restorekit.inference.folder import Outcome, Summary
 
 out = Console()
+WIDE = 140  # columns of a table that nothing was left out of
 err = Console(stderr=True)
 
 
@@ -142,6 +143,11 @@ def summary(found: Summary, dry_run: bool) -> None:
         say(f"{redone} tiles were not finite in {found.precision} and ran again in float32.")
     if halvings:
         say(f"The tiles were halved {halvings} times to fit into the memory of {found.device}.")
+
+
+def wide(table: Table) -> None:
+    """Print a table; where stdout is no terminal it gets all the columns it needs."""
+    (out if out.is_terminal else Console(file=out.file, width=WIDE)).print(table)
 
 
 def listing(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:

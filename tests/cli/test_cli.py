@@ -25,7 +25,15 @@ def command(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["deblur", "--help"], ["train", "--help"], ["no-such-command"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["deblur", "--help"],
+        ["train", "--help"],
+        ["benchmark", "--help"],
+        ["no-such-command"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     script = (

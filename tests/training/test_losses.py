@@ -2,23 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from restorekit import metrics
 from restorekit.models.critics import VGG128
 from restorekit.models.layers import gradient_map
-from restorekit.training.losses import relativistic, ssim
-
-
-def batch(seed: int) -> torch.Tensor:
-    smooth = torch.rand(2, 3, 12, 15, generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.interpolate(smooth, size=(48, 60), mode="bicubic").clamp(0, 1)
-
-
-def test_the_ssim_loss_is_the_metric() -> None:
-    restored, sharp = batch(0), batch(1)
-    pictures = [one.permute(0, 2, 3, 1).numpy() for one in (restored, sharp)]
-    expected = np.mean([metrics.ssim(a, b) for a, b in zip(*map(np.ascontiguousarray, pictures), strict=True)])
-    assert float(ssim(restored, sharp)) == pytest.approx(expected, abs=2e-5)
-    assert float(ssim(sharp, sharp)) == pytest.approx(1, abs=1e-6)
+from restorekit.training.losses import relativistic
 
 
 def test_relativistic_loss_rewards_winning_and_is_log_two_at_a_draw() -> None:

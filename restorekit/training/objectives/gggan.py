@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restorekit.metrics.batched import ssim
 from restorekit.models.critics import VGG128
 from restorekit.models.deblur.gggan import Branches
 from restorekit.models.layers import gradient_map
 from restorekit.training.adversarial import RELATIVISTIC, fooling, middle
-from restorekit.training.losses import ssim
 from restorekit.training.objectives import Goal, Terms
 
 
@@ -70,7 +70,7 @@ class Objective(Goal):
         image, sharp_edges = outputs.image.float(), gradient_map(sharp)
         terms: Terms = {}
         if w.pre and outputs.pre is not None:
-            terms["pre"] = w.pre * (1 - ssim(outputs.pre, sharp))
+            terms["pre"] = w.pre * (1 - ssim(outputs.pre, sharp).mean())
         if w.pixel:
             terms["pixel"] = w.pixel * F.l1_loss(image, sharp)
         if w.gradient:
@@ -78,7 +78,7 @@ class Objective(Goal):
         if w.branch and outputs.gradient is not None:
             terms["branch"] = w.branch * F.l1_loss(outputs.gradient.float(), sharp_edges)
         if w.ssim:
-            terms["ssim"] = w.ssim * (1 - ssim(image, sharp))
+            terms["ssim"] = w.ssim * (1 - ssim(image, sharp).mean())
         for name, weight in (("image", w.adversarial), ("gradient", w.gradient_adversarial)):
             if weight:
                 fake, real = self._seen(name, image), self._seen(name, sharp)

@@ -1,0 +1,115 @@
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restorekit.blur.pairs import Recipe, synthesize
+from restorekit.cli.app import main
+from restorekit.errors import ExitCode
+from restorekit.media import images
+from restorekit.media.picture import Picture
+from restorekit.models import registry
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, photo: np.ndarray) -> Path:
+    for name in ("a", "b"):
+        images.write(Picture(photo[:64, :80] if name == "a" else photo[40:104, 60:140]), tmp_path / f"in/{name}.png")
+    synthesize([tmp_path / "in"], tmp_path / "pairs", recipe=Recipe(length=(5, 9)))
+    return tmp_path / "pairs/all"
+
+
+def command(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["restorekit", "benchmark", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def test_a_run_prints_published_rows_beside_ours_and_remembers(
+    pairs: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (
+        "--protocol",
+        "gopro",
+        "--data",
+        pairs,
+        "--model",
+        f"gggan-lite:{weights_file}",
+        "-o",
+        tmp_path / "out",
+    )
+    arguments += ("--repeats", "1", "--device", "cpu")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
+    shown = capsys.readouterr()
+    for word in ("Survey, Table II (other data)", "srn", "identity", "wiener", "28.70", "0.958", "parameters"):
+        assert word in shown.out
+    assert "published rows do not compare" in shown.err
+    assert "10 of 10 scores were measured now" in shown.err
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
+    assert "0 of 10 scores were measured now" in capsys.readouterr().err
+    for name in ("results.json", "results.csv", "report.html"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+    assert not list((tmp_path / "out").rglob("*.part"))
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    network = next(one for one in found["methods"] if one["kind"] == "model")
+    assert network["parameters"] == registry.spec_of("gggan-lite").parameters
+    assert network["speed"]["megapixels_per_second"] > 0
+
+
+def test_two_folders_are_compared_without_any_model(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = shutil.copytree(pairs / "blur", tmp_path / "theirs")
+    truth = shutil.copytree(pairs / "sharp", tmp_path / "truth")
+    assert command("--pairs", theirs, truth, "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert "theirs" in shown
+    assert "identity" not in shown
+    (theirs / "a.png").unlink()
+    assert command("--pairs", theirs, truth, "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.SOME_FAILED
+    assert "No restored picture of that name" in capsys.readouterr().out
+
+
+def test_opinions_join_the_table(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mos.csv").write_text("image,method,rater,score\na,identity,1,2\na,identity,2,3\n")
+    arguments = ("--protocol", "pairs", "--data", pairs, "--mos", tmp_path / "mos.csv", "-o", tmp_path / "out")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
+    assert "2.50" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--protocol and --data are needed"),
+        (("--protocol", "gopor", "--data", "."), "gopro"),
+        (("--protocol", "lai", "--data", "EMPTY"), "ground_truth/"),
+        (("--protocol", "pairs", "--data", "EMPTY"), "same names"),
+        (("--protocol", "pairs", "--data", "nowhere"), "There is no such folder"),
+        (("--protocol", "pairs", "--data", ".", "--restored", "theirs"), "NAME=FOLDER"),
+    ],
+)
+def test_what_makes_no_sense_is_explained(
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty").mkdir()
+    real = [str(tmp_path / "empty") if one == "EMPTY" else one for one in arguments]
+    assert command(*real, "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_list_names_every_protocol(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--list", monkeypatch=monkeypatch) == ExitCode.OK
+    shown = capsys.readouterr().out
+    for name in ("gggan-ead", "sr-paper", "kohler-single", "pairs"):
+        assert name in shown
