@@ -82,7 +82,10 @@ def systems_markdown() -> str:
     from restorekit.models import registry
     from restorekit.models.registry import Broken
 
-    lines = ["| system | task | what it is | paper | parameters | MACs/pixel | tiling |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| system | task | what it is | paper | parameters | MACs/pixel | tiling |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for spec in registry.specs():
         if isinstance(spec, Broken):
             lines.append(f"| `{spec.name}` | broken | {spec.reason} | | | | |")
