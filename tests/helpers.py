@@ -23,7 +23,7 @@ SMALL = {
 }
 """Fewer maps and, where the facts of the smaller form are known, fewer layers: for checks that do not concern the sizes."""
 
-SHALLOW = {"gggan", "deblurgan-v2-inception"}
+SHALLOW = {"deblurgan-v2-inception"}
 """Those of `SMALL` that reach less far than their spec says."""
 
 SIDES = {"deblurgan-v2-inception": 256}

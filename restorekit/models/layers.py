@@ -180,6 +180,19 @@ class ResidualUNet(nn.Module):
         return cast(Tensor, self.out(x))
 
 
+def reach_behind_unet(levels: int, after: int) -> int:
+    """Radius of the receptive field, in input pixels, of a `ResidualUNet` with a network of radius `after` behind it."""
+    farthest = 0
+    for at in range(2 ** (levels - 1)):
+        low, high = at - after - 1, at + after + 1  # the last convolution
+        for _ in range(levels - 1):  # two convolutions, and from each pixel to the coarser one it came from
+            low, high = (low - 2) // 2, (high + 2) // 2
+        for _ in range(levels - 1):  # two convolutions, and from each pixel to the four that were pooled
+            low, high = 2 * (low - 2), 2 * (high + 2) + 1
+        farthest = max(farthest, at - low + 2, high + 2 - at)
+    return farthest
+
+
 class PictureNorm(nn.Module):
     """Normalisation by the mean and variance of every picture, or by those of the training set.
 

@@ -25,6 +25,7 @@ from restorekit.training import objectives
 from restorekit.training.recipe import Precision, Recipe
 from restorekit.training.samples import Picture, Samples, Validation
 from restorekit.weights import files
+from restorekit.weights.loading import load
 
 
 @dataclass
@@ -192,7 +193,7 @@ def train(
             )
         trainer.restore(state)
     elif start is not None:
-        files.fit(trainer.model, files.load(start), start)
+        files.fit(trainer.model, load(recipe.model, start).model.state_dict(), start)
     (out / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
     log = _Log(out / "log.csv", trainer.step)
 

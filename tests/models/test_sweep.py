@@ -76,8 +76,10 @@ def test_spec_tells_the_parameters_and_the_work(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REACHING)
-def test_reach_is_what_the_spec_says(name: str) -> None:
-    sizes = {} if name in SHALLOW else SMALL.get(name, {})
+def test_reach_is_what_the_spec_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Which of four values is the largest depends on the picture; any of them may be.
+    monkeypatch.setattr(nn.functional, "max_pool2d", lambda x, side, *_, **__: nn.functional.avg_pool2d(x, side))
+    sizes = SMALL.get(name, {})
     spec = registry.configure(name, **sizes)[1]
     if name == "srn":  # its gradient stops between the scales, but only in training
         model = registry.build(name, **sizes)

@@ -12,7 +12,7 @@ modules 5, 10, 15 and 20. Our choices: no batch normalisation in the Res2Net blo
 untrained network returns its input.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -28,6 +28,7 @@ from restorekit.models.layers import (
     gradient_map,
     leaky,
     pad_to_multiple,
+    reach_behind_unet,
     zeroed,
 )
 from restorekit.models.spec import Spec
@@ -40,7 +41,7 @@ spec = Spec(
     parameters=6_808_969,
     macs_per_pixel=6_410_176,
     divisor=4,
-    reach=246,
+    reach=247,
     tiling="exact",
     objective="gggan",
     bytes_per_pixel=7000,
@@ -85,6 +86,7 @@ class GGGAN(nn.Module):
         super().__init__()
         n, block = config.channels, config.block
         self.prenet = ResidualUNet(3, 3, config.prenet_widths) if config.prenet else None
+        self.divisor = 2 ** (len(config.prenet_widths) - 1)
 
         self.image_head = conv3(3, n)
         self.image_modules = nn.ModuleList(module(n, block) for _ in range(config.modules))
@@ -131,8 +133,27 @@ class GGGAN(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        image = self.branches(pad_to_multiple(rgb, spec.divisor)).image
+        image = self.branches(pad_to_multiple(rgb, self.divisor)).image
         return bounded(image[..., :height, :width], self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration.
+
+    A Res2Net block reaches 3 pixels and an RRDB's dense block 5, so a module 9 or 15. Paths lead along the image branch, or
+    from one of the taps through the listeners from there on.
+    """
+    module = 9 if config.block == "res2net" else 15
+    paths, fusion = [module * config.modules], 0
+    if config.gradient_branch:
+        paths += [module * tap + (module + 1) * (len(config.taps) - i) for i, tap in enumerate(config.taps)]
+        paths.append(1 + (module + 1) * len(config.taps))
+        fusion = module + 1
+    head, trunk, tail, reconstruct = 1, 1, 2, 2
+    reach = head + max(paths) + trunk + tail + fusion + reconstruct
+    if config.prenet:
+        reach = reach_behind_unet(len(config.prenet_widths), reach)
+    return replace(spec, divisor=2 ** (len(config.prenet_widths) - 1) if config.prenet else 1, reach=reach)
 
 
 def build(config: Config) -> GGGAN:
