@@ -20,6 +20,12 @@ SMALL = {
     "svrnn": {"channels": 4, "widths": (4, 4, 4, 4)},
     "compact": {"channels": 8},
     "srgan-em": {"channels": 8},
+    "drrn": {"channels": 8, "units": 9},
+    "dsrn": {"channels": 8},
+    "esrgan": {"channels": 8, "growth": 4, "blocks": 2},
+    "spsr": {"channels": 8, "growth": 4, "blocks": 2, "taps": (1, 2)},
+    "srresnet": {"channels": 8},
+    "vdsr": {"channels": 8},
 }
 """Fewer maps and, where the facts of the smaller form are known, fewer layers: for checks that do not concern the sizes."""
 

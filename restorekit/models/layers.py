@@ -1,5 +1,6 @@
 """Blocks that several systems share."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal, cast
@@ -24,6 +25,23 @@ def zeroed(convolution: nn.Conv2d) -> nn.Conv2d:
     for parameter in convolution.parameters():
         nn.init.zeros_(parameter)
     return convolution
+
+
+def he(model: nn.Module, gain: float = 1.0) -> None:
+    """Start all convolutions as He et al. do (arXiv:1502.01852): variance 2 / inputs of an output, biases zero.
+
+    Args:
+        model: changed in place.
+        gain: factor on the weights; ESRGAN starts its blocks with 0.1.
+    """
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            taps = math.prod(layer.kernel_size)
+            if isinstance(layer, nn.ConvTranspose2d):  # they are spread over the outputs of one input
+                taps //= math.prod(layer.stride)
+            nn.init.normal_(layer.weight, std=gain * math.sqrt(2 / (layer.in_channels * taps)))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def relu() -> nn.ReLU:
@@ -144,6 +162,11 @@ class ResidualInResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N,C,H,W) to the same shape."""
         return torch.add(x, self.blocks(x), alpha=RESIDUAL_SCALE)
+
+
+def rrdb(channels: int, growth: int = 32) -> ResidualInResidual:
+    """ESRGAN's residual-in-residual dense block (arXiv:1809.00219, Fig. 4). It reaches 15 pixels."""
+    return ResidualInResidual(*(DenseBlock(channels, growth) for _ in range(3)))
 
 
 class ResidualUNet(nn.Module):

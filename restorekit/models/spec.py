@@ -39,3 +39,5 @@ class Spec:
     """Context in pixels that tiles get where `tiling` is "approximate"."""
     scale: int = 1
     """Output pixels for one input pixel along a side."""
+    every_scale: bool = False
+    """Whether one set of weights serves every scale, as networks do that learned on a mixture of enlargements."""

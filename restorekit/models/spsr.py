@@ -7,14 +7,13 @@ Ma et al., Structure-Preserving Super Resolution with Gradient Guidance, CVPR 20
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.models.deblur.gggan import Branches
-from restorekit.models.layers import DenseBlock, ResidualInResidual, conv3, gradient_map, leaky
+from restorekit.models.layers import conv3, gradient_map, leaky, rrdb
+from restorekit.models.upsampling import Enlarge
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,8 @@ class Config:
     """Blocks of the image branch after which the gradient branch listens."""
 
 
-def rrdb(channels: int, growth: int = 32) -> ResidualInResidual:
-    """ESRGAN's residual-in-residual dense block."""
-    return ResidualInResidual(*(DenseBlock(channels, growth) for _ in range(3)))
-
-
-def reach(config: Config) -> int:
-    """Radius of the receptive field in input pixels, without enlargement.
+def reach(config: Config, factors: tuple[int, ...] = ()) -> int:
+    """Radius of the receptive field in input pixels.
 
     An RRDB reaches 15, so a listener of the gradient branch 16. Paths lead along the image branch, or from one of the taps
     through the listeners from there on.
@@ -43,19 +37,10 @@ def reach(config: Config) -> int:
     tapped = [15 * tap + 16 * (len(config.taps) - index) for index, tap in enumerate(config.taps)]
     gradient = 1 + 16 * len(config.taps)
     head, trunk, last, fusion = 1, 1, 2, 18
-    return head + max(image, gradient, *tapped) + trunk + last + fusion
-
-
-class Enlarge(nn.Module):
-    """Nearest-neighbour doubling, 3x3 convolution, leaky ReLU."""
-
-    def __init__(self, channels: int, factor: int = 2) -> None:
-        super().__init__()
-        self.factor, self.conv, self.act = factor, conv3(channels, channels), leaky()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N,C,H,W) to (N,C,factor*H,factor*W)."""
-        return cast(Tensor, self.act(self.conv(F.interpolate(x, scale_factor=self.factor, mode="nearest"))))
+    after = last + fusion  # on the large grid
+    for factor in factors:
+        after = -(-(after + 1) // factor)
+    return head + max(image, gradient, *tapped) + trunk + after
 
 
 class SPSR(nn.Module):

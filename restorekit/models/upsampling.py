@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.models.layers import at_least_float, conv3
+from restorekit.models.layers import at_least_float, conv3, leaky
 from restorekit.resampling import Border, Kernel, phases
 
 LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # BT.601 with range 16..235, as MATLAB's rgb2ycbcr
@@ -86,6 +88,45 @@ def stages(scale: int) -> tuple[int, ...]:
         return {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}[scale]
     except KeyError:
         raise UsageError(f"There is no network for scale {scale}.", "Use 2, 3, 4 or 8.") from None
+
+
+def reach_through(scale: int, radius: int, kernel: Kernel = "cubic") -> int:
+    """How far a network on the enlarged grid sees in the small picture.
+
+    Args:
+        scale: of the enlargement in front of it.
+        radius: of its receptive field in enlarged pixels.
+        kernel: of the enlargement.
+
+    Returns:
+        Input pixels.
+    """
+    weights = phases(kernel, scale)
+    middle = weights.shape[1] // 2
+    farthest = 0
+    for at in range(-radius, scale + radius):
+        used = np.flatnonzero(weights[at % scale]) - middle + at // scale
+        farthest = max(farthest, -int(used[0]), int(used[-1]))
+    return farthest
+
+
+class Enlarge(nn.Module):
+    """Nearest-neighbour enlargement, 3x3 convolution, leaky ReLU."""
+
+    def __init__(self, channels: int, factor: int = 2) -> None:
+        super().__init__()
+        self.factor, self.conv, self.act = factor, conv3(channels, channels), leaky()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,C,H,W) to (N,C,factor*H,factor*W)."""
+        return cast(Tensor, self.act(self.conv(F.interpolate(x, scale_factor=self.factor, mode="nearest"))))
+
+
+def reach_of_stages(scale: int, after: int) -> int:
+    """Radius, in pixels of the small grid, of sub-pixel stages with a network of radius `after` behind them."""
+    for stage in reversed(stages(scale)):
+        after = -(-after // stage) + 1  # the stage's own convolution
+    return after
 
 
 class SubPixel(nn.Sequential):

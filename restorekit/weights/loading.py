@@ -18,42 +18,57 @@ class Loaded:
     model: nn.Module
     spec: Spec
     weights: str
-    """Tag or file name; "none" for an untrained network."""
+    """Tag or file name; "none" for an untrained network, "none needed" for a system that has nothing to learn."""
     sha256: str
-    """Of the weights file; empty for an untrained network."""
+    """Of the weights file; empty where there is none."""
 
 
-def load(name: str, weights: str | Path | None = "auto") -> Loaded:
+def load(name: str, weights: str | Path | None = "auto", scale: int | None = None) -> Loaded:
     """Build a network and fill it.
 
     Args:
         name: a system, e.g. "gggan-lite".
         weights: "auto" for the default weights that ship or else have been fetched, a tag, a file, or None for an
             untrained network.
+        scale: output pixels for one input pixel, for super-resolution; None for that of the weights, or where they serve
+            every scale or do not tell, the system's default.
 
     Raises:
         UnknownModel: no such system.
-        WeightsError: no such weights, or they are damaged or belong to another network.
+        UsageError: the system has no such scale.
+        WeightsError: no such weights, or they are damaged, belong to another network or are for another scale.
     """
-    if weights is None:
-        return Loaded(registry.build(name), registry.spec_of(name), "none", "")
-    registry.find(name)  # a wrong name is to be called so before anything is said of weights
+    asked: dict[str, object] = {} if scale is None else {"scale": scale}
+    if weights is None or not registry.spec_of(name).parameters:
+        if weights not in (None, "auto"):
+            raise WeightsError(f"{name} has no weights.", "Leave out --weights.")
+        label = "none" if registry.spec_of(name).parameters else "none needed"
+        return Loaded(registry.build(name, **asked), registry.configure(name, **asked)[1], label, "")
+    published = 0
     if weights != "auto" and (Path(weights).suffix or Path(weights).exists()):
         path, label, wanted, cure = Path(weights), str(weights), "", ""
     else:
-        entry = manifest.choose(name, None if weights == "auto" else str(weights))
+        entry = manifest.choose(name, None if weights == "auto" else str(weights), scale)
         path, label, wanted, cure = entry.path, entry.tag, entry.expected, entry.cure
+        published = entry.scale
     digest = files.sha256(path)
     if wanted and digest != wanted:
         raise WeightsError(
             f"The file is not the one the manifest describes (sha256 {digest[:12]}, wanted {wanted[:12]}).", cure, path
         )
-    network, spec = _filled(name, path)
+    network, spec = _filled(name, path, scale, published)
     return Loaded(network, spec, label, digest)
 
 
-def _filled(name: str, path: Path) -> tuple[nn.Module, Spec]:
-    """The network that a file was made for, with its weights: our own files by their header, others by their names."""
+def _filled(name: str, path: Path, scale: int | None, published: int) -> tuple[nn.Module, Spec]:
+    """The network that a file was made for, with its weights: our own files by their header, others by their names.
+
+    Args:
+        name: the system.
+        path: the file.
+        scale: what was asked for.
+        published: what the manifest says of a file that does not tell its scale; 0 if nothing.
+    """
     state, about = files.load(path), containers.header(path)
     config, ours = files.config(path), "model" in about
     if ours and about["model"] != name:
@@ -71,6 +86,9 @@ def _filled(name: str, path: Path) -> tuple[nn.Module, Spec]:
                 path,
             ) from None
         config, state = known or (config, state)
+    if published:
+        config = {"scale": published} | config
+    config = _scaled(name, config, scale, told=ours or "scale" in config, path=path)
     _, spec = registry.configure(name, **config)
     network = registry.build(name, **config)
     try:
@@ -85,6 +103,28 @@ def _filled(name: str, path: Path) -> tuple[nn.Module, Spec]:
             f"This looks like weights of '{owners[0]}', not of '{name}'.", f"Use --model {' or '.join(owners)}.", path
         ) from None
     return network, spec
+
+
+def _scaled(name: str, config: dict[str, object], scale: int | None, told: bool, path: Path) -> dict[str, object]:
+    """The options with the scale that was asked for.
+
+    Args:
+        name: the system.
+        config: what the weights say.
+        scale: what was asked for, if anything was.
+        told: whether `config`, or the system's default where it is silent, is the scale of the weights.
+        path: the file, for the message.
+
+    Raises:
+        WeightsError: they are for another scale.
+    """
+    if scale is None:
+        return config
+    made = registry.configure(name, **config)[1]
+    if told and made.scale != scale and not made.every_scale:
+        raise WeightsError(f"These weights enlarge by {made.scale}, not by {scale}.", "Take others.", path)
+    # Deblurring systems have no such option.
+    return config if made.scale == scale else config | {"scale": scale}
 
 
 def _owners(name: str, state: files.State) -> list[str]:

@@ -38,6 +38,8 @@ class Entry:
     """Tag of the weights that training began with, if any."""
     default: bool = False
     """Whether the model uses this file when none is named."""
+    scale: int = 0
+    """Output pixels for one input pixel that the weights are for; 0 where they serve every scale, or for deblurring."""
     scores: dict[str, Any] = field(default_factory=dict)
     """Measured scores by protocol."""
 
@@ -73,6 +75,8 @@ class Published:
     """Empty where it is not known: the hash of the first download is then recorded and compared, but not verified."""
     size: int = 0
     """Bytes; 0 where it is not known."""
+    scale: int = 0
+    """Output pixels for one input pixel that the weights are for; 0 where they serve every scale, or for deblurring."""
     note: str = ""
 
     @property
@@ -154,17 +158,24 @@ def ships(model: str) -> bool:
     return any(entry.model == model for entry in entries())
 
 
-def shipped(model: str, tag: str | None = None) -> Entry:
-    """The shipped weights of a model, by tag or the default ones.
+def _suits(entry: Entry | Published, scale: int | None) -> bool:
+    return scale is None or entry.scale in (0, scale)
+
+
+def shipped(model: str, tag: str | None = None, scale: int | None = None) -> Entry:
+    """The shipped weights of a model, by tag or the default ones (of a scale, if one is asked for).
 
     Raises:
-        WeightsError: the model ships none, or none of that tag.
+        WeightsError: the model ships none, or none of that tag or scale.
     """
     own = [entry for entry in entries() if entry.model == model]
     for entry in own:
-        if (entry.default and tag is None) or entry.tag == tag:
+        if (entry.default and tag is None and _suits(entry, scale)) or entry.tag == tag:
             return entry
     elsewhere = [entry for entry in published() if entry.model == model]
+    if own and tag is None:
+        there = ", ".join(sorted({str(entry.scale) for entry in own}))
+        raise WeightsError(f"No weights of '{model}' that ship enlarge by {scale}.", f"There are some for {there}.")
     if own:
         tags = ", ".join([entry.tag for entry in own] + [f"{entry.tag} (to be fetched)" for entry in elsewhere])
         raise WeightsError(f"'{tag}' is neither a file nor a tag of {model}'s weights.", f"The tags are {tags}.")
@@ -176,12 +187,13 @@ def shipped(model: str, tag: str | None = None) -> Entry:
     )
 
 
-def choose(model: str, tag: str | None = None) -> Entry | Published:
+def choose(model: str, tag: str | None = None, scale: int | None = None) -> Entry | Published:
     """The weights of a model that are at hand, shipped or fetched.
 
     Args:
         model: a system.
         tag: which of them; by default the shipped default, else the first in the manifest that has been fetched.
+        scale: without a tag, only weights that enlarge so much are considered.
 
     Raises:
         WeightsError: there are none, or none of that tag, or they have not been fetched.
@@ -189,13 +201,14 @@ def choose(model: str, tag: str | None = None) -> Entry | Published:
     for other in published():
         if other.model != model:
             continue
-        if other.path.is_file() and (other.tag == tag or (tag is None and not ships(model))):
+        fits = tag is None and not ships(model) and _suits(other, scale)
+        if other.path.is_file() and (other.tag == tag or fits):
             return other
         if other.tag == tag:
             raise WeightsError(
                 f"The weights '{tag}' of {model} are published elsewhere and not fetched yet.", other.cure
             )
-    return shipped(model, tag)
+    return shipped(model, tag, scale)
 
 
 def fetchable(name: str) -> Published:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from restorekit.models.layers import at_least_float, bounded, conv3
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import SubPixel, stages
+from restorekit.models.upsampling import SubPixel, reach_of_stages, stages
 
 spec = Spec(
     name="srgan-em",
@@ -96,8 +96,12 @@ class SRGANEM(nn.Module):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration."""
-    reach = {2: 35, 3: 35, 4: 36, 8: 36}[config.scale] + 2 * (config.blocks - 16)
+    """Facts about one configuration.
+
+    Raises:
+        UsageError: a scale for which there is no network.
+    """
+    reach = 1 + 2 * config.blocks + 1 + reach_of_stages(config.scale, after=0)
     return replace(spec, scale=config.scale, reach=reach)
 
 

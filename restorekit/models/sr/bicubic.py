@@ -1,0 +1,78 @@
+"""Bicubic enlargement as MATLAB's `imresize` does it, and the other resizers that papers call bicubic: the baselines.
+
+Keys, Cubic Convolution Interpolation for Digital Image Processing, IEEE Trans. ASSP 29(6), 1981, a = -0.5. Nothing is
+learned. MATLAB rounds 8-bit pictures after each axis; a network has no bit depth, so here they are rounded once, at the end
+(`resampling.resize` does both).
+"""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from restorekit.errors import UsageError
+from restorekit.models.layers import bounded
+from restorekit.models.spec import Spec
+from restorekit.models.upsampling import enlarge, reach_through
+from restorekit.resampling import KERNELS, Border, Kernel
+
+spec = Spec(
+    name="bicubic",
+    task="sr",
+    title="interpolation as MATLAB's, the baseline",
+    paper="Keys 1981, doi:10.1109/TASSP.1981.1163711",
+    parameters=0,
+    macs_per_pixel=0,
+    divisor=1,
+    reach=2,
+    tiling="exact",
+    objective="pixel",
+    bytes_per_pixel=1,
+    scale=4,
+    every_scale=True,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What decides the result."""
+
+    scale: int = 4
+    variant: Kernel = "cubic"
+    """cubic has a = -0.5, cubic-opencv a = -0.75; linear, lanczos and nearest are what they are called."""
+    border: Border = "symmetric"
+    """symmetric: mirrored, MATLAB today; replicate: MATLAB until about 2015, OpenCV; cut: Pillow."""
+
+
+class Bicubic(nn.Module):
+    """The interpolation. RGB (N,3,H,W) in [0,1] to (N,3,sH,sW)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Enlarge a batch."""
+        return bounded(enlarge(rgb, self.config.scale, self.config.variant, self.config.border), self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration.
+
+    Raises:
+        UsageError: no such variant, or a scale below 1.
+    """
+    if config.variant not in KERNELS or config.scale < 1:
+        raise UsageError(
+            f"There is no '{config.variant}' enlargement by {config.scale}.", f"Variants are {', '.join(KERNELS)}."
+        )
+    return replace(
+        spec,
+        scale=config.scale,
+        reach=reach_through(config.scale, 0, config.variant),
+        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
+    )
+
+
+def build(config: Config) -> Bicubic:
+    """Make the interpolation."""
+    return Bicubic(config)

@@ -1,0 +1,89 @@
+"""SPSR: an image branch of RRDBs guided by a branch that enlarges the picture's gradient.
+
+Ma et al., Structure-Preserving Super Resolution with Gradient Guidance, CVPR 2020 (arXiv:2003.13081). The network is
+`models/spsr.py`; here it enlarges.
+"""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from restorekit.errors import UsageError
+from restorekit.models import spsr
+from restorekit.models.layers import bounded
+from restorekit.models.spec import Spec
+
+spec = Spec(
+    name="spsr",
+    task="sr",
+    title="gradient guidance with RRDBs",
+    paper="Ma et al. 2020, arXiv:2003.13081",
+    parameters=24_796_230,
+    macs_per_pixel=52_399_488,
+    divisor=1,
+    reach=355,
+    tiling="approximate",
+    overlap=64,
+    objective="gggan",
+    bytes_per_pixel=1,
+    scale=4,
+)
+
+FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
+
+
+@dataclass(frozen=True)
+class Config(spsr.Config):
+    """Sizes that rebuild the network."""
+
+    scale: int = 4
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """Enlargements in a row.
+
+        Raises:
+            UsageError: a scale for which there is no network.
+        """
+        if self.scale not in FACTORS:
+            raise UsageError(f"There is no spsr for scale {self.scale}.", "Use 2, 3 or 4.")
+        return FACTORS[self.scale]
+
+
+class SPSR(spsr.SPSR):
+    """The generator. RGB (N,3,H,W) in [0,1] to (N,3,sH,sW)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, config.factors)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Restore a batch."""
+        return bounded(self.branches(rgb).image, self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration.
+
+    Raises:
+        UsageError: a scale for which there is no network.
+    """
+    return replace(
+        spec,
+        scale=config.scale,
+        reach=spsr.reach(config, config.factors),
+        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
+    )
+
+
+def build(config: Config) -> nn.Module:
+    """Make the network with freshly initialised weights."""
+    return SPSR(config)
+
+
+def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
+    """Recognise the official files; x2 by its single enlargement, which x3 has too but nobody publishes."""
+    for scale in (4, 2):
+        if known := spsr.from_upstream(state, len(FACTORS[scale])):
+            config, converted = known
+            return {"scale": scale, **config}, converted
+    return None

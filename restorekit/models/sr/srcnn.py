@@ -1,0 +1,115 @@
+"""SRCNN: three convolutions that repair a bicubic enlargement.
+
+Dong, Loy, He, Tang. Image Super-Resolution Using Deep Convolutional Networks, TPAMI 2016 (arXiv:1501.00092), section 4.3.3:
+64 and 32 maps with windows 9-1-5, 9-3-5 or 9-5-5 on the enlarged luma, no skip; the best, 9-5-5, is the default. Borders are
+repeated before every convolution as in the authors' test code (they train on valid pixels only). Chroma is enlarged
+bicubically. Widths are normally distributed with a deviation of 0.001 in the paper, which needs 8e8 steps to leave; we start
+as He et al.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from restorekit.errors import UsageError
+from restorekit.models.layers import bounded, he, relu
+from restorekit.models.spec import Spec
+from restorekit.models.upsampling import reach_through, restore_luma
+
+spec = Spec(
+    name="srcnn",
+    task="sr",
+    title="three convolutions after bicubic enlargement, luma",
+    paper="Dong et al. 2016, arXiv:1501.00092",
+    parameters=57_281,
+    macs_per_pixel=914_944,
+    divisor=1,
+    reach=4,
+    tiling="exact",
+    objective="pixel",
+    bytes_per_pixel=1,
+    scale=4,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes that rebuild the network."""
+
+    scale: int = 4
+    middle: int = 5
+    """Window of the second convolution: 1, 3 or 5."""
+
+
+def _convolution(inputs: int, outputs: int, window: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, window, padding=window // 2, padding_mode="replicate")
+
+
+class SRCNN(nn.Module):
+    """The network. RGB (N,3,H,W) in [0,1] to (N,3,sH,sW)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.scale = config.scale
+        self.patches = _convolution(1, 64, 9)
+        self.mapping = _convolution(64, 32, config.middle)
+        self.reconstruction = _convolution(32, 1, 5)
+        self.act = relu()
+        he(self)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Restore a batch."""
+        return bounded(restore_luma(rgb, self.scale, lambda _, above: self.repair(above)), self.training)
+
+    def repair(self, above: Tensor) -> Tensor:
+        """Restore enlarged luma (N,1,H,W)."""
+        features: Tensor = self.mapping(self.act(self.patches(above)))
+        repaired: Tensor = self.reconstruction(self.act(features))
+        return repaired
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration.
+
+    Raises:
+        UsageError: another window.
+    """
+    if config.middle not in (1, 3, 5):
+        raise UsageError(f"There is no srcnn 9-{config.middle}-5.", "The second window is 1, 3 or 5.")
+    return replace(
+        spec,
+        scale=config.scale,
+        reach=reach_through(config.scale, 6 + config.middle // 2),
+        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
+    )
+
+
+def build(config: Config) -> SRCNN:
+    """Make the network with freshly initialised weights."""
+    return SRCNN(config)
+
+
+LAYERS = {"conv1": "patches", "conv2": "mapping", "conv3": "reconstruction"}
+
+
+def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
+    """Recognise the authors' MATLAB files. They do not tell the scale.
+
+    Windows are unrolled column by column: first (81,64), second (64,window,32), third (32,25), inputs before outputs.
+    """
+    if set(state) != {f"{kind}_{layer}" for kind in ("weights", "biases") for layer in LAYERS}:
+        return None
+    flat = {
+        "conv1": state["weights_conv1"][None],
+        "conv2": state["weights_conv2"],
+        "conv3": state["weights_conv3"][..., None],
+    }
+    converted = {}
+    for layer, ours in LAYERS.items():
+        inputs, window, outputs = flat[layer].shape
+        side = round(window**0.5)
+        unrolled = flat[layer].permute(2, 0, 1).reshape(outputs, inputs, side, side)
+        converted[f"{ours}.weight"] = torch.transpose(unrolled, 2, 3).contiguous()
+        converted[f"{ours}.bias"] = state[f"biases_{layer}"].flatten()
+    return {"middle": converted["mapping.weight"].shape[-1]}, converted
