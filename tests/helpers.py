@@ -1,9 +1,10 @@
 """Networks for tests."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from restorekit.models.folding import fold
+from restorekit.models.layers import PictureNorm
 
 SMALL = {
     "gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)},
@@ -24,6 +25,7 @@ SMALL = {
     "dsrn": {"channels": 8},
     "esrgan": {"channels": 8, "growth": 4, "blocks": 2},
     "spsr": {"channels": 8, "growth": 4, "blocks": 2, "taps": (1, 2)},
+    "srcnn": {"middle": 1},
     "srresnet": {"channels": 8},
     "vdsr": {"channels": 8},
 }
@@ -59,3 +61,29 @@ def averaging(model: nn.Module) -> nn.Module:
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
     return model.eval()
+
+
+def noise(*shape: int) -> Tensor:
+    """The same random values in 0..1 every time."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def measured_reach(model: nn.Module, divisor: int, guess: int) -> int:
+    """Farthest input pixel, along an axis, that any output pixel of one cell of the grid depends on."""
+    averaging(model.requires_grad_(False).double())
+    model.training = True  # of this module alone: a clipped output would show no dependence
+    for part in model.modules():
+        if isinstance(part, PictureNorm):
+            part.gathered = (torch.zeros_like(part.running_mean), torch.ones_like(part.running_var))
+    margin = -(-(guess + 2 * divisor) // divisor) * divisor
+    side = 2 * margin + divisor
+    farthest = 0
+    for at in (margin, margin + divisor - 1):
+        # Bright, so that it stays positive where a network subtracts the middle of the range first.
+        rgb = (0.6 + 0.4 * noise(1, 3, max(8, divisor), side).double()).requires_grad_()
+        output = model(rgb)
+        scale = output.shape[-1] // side
+        (gradient,) = torch.autograd.grad(output[0, :, 0, at * scale : (at + 1) * scale].sum(), rgb)
+        touched = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+        farthest = max(farthest, at - int(touched.min()), int(touched.max()) - at)
+    return farthest

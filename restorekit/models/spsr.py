@@ -124,9 +124,8 @@ def from_upstream(state: dict[str, Tensor], factors: int) -> tuple[dict[str, obj
         state: named tensors.
         factors: how many enlargements the network has.
     """
-    if "b_concat_1.0.weight" not in state or (f"b_module.{3 * factors + 2}.weight" in state) == (
-        f"b_module.{3 * factors + 5}.weight" in state
-    ):
+    ends = [int(match[1]) for key in state if (match := re.fullmatch(r"b_module\.(\d+)\.weight", key))]
+    if "b_concat_1.0.weight" not in state or max(ends, default=-1) != 3 * factors + 2:
         return None
     blocks = max(int(match[1]) for key in state if (match := re.match(r"model\.1\.sub\.(\d+)\.", key)))
     names = dict(_names(blocks, factors))

@@ -26,7 +26,7 @@ spec = Spec(
     reach=2,
     tiling="exact",
     objective="pixel",
-    bytes_per_pixel=1,
+    bytes_per_pixel=1100,
     scale=4,
     every_scale=True,
 )

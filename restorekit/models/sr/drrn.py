@@ -27,7 +27,7 @@ spec = Spec(
     reach=15,
     tiling="exact",
     objective="pixel",
-    bytes_per_pixel=1,
+    bytes_per_pixel=34000,
     scale=4,
     every_scale=True,
 )

@@ -27,7 +27,7 @@ spec = Spec(
     reach=12,
     tiling="exact",
     objective="pixel",
-    bytes_per_pixel=1,
+    bytes_per_pixel=43000,
     scale=4,
 )
 
@@ -80,7 +80,7 @@ class DSRN(nn.Module):
 
 def describe(config: Config) -> Spec:
     """Facts about one configuration."""
-    return replace(spec, scale=config.scale)
+    return replace(spec, scale=config.scale, bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2)
 
 
 def build(config: Config) -> DSRN:

@@ -28,7 +28,7 @@ spec = Spec(
     tiling="approximate",
     overlap=32,
     objective="pixel",
-    bytes_per_pixel=1,
+    bytes_per_pixel=15000,
     scale=4,
 )
 

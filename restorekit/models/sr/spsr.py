@@ -21,11 +21,11 @@ spec = Spec(
     parameters=24_796_230,
     macs_per_pixel=52_399_488,
     divisor=1,
-    reach=355,
+    reach=353,
     tiling="approximate",
     overlap=64,
     objective="gggan",
-    bytes_per_pixel=1,
+    bytes_per_pixel=68000,
     scale=4,
 )
 

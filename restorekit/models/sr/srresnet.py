@@ -27,7 +27,7 @@ spec = Spec(
     reach=40,
     tiling="exact",
     objective="pixel",
-    bytes_per_pixel=1,
+    bytes_per_pixel=10000,
     scale=4,
 )
 

@@ -25,7 +25,7 @@ spec = Spec(
     reach=7,
     tiling="exact",
     objective="pixel",
-    bytes_per_pixel=1,
+    bytes_per_pixel=9000,
     scale=4,
     every_scale=True,
 )
