@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit import __version__
-from restorekit.cli import benchmark, console, deblur, demo, models, synth_blur, train
+from restorekit.cli import benchmark, console, deblur, demo, models, sr, synth_blur, train
 from restorekit.errors import ExitCode, RestorekitError
 
 EPILOG = (
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("benchmark")(benchmark.benchmark)
 app.command("deblur")(deblur.deblur)
 app.command("demo")(demo.demo)
+app.command("sr")(sr.sr)
 app.command("synth-blur")(synth_blur.synth_blur)
 app.command("train")(train.train)
 app.add_typer(models.app, name="models")
@@ -40,7 +41,7 @@ def restorekit(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Restore blurred pictures: one, a folder, a million."""
+    """Restore blurred or small pictures: one, a folder, a million."""
 
 
 def main() -> None:

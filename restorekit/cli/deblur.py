@@ -39,6 +39,7 @@ def deblur(
             out,
             model=model,
             weights=None if weights == "none" else weights,
+            task="deblur",
             settings=Settings(**chosen),
             overwrite=overwrite,
             dry_run=dry_run,

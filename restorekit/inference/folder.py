@@ -26,6 +26,7 @@ from restorekit.inference.size import Size, restored
 from restorekit.media import images
 from restorekit.media.folders import Job, find_pictures
 from restorekit.media.picture import Picture
+from restorekit.models.spec import Task
 from restorekit.resampling import resize
 from restorekit.weights.loading import load
 
@@ -88,6 +89,8 @@ def restore_folder(
     *,
     model: str = "gggan-lite",
     weights: str | Path | None = "auto",
+    scale: int | None = None,
+    task: Task | None = None,
     settings: Settings = Settings(),
     size: Size = Size(),
     overwrite: bool = False,
@@ -106,6 +109,8 @@ def restore_folder(
         out: where results go; may lie inside an input.
         model: name of a system.
         weights: "auto", a tag, a file, or None for an untrained network.
+        scale: of the network, for super-resolution; None for that of the weights.
+        task: what the system must be for; None for any.
         settings: device, precision and tiles.
         size: of the results; by default what the network gives.
         overwrite: restore also what is done.
@@ -130,7 +135,10 @@ def restore_folder(
             f"No picture was found in {', '.join(map(str, inputs))}.", "PNG, JPEG, WebP, TIFF or BMP are read."
         )
     _spare_inputs(jobs, out)
-    loaded = load(model, weights)
+    loaded = load(model, weights, scale)
+    if task is not None and loaded.spec.task != task:
+        does, other = ("enlarges", "sr") if loaded.spec.task == "sr" else ("does not enlarge", "deblur")
+        raise UsageError(f"{model} {does} pictures.", f"Use `restorekit {other}`.")
     restorer = Restorer(loaded.model, loaded.spec, settings)
     precision = str(restorer.dtype).removeprefix("torch.")
     summary = Summary(len(jobs), model, loaded.weights, str(restorer.device), precision)
@@ -144,6 +152,8 @@ def restore_folder(
     # Only where they differ from the usual, so that folders of earlier versions stay finished.
     if settings.statistics != "fast":
         signature["statistics"] = settings.statistics
+    if loaded.spec.task == "sr":
+        signature["scale"] = loaded.spec.scale
     if size != Size():
         signature["size"] = [size.factor, list(size.pixels) if size.pixels else None]
     records = Records(out, signature)

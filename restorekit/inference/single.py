@@ -15,8 +15,8 @@ from restorekit.weights.loading import load
 
 
 @lru_cache(maxsize=2)
-def _restorer(model: str, weights: str | Path | None, settings: Settings) -> Restorer:
-    loaded = load(model, weights)
+def _restorer(model: str, weights: str | Path | None, scale: int | None, settings: Settings) -> Restorer:
+    loaded = load(model, weights, scale)
     return Restorer(loaded.model, loaded.spec, settings)
 
 
@@ -25,6 +25,7 @@ def restore(
     *,
     model: str = "gggan-lite",
     weights: str | Path | None = "auto",
+    scale: int | None = None,
     settings: Settings = Settings(),
     size: Size = Size(),
 ) -> NDArray[Any]:
@@ -34,6 +35,7 @@ def restore(
         picture: (H,W), (H,W,1), (H,W,3) or (H,W,4) uint8, uint16, or float32 in 0..1; RGB order, alpha is kept.
         model: name of a system.
         weights: "auto", a tag, a file, or None for an untrained network.
+        scale: of the network, for super-resolution; None for that of the weights.
         settings: device, precision and tiles.
         size: of the result; by default what the network gives.
 
@@ -49,6 +51,6 @@ def restore(
     if samples.ndim != 3 or samples.shape[2] not in (1, 3, 4):
         raise UsageError(f"A picture is (H,W), (H,W,1), (H,W,3) or (H,W,4), not {picture.shape}.")
     alpha = samples[..., 3] if samples.shape[2] == 4 else None
-    found = restored(Picture(samples[..., :3], alpha), _restorer(model, weights, settings), size)
+    found = restored(Picture(samples[..., :3], alpha), _restorer(model, weights, scale, settings), size)
     planes = found.pixels if found.alpha is None else np.dstack([found.pixels, found.alpha])
     return planes[..., 0] if picture.ndim == 2 else planes

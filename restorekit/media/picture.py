@@ -54,14 +54,14 @@ class Picture:
 
         Grey stays grey: the channels' mean. Alpha is resized bicubically where the size is another.
         """
-        if rgb.shape[:2] != self.size and self.alpha is not None:
-            alpha = resize(self.alpha, (rgb.shape[0], rgb.shape[1]))
+        alpha = self.alpha
+        if alpha is not None and rgb.shape[:2] != self.size:
+            alpha = resize(alpha, (rgb.shape[0], rgb.shape[1]))
             if alpha.dtype == np.float64:
                 alpha = np.clip(alpha, 0, 1).astype(np.float32)
-            return replace(self, alpha=alpha).with_rgb(rgb)
-        if self.pixels.shape[2] == 3:
-            return replace(self, pixels=rgb)
-        mean = rgb.mean(axis=2, keepdims=True, dtype=np.float64)
-        if rgb.dtype != np.float32:
-            mean = np.floor(mean + 0.5)
-        return replace(self, pixels=mean.astype(rgb.dtype))
+        if self.pixels.shape[2] == 1:
+            mean = rgb.mean(axis=2, keepdims=True, dtype=np.float64)
+            if rgb.dtype != np.float32:
+                mean = np.floor(mean + 0.5)
+            rgb = mean.astype(rgb.dtype)
+        return replace(self, pixels=rgb, alpha=alpha)

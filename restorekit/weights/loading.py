@@ -139,13 +139,14 @@ def _owners(name: str, state: files.State) -> list[str]:
     return found
 
 
-def load_model(name: str, weights: str | Path | None = "auto") -> nn.Module:
-    """Load a network: RGB (N,3,H,W) in 0..1 in, the same out.
+def load_model(name: str, weights: str | Path | None = "auto", scale: int | None = None) -> nn.Module:
+    """Load a network: RGB (N,3,H,W) in 0..1 in, (N,3,sH,sW) out.
 
     Args:
         name: a system, e.g. "gggan-lite"; `restorekit models` lists them.
         weights: "auto" for the default weights that ship or else have been fetched, a tag such as "endoscopy", a file, or
             None for an untrained network.
+        scale: s, output pixels for one input pixel; None for that of the weights.
 
     Returns:
         The network in evaluation mode.
@@ -154,4 +155,4 @@ def load_model(name: str, weights: str | Path | None = "auto") -> nn.Module:
         UnknownModel: no such system.
         WeightsError: no such weights, or they are damaged or belong to another network.
     """
-    return load(name, weights).model.eval()
+    return load(name, weights, scale).model.eval()

@@ -3,6 +3,7 @@
 import os
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,8 @@ class Entry:
     hardware: str
     start: str = ""
     """Tag of the weights that training began with, if any."""
+    best_for: Sequence[int] = ()
+    """Scales for which these weights score best of all that ship, a final resize included where it is needed."""
     default: bool = False
     """Whether the model uses this file when none is named."""
     scale: int = 0
@@ -209,6 +212,32 @@ def choose(model: str, tag: str | None = None, scale: int | None = None) -> Entr
                 f"The weights '{tag}' of {model} are published elsewhere and not fetched yet.", other.cure
             )
     return shipped(model, tag, scale)
+
+
+def enlarging(factor: float) -> Entry:
+    """The best weights that ship for enlarging by any factor.
+
+    Raises:
+        WeightsError: none ship at all.
+    """
+    scales = sorted({scale for entry in entries() for scale in entry.best_for})
+    if not scales:
+        raise WeightsError("No weights for enlarging ship with restorekit.", "Choose --model and --weights.")
+    scale = next((scale for scale in scales if scale >= factor), scales[-1])
+    return next(entry for entry in entries() if scale in entry.best_for)
+
+
+def network_scale(model: str, factor: float) -> int:
+    """The scale of the smallest of a system's networks that enlarges by at least `factor`, else of its largest.
+
+    Args:
+        model: a system for super-resolution.
+        factor: what is wanted.
+    """
+    known: list[Entry | Published] = [*entries(), *published()]
+    own = [entry.scale for entry in known if entry.model == model and entry.path.is_file()]
+    scales = sorted(own) if own and 0 not in own else [2, 3, 4, 8]
+    return next((scale for scale in scales if scale >= factor), scales[-1])
 
 
 def fetchable(name: str) -> Published:

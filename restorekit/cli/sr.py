@@ -1,0 +1,87 @@
+"""`restorekit sr`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from restorekit.cli import console, options
+from restorekit.errors import UsageError
+
+
+def sr(
+    inputs: options.Inputs,
+    out: options.Out = Path("restored"),
+    model: Annotated[
+        str, typer.Option(help="A system; see `restorekit models`. auto is the best that ships for the scale.")
+    ] = "auto",
+    scale: Annotated[
+        int | None, typer.Option(min=1, help="Output pixels for one input pixel; by default that of the weights, or 4.")
+    ] = None,
+    outscale: Annotated[
+        float | None,
+        typer.Option(help="Any other factor, e.g. 2.7: the next larger network and one antialiased resize."),
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="Size of every result instead of a factor, WIDTHxHEIGHT.")] = None,
+    weights: options.Weights = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    tile: options.Tile = "auto",
+    overlap: options.Overlap = "auto",
+    statistics: options.Statistics = "fast",
+    batch: options.Batch = "auto",
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+    compare: options.Compare = None,
+    report: options.Report = None,
+) -> None:
+    """Enlarge small pictures (super-resolution).
+
+    Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth, alpha and metadata. A second run does only what
+    is missing. Inputs are never touched.
+    """
+    chosen = options.settings(device, precision, tile, overlap, statistics, batch)
+    if sum(given is not None for given in (scale, outscale, size)) > 1:
+        raise UsageError("--scale, --outscale and --size exclude each other.", "Give one of them.")
+    from restorekit.inference.engine import Settings
+    from restorekit.inference.folder import restore_folder
+    from restorekit.inference.size import Size
+    from restorekit.weights import manifest
+
+    wanted = Size(factor=outscale or scale, pixels=_pixels(size) if size else None)
+    if model == "auto":
+        if weights != "auto":
+            raise UsageError("--weights needs the --model that they are for.", "Add --model NAME.")
+        entry = manifest.enlarging(wanted.factor or 4)
+        model, weights = entry.model, entry.tag
+        network = None
+    elif weights == "auto" and wanted.factor:
+        network = manifest.network_scale(model, wanted.factor)
+    else:
+        network = scale  # a file or a tag is for one scale, and says so if it is another
+    with console.Bar("Enlarging") as bar:
+        found = restore_folder(
+            inputs,
+            out,
+            model=model,
+            weights=None if weights == "none" else weights,
+            scale=network,
+            task="sr",
+            settings=Settings(**chosen),
+            size=wanted,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            compare=compare,
+            report=report,
+            watcher=console.RestoreWatcher(bar),
+        )
+    console.summary(found, dry_run)
+    raise typer.Exit(found.exit_code)
+
+
+def _pixels(text: str) -> tuple[int, int]:
+    """`WIDTHxHEIGHT` to (height, width)."""
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"--size {text} is no size.", "Write it like --size 1920x1080.")
+    return int(height), int(width)

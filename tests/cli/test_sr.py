@@ -1,0 +1,107 @@
+"""`restorekit sr` on real files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from restorekit.cli.app import app
+from restorekit.errors import ExitCode, RestorekitError
+from restorekit.inference.size import Size
+from restorekit.media import images
+from restorekit.media.picture import Metadata, Picture
+from restorekit.weights import manifest
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def small(tmp_path: Path, photo: np.ndarray) -> Path:
+    """Colour, 16-bit grey, alpha with resolution, one pixel."""
+    root = tmp_path / "small"
+    images.write(Picture(photo[:20, :30]), root / "colour.png")
+    images.write(Picture(photo[:17, :11, :1].astype(np.uint16) * 257), root / "deeper" / "grey16.tif")
+    alpha = np.tile(np.arange(16, dtype=np.uint8) * 16, (12, 1))
+    images.write(Picture(photo[:12, :16], alpha, Metadata(resolution=(300.0, 300.0))), root / "alpha.png")
+    images.write(Picture(photo[:1, :1]), root / "one.png")
+    return root
+
+
+def run(*arguments: object) -> int:
+    return runner.invoke(app, ["sr", *map(str, arguments), "--device", "cpu"], catch_exceptions=False).exit_code
+
+
+def test_everything_is_enlarged_and_kept(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(small, "-o", out, "--model", "espcn", "--scale", 3) == ExitCode.OK
+    assert images.read(out / "colour.png").size == (60, 90)
+    grey = images.read(out / "deeper" / "grey16.tif").pixels
+    assert (grey.shape, grey.dtype) == ((51, 33, 1), np.uint16)
+    picture = images.read(out / "alpha.png")
+    assert picture.alpha is not None
+    assert picture.alpha.shape == (36, 48)
+    assert (np.diff(picture.alpha[18].astype(int)) >= -1).all()  # the ramp is still one
+    assert picture.metadata.resolution == pytest.approx((300, 300), rel=0.01)
+    assert images.read(out / "one.png").size == (3, 3)
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    assert run(small, "-o", out, "--model", "espcn", "--scale", 3) == ExitCode.OK
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == stamps  # done already
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (["--model", "bicubic", "--outscale", 2.7], (54, 81)),
+        (["--model", "bicubic", "--size", "50x41"], (41, 50)),
+        (["--model", "bicubic", "--scale", 6], (120, 180)),
+        (["--model", "espcn", "--outscale", 0.5], (10, 15)),
+        (["--model", "espcn", "--outscale", 9], (180, 270)),
+        (["--model", "compact", "--scale", 2], (40, 60)),
+        ([], (80, 120)),
+    ],
+)
+def test_any_size(small: Path, tmp_path: Path, arguments: list[object], size: tuple[int, int]) -> None:
+    assert run(small / "colour.png", "-o", tmp_path / "out", *arguments) == ExitCode.OK
+    assert images.read(tmp_path / "out" / "colour.png").size == size
+
+
+def test_another_size_is_another_result(small: Path, tmp_path: Path) -> None:
+    for factor in (2, 3):
+        assert run(small / "colour.png", "-o", tmp_path / "out", "--model", "bicubic", "--scale", factor) == ExitCode.OK
+        assert images.read(tmp_path / "out" / "colour.png").size == (20 * factor, 30 * factor)
+
+
+def test_bicubic_is_the_exact_one(small: Path, tmp_path: Path) -> None:
+    run(small / "colour.png", "-o", tmp_path / "out", "--model", "bicubic", "--scale", 2)
+    source, found = (
+        cv2.imread(str(path)).astype(float) for path in (small / "colour.png", tmp_path / "out" / "colour.png")
+    )
+    # The second derivative of a ramp is zero: inside, means of 2x2 pixels stay close to the source.
+    means = cv2.resize(found, source.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(means - source)[3:-3, 3:-3].mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--scale", 2, "--outscale", 2.5], "exclude"),
+        (["--size", "12by9"], "1920x1080"),
+        (["--outscale", -1], "cannot have that size"),
+        (["--weights", "x4"], "--model"),
+        (["--model", "gggan-lite"], "enlarge"),
+        (["--model", "espcn", "--weights", "x4", "--scale", 2], "enlarge by 4, not by 2"),
+    ],
+)
+def test_what_makes_no_sense_is_said(small: Path, tmp_path: Path, arguments: list[object], word: str) -> None:
+    with pytest.raises(RestorekitError, match=word):
+        run(small, "-o", tmp_path / "out", *arguments)
+
+
+def test_the_best_weights_are_chosen_by_scale() -> None:
+    assert {scale: manifest.enlarging(scale).model for scale in (1.5, 2, 3, 4, 16)}.keys() == {1.5, 2, 3, 4, 16}
+    assert manifest.network_scale("espcn", 2.2) == 3
+    assert manifest.network_scale("espcn", 5) == 4
+    assert manifest.network_scale("bicubic", 2.2) == 3
+    assert Size(factor=2.5).of(3, 5, 4) == (8, 13)  # half up
