@@ -212,7 +212,7 @@ class Benchmark:
 
     def picture(self, item: Item, method: Method, prepared: "Prepared") -> tuple[Rgb, float]:
         """What a method makes of a picture, remembered if it came from a network, and the seconds it took."""
-        key, kept = self._keys(item, method)[0], self.out / "pictures" / _safe(method.name) / f"{item.name}.png"
+        key, kept = self._keys(item, method)[0], self.out / "pictures" / folder_name(method.name) / f"{item.name}.png"
         if method.kind == "model" and (seconds := self.journal.kept(key, kept)) is not None:
             return read_rgb8(kept), seconds
         begun = time.perf_counter()
@@ -371,9 +371,9 @@ class Benchmark:
             key = _digest([method.about, size, self.request.repeats, platform.node()])
             known = self.journal.timed(key)
             if known is None:
-                name, _, weights = method.name.partition(":")
+                weights = method.facts["asked"]
                 try:
-                    known = speed.measure(name, weights or "auto", self.request.settings, size, self.request.repeats)
+                    known = speed.measure(method.system, weights, self.request.settings, size, self.request.repeats)
                 except RestorekitError as error:
                     self.messages.append(str(error))
                     continue
@@ -496,7 +496,8 @@ def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _safe(name: str) -> str:
+def folder_name(name: str) -> str:
+    """A method's name as that of a folder."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
 
 
