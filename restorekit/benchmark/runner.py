@@ -145,7 +145,7 @@ class Benchmark:
         UnknownModel, WeightsError: see `weights.loading.load`.
     """
 
-    def __init__(self, request: Request, out: Path, say: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(self, request: Request, out: Path) -> None:
         self.request, self.out, self.protocol = request, out, request.protocol
         self.scale = request.scale if self.protocol.task == "sr" else 1
         self.messages: list[str] = []
@@ -153,7 +153,6 @@ class Benchmark:
         self.methods = self._methods()
         self.perceptual = self._perceptual()
         self.journal = Journal(out / ".restorekit" / "scores.jsonl")
-        self.say = say
 
     def run(
         self,
@@ -398,8 +397,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.known: dict[str, dict[str, Any]] = {}
+        self.torn = False
         if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            text = path.read_text(encoding="utf-8")
+            self.torn = bool(text) and not text.endswith("\n")
+            for line in text.splitlines():
                 try:
                     record = json.loads(line)
                     self.known[record["key"]] = record
@@ -443,7 +445,8 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                file.write("\n" * self.torn + json.dumps(record, ensure_ascii=False) + "\n")
+                self.torn = False
         except OSError as error:
             raise UnwritableOutput(
                 f"Nothing can be written here ({error.strerror}).", "Choose another place with --out.", self.path

@@ -90,7 +90,9 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert after.measured == 2
     name = after.methods[0].name
     assert scores(after, name) == scores(whole, name)
-    assert run(request, tmp_path / "out").measured == 0  # what follows the line that was cut off is remembered too
+    journal = (tmp_path / "out/.restorekit/scores.jsonl").read_text().splitlines()
+    assert journal.index('{"key": "cut off') < len(journal) - 1  # what follows the line that was cut off is not lost
+    assert len([line for line in journal if '"stamp"' in line and line.endswith("}")]) == 3
 
 
 def test_restored_folders_are_found_by_path_or_name_and_gaps_are_reported(pairs: Path, tmp_path: Path) -> None:
