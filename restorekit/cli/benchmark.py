@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from restorekit.benchmark.runner import Outcome
 
 
+ROOMY = 120  # columns of a terminal that shows intervals too
+
+
 def benchmark(
     protocol: Annotated[str, typer.Option(help="What to measure and how; see --list.")] = "",
     data: Annotated[Path | None, typer.Option(help="The set's folder, or any folder of pairs.")] = None,
@@ -122,7 +125,7 @@ def _table(outcome: Outcome, part: str) -> None:
     extras = [name for name in outcome.metrics if name not in ("psnr", "ssim", "mse")]
     printed = [name for name in ("mos", "seconds") if any(name in row.printed for row in found)]
     timed = bool(outcome.speeds)
-    wide = console.out.width >= console.WIDE or not console.out.is_terminal
+    wide = console.out.width >= ROOMY or not console.out.is_terminal
     title = outcome.request.protocol.title + (f": {part}" if part != "all" else "")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("method", overflow="fold", min_width=16)
