@@ -53,6 +53,7 @@ def model(text: str, settings: dict[str, Any], protocol: Protocol, scale: int) -
         )
     if protocol.task == "sr" and loaded.spec.scale != scale:
         raise UsageError(f"{text} enlarges by {loaded.spec.scale}, not {scale}.", "Choose other weights or --scale.")
+    parameters = sum(one.numel() for one in loaded.model.parameters())  # before the engine folds some away
     restorer = Restorer(loaded.model, loaded.spec, Settings(**settings))
 
     def run(item: Item, task: Task | None) -> Rgb:
@@ -64,15 +65,17 @@ def model(text: str, settings: dict[str, Any], protocol: Protocol, scale: int) -
         )
 
     precision = str(restorer.dtype).removeprefix("torch.")
+    label = f"{name}:{Path(weights).stem}" if Path(weights).suffix else text  # where a file lies is of no interest
     return Method(
-        text,
+        label,
         "model",
         run,
         system=name,
         about={"model": name, "sha256": loaded.sha256, "precision": precision, "settings": settings},
         facts={
             "weights": loaded.weights,
-            "parameters": sum(one.numel() for one in loaded.model.parameters()),
+            "asked": weights or "auto",
+            "parameters": parameters,
             "paper": loaded.spec.paper,
         },
     )

@@ -41,7 +41,8 @@ def write(benchmark: Benchmark, outcome: Outcome, found: dict[str, Any], shown: 
 
 
 def _chosen(outcome: Outcome, shown: int) -> list[Item]:
-    items = {item.name: item for item in outcome.found.items}
+    scored = {score.name for score in outcome.scores if score.values}
+    items = {item.name: item for item in outcome.found.items if item.name in scored}
     order: list[str] = []
     for part in outcome.sets:
         worst, best = extremes(outcome, outcome.methods[-1].name, part, 2)

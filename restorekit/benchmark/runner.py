@@ -145,7 +145,7 @@ class Benchmark:
         UnknownModel, WeightsError: see `weights.loading.load`.
     """
 
-    def __init__(self, request: Request, out: Path, say: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(self, request: Request, out: Path) -> None:
         self.request, self.out, self.protocol = request, out, request.protocol
         self.scale = request.scale if self.protocol.task == "sr" else 1
         self.messages: list[str] = []
@@ -153,7 +153,6 @@ class Benchmark:
         self.methods = self._methods()
         self.perceptual = self._perceptual()
         self.journal = Journal(out / ".restorekit" / "scores.jsonl")
-        self.say = say
 
     def run(
         self,
@@ -212,7 +211,7 @@ class Benchmark:
 
     def picture(self, item: Item, method: Method, prepared: "Prepared") -> tuple[Rgb, float]:
         """What a method makes of a picture, remembered if it came from a network, and the seconds it took."""
-        key, kept = self._keys(item, method)[0], self.out / "pictures" / _safe(method.name) / f"{item.name}.png"
+        key, kept = self._keys(item, method)[0], self.out / "pictures" / folder_name(method.name) / f"{item.name}.png"
         if method.kind == "model" and (seconds := self.journal.kept(key, kept)) is not None:
             return read_rgb8(kept), seconds
         begun = time.perf_counter()
@@ -371,9 +370,9 @@ class Benchmark:
             key = _digest([method.about, size, self.request.repeats, platform.node()])
             known = self.journal.timed(key)
             if known is None:
-                name, _, weights = method.name.partition(":")
+                weights = method.facts["asked"]
                 try:
-                    known = speed.measure(name, weights or "auto", self.request.settings, size, self.request.repeats)
+                    known = speed.measure(method.system, weights, self.request.settings, size, self.request.repeats)
                 except RestorekitError as error:
                     self.messages.append(str(error))
                     continue
@@ -398,8 +397,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.known: dict[str, dict[str, Any]] = {}
+        self.torn = False
         if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            text = path.read_text(encoding="utf-8")
+            self.torn = bool(text) and not text.endswith("\n")
+            for line in text.splitlines():
                 try:
                     record = json.loads(line)
                     self.known[record["key"]] = record
@@ -443,7 +445,8 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                file.write("\n" * self.torn + json.dumps(record, ensure_ascii=False) + "\n")
+                self.torn = False
         except OSError as error:
             raise UnwritableOutput(
                 f"Nothing can be written here ({error.strerror}).", "Choose another place with --out.", self.path
@@ -496,7 +499,8 @@ def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _safe(name: str) -> str:
+def folder_name(name: str) -> str:
+    """A method's name as that of a folder."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from restorekit.benchmark.runner import Outcome
 
 
+ROOMY = 120  # columns of a terminal that shows intervals too
+
+
 def benchmark(
     protocol: Annotated[str, typer.Option(help="What to measure and how; see --list.")] = "",
     data: Annotated[Path | None, typer.Option(help="The set's folder, or any folder of pairs.")] = None,
@@ -53,8 +56,8 @@ def benchmark(
 
     if listing:
         found = [protocols.load(name) for name in protocols.names()]
-        rows = [(one.name, one.task, one.title, one.text) for one in found]
-        console.out.print(console.listing("Protocols", ("name", "task", "title", "definition"), rows))
+        rows = [(one.name, one.task, one.title, one.source) for one in found]
+        console.wide(console.listing("Protocols", ("name", "task", "what", "published rows"), rows))
         return
     if pairs is not None:
         if data is not None or restored:
@@ -122,7 +125,7 @@ def _table(outcome: Outcome, part: str) -> None:
     extras = [name for name in outcome.metrics if name not in ("psnr", "ssim", "mse")]
     printed = [name for name in ("mos", "seconds") if any(name in row.printed for row in found)]
     timed = bool(outcome.speeds)
-    wide = console.out.width >= console.WIDE or not console.out.is_terminal
+    wide = console.out.width >= ROOMY or not console.out.is_terminal
     title = outcome.request.protocol.title + (f": {part}" if part != "all" else "")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("method", overflow="fold", min_width=16)
@@ -141,7 +144,7 @@ def _table(outcome: Outcome, part: str) -> None:
 
         def value(name: str, row: Row = row) -> str:
             if row.kind == "published":
-                return _number(row.printed.get(name), 3 if name == "ssim" else DECIMALS[name])
+                return _as_printed(row.printed.get(name), 3 if name == "ssim" else DECIMALS[name])
             return _number(row.scores[name].mean, DECIMALS[name]) if name in row.scores else ""
 
         count = "" if psnr is None else f"{psnr.n}" + (f" + {psnr.infinite} inf" if psnr.infinite else "")
@@ -164,6 +167,12 @@ def _opinions(outcome: Outcome) -> None:
         for one in outcome.opinions
     ]
     console.out.print(console.listing("Mean opinion scores", ("method", "n", "mean", "std", "95 %"), lines))
+
+
+def _as_printed(value: float | None, places: int) -> str:
+    """At least so many decimals, and all that were printed."""
+    text = _number(value, places)
+    return text if value is None or float(text) == value else repr(value)
 
 
 def _number(value: float | None, places: int) -> str:

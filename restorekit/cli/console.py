@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from restorekit.inference.folder import Outcome, Summary
 
 out = Console()
-WIDE = 140  # columns of a table that nothing was left out of
+WIDE = 200  # columns that the widest table needs
 err = Console(stderr=True)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from restorekit import metrics
@@ -15,6 +16,8 @@ from restorekit.errors import ExitCode, UsageError, WeightsError
 from restorekit.media import images
 from restorekit.media.images import read_rgb8
 from restorekit.media.picture import Picture
+from restorekit.models import registry
+from restorekit.weights import files
 
 PAIRS = protocols.load("pairs")
 
@@ -87,7 +90,9 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert after.measured == 2
     name = after.methods[0].name
     assert scores(after, name) == scores(whole, name)
-    assert run(request, tmp_path / "out").measured == 0  # what follows the line that was cut off is remembered too
+    journal = (tmp_path / "out/.restorekit/scores.jsonl").read_text().splitlines()
+    assert journal.index('{"key": "cut off') < len(journal) - 1  # what follows the line that was cut off is not lost
+    assert len([line for line in journal if '"stamp"' in line and line.endswith("}")]) == 3
 
 
 def test_restored_folders_are_found_by_path_or_name_and_gaps_are_reported(pairs: Path, tmp_path: Path) -> None:
@@ -178,6 +183,22 @@ def test_enlarged_folders_are_scored_beside_the_baselines(tmp_path: Path, photo:
     first, second, summary = next(one for one in runner.differences(outcome, "set5", "ssim") if one[1] == "theirs")
     assert (first, second) == ("bicubic", "theirs")
     assert summary.mean > 0
+
+
+def test_super_resolution_networks_enlarge_and_keep_the_protocols_scale(tmp_path: Path, photo: np.ndarray) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "espcn.safetensors"
+    files.save(registry.build("espcn", scale=4).state_dict(), weights, {"model": "espcn"})
+    request = Request(protocols.load("sr-y"), originals(tmp_path, photo), models=(f"espcn:{weights}",), repeats=1)
+    outcome = run(request, tmp_path / "out")
+    assert outcome.exit_code == ExitCode.OK
+    name = outcome.methods[-1].name
+    assert read_rgb8(tmp_path / "out/pictures" / runner.folder_name(name) / "set5/odd.png").shape == (64, 80, 3)
+    assert outcome.speeds[name].megapixels == pytest.approx(16 * 20 / 1e6)
+    paper = run(replace(request, protocol=protocols.load("sr-paper"), repeats=0), tmp_path / "paper")
+    assert paper.exit_code == ExitCode.OK  # stretched from 64x80 to the whole 66x83
+    with pytest.raises(UsageError, match="enlarges by 4, not 2"):
+        Benchmark(replace(request, scale=2), tmp_path / "other")
 
 
 def test_missing_metrics_are_empty_and_said(pairs: Path, tmp_path: Path) -> None:
