@@ -53,7 +53,7 @@ def models(
                 f"{spec.parameters:,}",
                 f"{spec.macs_per_pixel:,}",
                 f"{spec.tiling}, " + ("reach not bounded" if spec.reach is None else f"reach {spec.reach} px"),
-                ", ".join(ship) or "none",
+                ", ".join(ship) or ("none" if spec.parameters else "none needed"),
                 ", ".join(elsewhere) or "none",
             )
         )

@@ -66,6 +66,8 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
         spec = registry.spec_of(recipe.model)
+        if not spec.parameters:
+            raise UsageError(f"'{recipe.model}' has nothing to learn.", "Train another model.")
         self.model = registry.build(recipe.model, **recipe.config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))  # type: ignore[no-untyped-call]
         self.objective = objectives.make(

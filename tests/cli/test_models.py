@@ -51,6 +51,7 @@ def test_every_system_is_listed_with_its_facts(tmp_path: Path, monkeypatch: pyte
         assert found[name][5].startswith(spec.tiling)
         assert ("not bounded" if spec.reach is None else f" {spec.reach} px") in found[name][5]
     assert found["gggan"][6:] == ["none", "theirs, manual (browser), mine (here)"]
+    assert found["bicubic"][6:] == ["none needed", "none"]
     assert found["gggan-lite"][6:] == ["photo (default), endoscopy", "none"]
 
 

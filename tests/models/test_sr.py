@@ -1,5 +1,6 @@
 """Super-resolution systems: sizes of their variants, what they do before training, files that others publish."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from restorekit.models import registry
 from restorekit.models.layers import he
 from restorekit.models.upsampling import enlarge
 from restorekit.resampling import KERNELS, resize
+from restorekit.weights import manifest
 from restorekit.weights.loading import load
 
 COUNTS = [
@@ -212,6 +214,38 @@ def test_weights_are_refused_for_another_scale_unless_they_serve_all(tmp_path: P
     assert [load("vdsr", vdsr, scale=scale).spec.scale for scale in (2, 3, 4)] == [2, 3, 4]
 
 
+def test_the_manifest_tells_the_scale_where_a_file_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
+    entry = manifest.fetchable("srcnn:9-1-5-x3")
+    entry.path.parent.mkdir(parents=True)
+    savemat(entry.path, matlab_arrays(1))
+    theirs = tuple(replace(other, sha256="") for other in manifest.published())
+    monkeypatch.setattr(manifest, "_manifest", lambda: ((), theirs))
+    assert load("srcnn").spec.scale == load("srcnn", scale=3).spec.scale == 3
+    with pytest.raises(WeightsError, match="enlarge by 3, not by 2"):
+        load("srcnn", "9-1-5-x3", scale=2)
+    with pytest.raises(WeightsError):
+        load("srcnn", scale=2)
+
+
+def test_fetched_weights_are_chosen_by_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
+    for other in manifest.published():
+        if other.model == "srresnet":
+            other.path.parent.mkdir(parents=True, exist_ok=True)
+            other.path.touch()
+    assert [manifest.choose("srresnet", None, scale).tag[-2:] for scale in (None, 2, 4)] == ["x4", "x2", "x4"]
+
+
+def test_shipped_weights_are_chosen_by_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = replace(manifest.entries()[0], model="espcn", tag="four", scale=4, default=True)
+    ship = (first, replace(first, tag="two", scale=2))
+    monkeypatch.setattr(manifest, "_manifest", lambda: (ship, ()))
+    assert [manifest.choose("espcn", None, scale).tag for scale in (None, 2, 4)] == ["four", "two", "four"]
+    with pytest.raises(WeightsError, match=r"enlarge by 3.*2, 4"):
+        manifest.choose("espcn", None, 3)
+
+
 # Files that others publish
 
 
@@ -236,29 +270,26 @@ def test_vdsr_files_of_the_pytorch_port(tmp_path: Path, bias: bool) -> None:
         torch.testing.assert_close(model.repair(x), x + y)
 
 
+def matlab_arrays(middle: int) -> dict[str, np.ndarray]:
+    shapes = {"weights_conv1": (81, 64), "weights_conv2": (64, middle**2, 32), "weights_conv3": (32, 25)}
+    shapes |= {"biases_conv1": (64, 1), "biases_conv2": (32, 1), "biases_conv3": (1, 1)}
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
 @pytest.mark.parametrize("middle", [1, 3, 5])
 def test_srcnn_files_of_matlab_are_unrolled_by_columns(tmp_path: Path, middle: int) -> None:
-    rng = np.random.default_rng(0)
-    arrays = {
-        "weights_conv1": rng.normal(size=(81, 64)),
-        "weights_conv2": rng.normal(size=(64, middle**2, 32)),
-        "weights_conv3": rng.normal(size=(32, 25)),
-        "biases_conv1": rng.normal(size=(64, 1)),
-        "biases_conv2": rng.normal(size=(32, 1)),
-        "biases_conv3": rng.normal(size=(1, 1)),
-    }
-    savemat(tmp_path / "x.mat", {name: array.astype(np.float32) for name, array in arrays.items()})
+    arrays = matlab_arrays(middle)
+    savemat(tmp_path / "x.mat", arrays)
     loaded = load("srcnn", tmp_path / "x.mat", scale=3)
     assert loaded.spec.scale == 3
     filters = {name: value.numpy() for name, value in loaded.model.state_dict().items()}
     # MATLAB's reshape(v, 9, 9) fills columns first: element (row, column) is v[row + 9 * column].
-    assert filters["patches.weight"][7, 0, 2, 5] == np.float32(arrays["weights_conv1"][2 + 9 * 5, 7])
+    assert filters["patches.weight"][7, 0, 2, 5] == arrays["weights_conv1"][2 + 9 * 5, 7]
     row, column = middle - 1, middle // 2
-    assert filters["mapping.weight"][30, 11, row, column] == np.float32(
-        arrays["weights_conv2"][11, row + middle * column, 30]
-    )
-    assert filters["reconstruction.weight"][0, 9, 1, 3] == np.float32(arrays["weights_conv3"][9, 1 + 5 * 3])
-    assert filters["mapping.bias"][3] == np.float32(arrays["biases_conv2"][3, 0])
+    assert filters["mapping.weight"][30, 11, row, column] == arrays["weights_conv2"][11, row + middle * column, 30]
+    assert filters["reconstruction.weight"][0, 9, 1, 3] == arrays["weights_conv3"][9, 1 + 5 * 3]
+    assert filters["mapping.bias"][3] == arrays["biases_conv2"][3, 0]
 
 
 def leftthomas_state(blocks: int, scale: int, channels: int) -> dict[str, Tensor]:

@@ -128,3 +128,8 @@ def test_schedules_do_what_they_say() -> None:
 
 def test_recipes_survive_their_file() -> None:
     assert Recipe.from_json(TINY.to_json()) == TINY
+
+
+def test_a_system_without_parameters_is_not_trained() -> None:
+    with pytest.raises(UsageError, match="nothing to learn"):
+        Trainer(replace(TINY, model="bicubic", config={}), torch.device("cpu"))
