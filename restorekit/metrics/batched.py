@@ -21,8 +21,8 @@ def psnr(restored: Tensor, sharp: Tensor) -> Tensor:
     Returns:
         (N,)
     """
-    error = (restored.float() - sharp.float()).square().flatten(1).mean(dim=1, dtype=torch.float64)
-    return -10 * torch.log10(error).float()
+    rows = (restored.float() - sharp.float()).square().sum(dim=(1, 3))  # float32 holds a row's sum, not a picture's
+    return -10 * torch.log10(rows.double().sum(dim=1) / sharp[0].numel()).float()
 
 
 def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
@@ -38,7 +38,9 @@ def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
         (N,)
     """
     if restored.device.type == "cpu" and not (torch.is_grad_enabled() and restored.requires_grad):
-        pairs = zip(*(one.detach().float().permute(0, 2, 3, 1).numpy() for one in (restored, sharp)), strict=True)
+        pairs = zip(
+            *(one.detach().float().permute(0, 2, 3, 1).contiguous().numpy() for one in (restored, sharp)), strict=True
+        )
         return torch.tensor([similarity.ssim(a, b) for a, b in pairs])
     with torch.autocast(restored.device.type, enabled=False):
         a, b = restored.float() - 0.5, sharp.float() - 0.5  # centred, float32 stays exact enough

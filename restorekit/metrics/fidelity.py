@@ -44,8 +44,7 @@ def mse(restored: Image, sharp: Image, *, colour: Colour = "rgb", border: int = 
     Args:
         restored, sharp, colour, border: see `comparable`.
     """
-    a, b, _ = comparable(restored, sharp, colour, border)
-    return float(np.mean(np.square(a.astype(np.float64) - b)))
+    return _error(*comparable(restored, sharp, colour, border)[:2])
 
 
 def psnr(restored: Image, sharp: Image, *, colour: Colour = "rgb", border: int = 0) -> float:
@@ -58,5 +57,10 @@ def psnr(restored: Image, sharp: Image, *, colour: Colour = "rgb", border: int =
         dB; identical pictures give inf, never a capped number. A set's score is the mean of its pictures' scores.
     """
     a, b, peak = comparable(restored, sharp, colour, border)
-    error = float(np.mean(np.square(a.astype(np.float64) - b)))
+    error = _error(a, b)
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
+
+
+def _error(a: NDArray[Any], b: NDArray[Any]) -> float:
+    apart = np.subtract(a, b, dtype=np.float64)
+    return float(np.mean(np.square(apart, out=apart)))

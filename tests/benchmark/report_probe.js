@@ -23,7 +23,7 @@
   get("heat").checked = false;
   set("example", 1, "change");
   seen.example = over.src !== source && over.src.startsWith("data:image/webp");
-  setTimeout(() => {
+  addEventListener("load", () => { // every picture is there; the browser prints the document after this
     seen.faults = faults;
     seen.requests = performance.getEntriesByType("resource").map(one => one.name);
     seen.drawn = ["under", "over", "kernel"].every(id => get(id).naturalWidth > 0);
@@ -32,5 +32,5 @@
     node.id = "seen";
     node.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(seen))));
     document.body.append(node);
-  }, 300);
+  });
 })();

@@ -63,7 +63,7 @@ def opened(page: Path, width: int) -> dict[str, Any]:
     text = page.read_text(encoding="utf-8").replace("<main", BEFORE + "<main").replace("</body>", probe)
     probed = page.with_name("probed.html")
     probed.write_text(text, encoding="utf-8")
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom")
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom")
     home = f"--user-data-dir={page.parent / 'browser'}"
     command = [BROWSER, *flags, home, f"--window-size={width},900", probed.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
