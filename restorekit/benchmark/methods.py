@@ -43,16 +43,16 @@ def model(text: str, settings: dict[str, Any], protocol: Protocol, scale: int) -
         UnknownModel, WeightsError: see `weights.loading.load`.
     """
     from restorekit.inference.engine import Restorer, Settings
+    from restorekit.models import registry
     from restorekit.weights.loading import load
 
     name, _, weights = text.partition(":")
-    loaded = load(name, weights or "auto")
+    enlarging = protocol.task == "sr" and registry.spec_of(name).task == "sr"
+    loaded = load(name, weights or "auto", scale if enlarging else None)
     if loaded.spec.task != protocol.task:
         raise UsageError(
             f"{name} is for {loaded.spec.task}, {protocol.name} for {protocol.task}.", "Choose another model."
         )
-    if protocol.task == "sr" and loaded.spec.scale != scale:
-        raise UsageError(f"{text} enlarges by {loaded.spec.scale}, not {scale}.", "Choose other weights or --scale.")
     parameters = sum(one.numel() for one in loaded.model.parameters())  # before the engine folds some away
     restorer = Restorer(loaded.model, loaded.spec, Settings(**settings))
 
@@ -75,6 +75,7 @@ def model(text: str, settings: dict[str, Any], protocol: Protocol, scale: int) -
         facts={
             "weights": loaded.weights,
             "asked": weights or "auto",
+            "scale": scale if enlarging else None,
             "parameters": parameters,
             "paper": loaded.spec.paper,
         },

@@ -264,6 +264,7 @@ class Benchmark:
             chosen = []
         if not any(item.kernel is not None for item in self.found.items):
             chosen = [one for one in chosen if not one.needs_kernel]
+        chosen = [one for one in chosen if one.name not in self.request.models]  # bicubic is a system too
         chosen += [methods.restored(name, folder) for name, folder in self.request.restored]
         chosen += [
             methods.model(text, self.request.settings, self.protocol, self.scale) for text in self.request.models
@@ -370,9 +371,9 @@ class Benchmark:
             key = _digest([method.about, size, self.request.repeats, platform.node()])
             known = self.journal.timed(key)
             if known is None:
-                weights = method.facts["asked"]
+                network = (method.system, method.facts["asked"], method.facts["scale"])
                 try:
-                    known = speed.measure(method.system, weights, self.request.settings, size, self.request.repeats)
+                    known = speed.measure(*network, self.request.settings, size, self.request.repeats)
                 except RestorekitError as error:
                     self.messages.append(str(error))
                     continue

@@ -27,11 +27,13 @@ class Speed:
     precision: str
 
 
-def measure(model: str, weights: str, settings: dict[str, Any], size: tuple[int, int], repeats: int = 3) -> Speed:
+def measure(
+    model: str, weights: str, scale: int | None, settings: dict[str, Any], size: tuple[int, int], repeats: int = 3
+) -> Speed:
     """Run a network on a picture of noise in a new process.
 
     Args:
-        model, weights: as for `weights.loading.load`.
+        model, weights, scale: as for `weights.loading.load`.
         settings: fields of `inference.engine.Settings`.
         size: height and width of the input.
         repeats: timed runs after the first.
@@ -41,7 +43,7 @@ def measure(model: str, weights: str, settings: dict[str, Any], size: tuple[int,
     """
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    request = json.dumps([model, weights, settings, list(size), repeats])
+    request = json.dumps([model, weights, scale, settings, list(size), repeats])
     done = subprocess.run(
         [sys.executable, "-m", "restorekit.benchmark.speed", request],
         capture_output=True,
@@ -55,14 +57,16 @@ def measure(model: str, weights: str, settings: dict[str, Any], size: tuple[int,
     return Speed(**json.loads(done.stdout))
 
 
-def _here(model: str, weights: str, settings: dict[str, Any], size: tuple[int, int], repeats: int) -> Speed:
+def _here(
+    model: str, weights: str, scale: int | None, settings: dict[str, Any], size: tuple[int, int], repeats: int
+) -> Speed:
     import numpy as np
     import torch
 
     from restorekit.inference.engine import Restorer, Settings
     from restorekit.weights.loading import load
 
-    loaded = load(model, weights)
+    loaded = load(model, weights, scale)
     restorer = Restorer(loaded.model, loaded.spec, Settings(**settings))
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     times = []

@@ -197,7 +197,7 @@ def test_super_resolution_networks_enlarge_and_keep_the_protocols_scale(tmp_path
     assert outcome.speeds[name].megapixels == pytest.approx(16 * 20 / 1e6)
     paper = run(replace(request, protocol=protocols.load("sr-paper"), repeats=0), tmp_path / "paper")
     assert paper.exit_code == ExitCode.OK  # stretched from 64x80 to the whole 66x83
-    with pytest.raises(UsageError, match="enlarges by 4, not 2"):
+    with pytest.raises(WeightsError, match="enlarge by 4, not by 2"):
         Benchmark(replace(request, scale=2), tmp_path / "other")
 
 
@@ -260,7 +260,7 @@ def test_other_data_get_no_difference_to_printed_rows(pairs: Path, tmp_path: Pat
 
 
 def test_speed_is_measured_in_a_process_of_its_own(weights_file: Path) -> None:
-    found = speed.measure("gggan-lite", str(weights_file), {"device": "cpu"}, (32, 48), repeats=1)
+    found = speed.measure("gggan-lite", str(weights_file), None, {"device": "cpu"}, (32, 48), repeats=1)
     assert found.seconds > 0
     assert found.megapixels == 32 * 48 / 1e6
     assert 50 < found.peak_mb < 4000
