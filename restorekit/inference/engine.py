@@ -1,6 +1,7 @@
 """Run a network over pictures of any size, tile by tile, on whatever device there is."""
 
 import math
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -141,7 +142,7 @@ class Restorer:
     def _restore(self, rgb: NDArray[Any]) -> NDArray[Any]:
         height, width = rgb.shape[:2]
         (tile_height, tile_width), overlap = self.shape(height, width)
-        divisor, scale = self.spec.divisor, self.spec.scale
+        divisor = self.spec.divisor
         tiled = tile_height < height or tile_width < width
         if tiled and self.spec.tiling == "whole":
             # Continued here instead of in the network: every tile then covers whole cells of the deepest grid.
@@ -158,12 +159,35 @@ class Restorer:
         if self.notes.tiles > 1 and self.spec.tiling == "whole":
             self._gather(rgb, rows, columns)
 
-        restored = np.empty((height * scale, width * scale, 3), rgb.dtype)
-        strip = np.zeros((0, width * scale, 3), np.float32)  # rows that later tiles may still add to, from `done` on
+        return (
+            self._blend(rgb, rows, columns, (height, width))
+            if fade
+            else self._join(rgb, rows, columns, (height, width))
+        )
+
+    def _join(self, rgb: NDArray[Any], rows: list[Span], columns: list[Span], size: tuple[int, int]) -> NDArray[Any]:
+        """Put the tiles' own parts side by side."""
+        scale = self.spec.scale
+        height, width = size[0] * scale, size[1] * scale
+        restored = np.empty((height, width, 3), rgb.dtype)
+        for row in rows:
+            for column, tile in self._tiles(rgb, row, columns):
+                (top, bottom), (left, right) = row.own(), column.own()
+                place = restored[top * scale : bottom * scale, left * scale : right * scale]
+                y, x = (top - row.start) * scale, (left - column.start) * scale
+                place[:] = from_unit(tile[y : y + place.shape[0], x : x + place.shape[1]], rgb.dtype)
+        return restored
+
+    def _blend(self, rgb: NDArray[Any], rows: list[Span], columns: list[Span], size: tuple[int, int]) -> NDArray[Any]:
+        """Fade from tile to tile, for results that would not join exactly."""
+        scale = self.spec.scale
+        height, width = size[0] * scale, size[1] * scale
+        restored = np.empty((height, width, 3), rgb.dtype)
+        strip = np.zeros((0, width, 3), np.float32)  # rows that later tiles may still add to, from `done` on
         done = 0
         for index, row in enumerate(rows):
-            start, stop = row.start * scale, min(row.stop, height) * scale
-            grown = np.zeros((stop - done, width * scale, 3), np.float32)
+            start, stop = row.start * scale, min(row.stop * scale, height)
+            grown = np.zeros((stop - done, width, 3), np.float32)
             grown[: len(strip)] = strip
             strip = grown
             for column, tile in self._tiles(rgb, row, columns):
@@ -173,7 +197,7 @@ class Restorer:
                 place = strip[start + skip - done : stop - done, column.start * scale : column.stop * scale]
                 weighted = tile * weight.repeat(scale, axis=0).repeat(scale, axis=1)
                 place += weighted[skip : skip + place.shape[0], : place.shape[1]]
-            finished = min(rows[index + 1].start, height) * scale if index + 1 < len(rows) else height * scale
+            finished = min(rows[index + 1].start * scale, height) if index + 1 < len(rows) else height
             finished = max(done, min(finished, stop))
             restored[done:finished] = from_unit(strip[: finished - done], rgb.dtype)
             strip, done = strip[finished - done :], finished
@@ -200,19 +224,18 @@ class Restorer:
                 "the statistics of the whole picture were gathered in one pass (--statistics exact repeats it)"
             )
 
-    def _tiles(self, rgb: NDArray[Any], row: Span, columns: list[Span]) -> list[tuple[Span, NDArray[np.float32]]]:
+    def _tiles(self, rgb: NDArray[Any], row: Span, columns: list[Span]) -> Iterator[tuple[Span, NDArray[np.float32]]]:
         """Restored tiles of one row, in batches of equal shape."""
         height, width = self.notes.tile
         room = 1 if self.device.type == "cpu" else self.pixels // (height * width)
         most = self.settings.batch or max(1, min(MOST_TOGETHER, room))
-        results: list[tuple[Span, NDArray[np.float32]]] = []
         waiting: list[Span] = []
         for column in columns:
             if waiting and (len(waiting) == most or waiting[0].stop - waiting[0].start != column.stop - column.start):
-                results += self._forward(rgb, row, waiting)
+                yield from self._forward(rgb, row, waiting)
                 waiting = []
             waiting.append(column)
-        return results + self._forward(rgb, row, waiting)
+        yield from self._forward(rgb, row, waiting)
 
     def _forward(self, rgb: NDArray[Any], row: Span, columns: list[Span]) -> list[tuple[Span, NDArray[np.float32]]]:
         tiles = np.stack([rgb[row.start : row.stop, column.start : column.stop] for column in columns])

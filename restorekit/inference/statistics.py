@@ -77,6 +77,6 @@ class PictureStatistics:
 
 def _core(span: Span) -> tuple[float, float]:
     """Where a span's own part begins and ends, as shares of its length."""
-    own = (span.weight > 0.5).nonzero()[0]
+    first, last = span.own()
     length = span.stop - span.start
-    return float(own[0]) / length, float(own[-1] + 1) / length
+    return (first - span.start) / length, (last - span.start) / length

@@ -24,6 +24,11 @@ class Span:
     weight: NDArray[np.float32]
     """(stop - start): how much the tile counts at each pixel. The weights of all spans sum to 1 everywhere."""
 
+    def own(self) -> tuple[int, int]:
+        """The pixels that count most in this tile: the first, and one past the last. Those of all spans lie side by side."""
+        most = np.flatnonzero(self.weight > 0.5)
+        return self.start + int(most[0]), self.start + int(most[-1]) + 1
+
 
 def spans(length: int, tile: int, overlap: int, divisor: int, fade: int) -> list[Span]:
     """Cut a line of pixels into evenly sized tiles.

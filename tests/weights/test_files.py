@@ -72,8 +72,11 @@ def test_every_shipped_file_is_what_the_manifest_says() -> None:
         assert files.sha256(entry.path) == entry.sha256
         assert load_model(entry.model, entry.tag).training is False
     assert sum(entry.size for entry in manifest.entries()) < 24e6
-    for model in {entry.model for entry in manifest.entries()}:
-        assert sum(entry.default for entry in manifest.entries() if entry.model == model) == 1
+    for model, scale in {(entry.model, entry.scale) for entry in manifest.entries()}:
+        own = [entry for entry in manifest.entries() if (entry.model, entry.scale) == (model, scale)]
+        assert sum(entry.default for entry in own) == 1
+    best = [scale for entry in manifest.entries() for scale in entry.best_for]
+    assert sorted(best) == [2, 3, 4]
 
 
 def test_wrong_names_are_usage_errors_that_help() -> None:
