@@ -173,6 +173,20 @@ def test_a_grey_original_is_compared_without_the_map_to_16_to_235(tmp_path: Path
     assert score.values["psnr"] == metrics.psnr(restored, whole, border=4)
 
 
+def test_a_grey_original_stored_in_three_channels_is_mapped_as_colour(tmp_path: Path, photo: np.ndarray) -> None:
+    grey = np.repeat(photo[:64, :80, :1], 3, axis=2)
+    images.write(Picture(grey), tmp_path / "sr/Set14/man.png")
+    (score,) = [
+        one
+        for one in run(Request(protocols.load("sr-y"), tmp_path / "sr"), tmp_path / "out").scores
+        if one.method == "bicubic"
+    ]
+    low, whole = baselines.small(grey, 4, "matlab")
+    restored = baselines.bicubic(baselines.Task(low, (64, 80)))
+    assert not score.grey
+    assert score.values["psnr"] == metrics.psnr(restored, whole, colour="y", border=4)
+
+
 def test_enlarged_folders_are_scored_beside_the_baselines(tmp_path: Path, photo: np.ndarray) -> None:
     data = originals(tmp_path, photo)
     for name in ("Set5/odd", "Set14/grey"):
