@@ -1,6 +1,5 @@
-"""Peak memory of `restorekit deblur` on one picture of 4000x3000, as the operating system counts it."""
+"""Peak memory of `restorekit deblur` on 4000x3000 and of `restorekit sr` from 2040x1536, as the operating system counts it."""
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,20 +11,18 @@ from skimage import data
 from restorekit.media import images
 from restorekit.media.picture import Picture
 
+CODE = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
 with tempfile.TemporaryDirectory() as place:
-    photo = cv2.resize(data.astronaut(), (4000, 3000), interpolation=cv2.INTER_CUBIC)
-    images.write(Picture(photo), Path(place) / "large.png")
-    command = [
-        sys.executable,
-        "-m",
-        "restorekit",
-        "deblur",
-        f"{place}/large.png",
-        "-o",
-        f"{place}/out",
-        "--device",
-        "cpu",
-    ]
-    subprocess.run(command, check=True)
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(f"peak resident memory of the command: {peak:.0f} MB")
+    for command, size in (("deblur", (4000, 3000)), ("sr", (2040, 1536))):
+        photo = cv2.resize(data.astronaut(), size, interpolation=cv2.INTER_CUBIC)
+        images.write(Picture(photo), Path(place) / f"{command}.png")
+        work = [sys.executable, "-m", "restorekit", command, f"{place}/{command}.png", "-o", f"{place}/out"]
+        found = subprocess.run(
+            [sys.executable, "-c", CODE, *work, "--device", "cpu"], capture_output=True, text=True, check=True
+        )
+        print(f"restorekit {command} on {size[0]}x{size[1]}: peak memory {int(found.stdout) / 1024:.0f} MB")
