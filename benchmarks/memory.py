@@ -1,4 +1,4 @@
-"""Peak memory of `restorekit deblur` on 4000x3000 and of `restorekit sr` from 2040x1536, as the operating system counts it."""
+"""Peak memory of `restorekit deblur` on 4000x3000 and of `restorekit sr` from 2040x1536, as the system counts."""
 
 import subprocess
 import sys
