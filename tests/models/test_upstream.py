@@ -211,3 +211,87 @@ def test_a_missing_or_strange_tensor_is_named_and_other_files_are_not_recognised
         with pytest.raises(WeightsError, match=word):
             files.fit(registry.build(name, **config), converted, "file")
     assert registry.from_upstream(name, {"some.weight": noise(2, 2)}) is None
+
+
+def relu_conv(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 5, stride, 2), nn.ReLU())
+
+
+class PortBlock(nn.Module):
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = relu_conv(n, n), nn.Sequential(nn.Conv2d(n, n, 5, 1, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(self.conv1(x))
+
+
+class PortStage(nn.Module):
+    """The port's encoder, decoder and output stages: a convolution before or behind three blocks."""
+
+    def __init__(self, n: int, name: str, layer: nn.Module, first: bool) -> None:
+        super().__init__()
+        self.add_module(name, layer)
+        self.resblock_stack = nn.Sequential(*(PortBlock(n) for _ in range(3)))
+        self.name, self.first = name, first
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = getattr(self, self.name)
+        return self.resblock_stack(layer(x)) if self.first else layer(self.resblock_stack(x))
+
+
+class PortLSTM(nn.Module):
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * n, 4 * n, 5, 1, 2)
+
+    def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        i, f, o, g = self.conv(torch.cat([x, hidden], 1)).chunk(4, 1)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        return o.sigmoid() * cell.tanh(), cell
+
+
+class PortSRN(nn.Module):
+    def __init__(self, n: int) -> None:
+        super().__init__()
+
+        def wide(before: int, after: int) -> nn.Sequential:
+            return nn.Sequential(nn.ConvTranspose2d(before, after, 5, 2, 2, 1), nn.ReLU())
+
+        self.inblock = PortStage(n, "conv", relu_conv(6, n), True)
+        self.eblock1 = PortStage(2 * n, "conv", relu_conv(n, 2 * n, 2), True)
+        self.eblock2 = PortStage(4 * n, "conv", relu_conv(2 * n, 4 * n, 2), True)
+        self.convlstm = PortLSTM(4 * n)
+        self.dblock1 = PortStage(4 * n, "deconv", wide(4 * n, 2 * n), False)
+        self.dblock2 = PortStage(2 * n, "deconv", wide(2 * n, n), False)
+        self.outblock = PortStage(n, "conv", nn.Sequential(nn.Conv2d(n, 3, 5, 1, 2)), False)
+        self.n = n
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        def half(x: Tensor) -> Tensor:
+            return F.interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True)
+
+        def double(x: Tensor) -> Tensor:
+            return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+        full = rgb * 2 - 1
+        levels = [half(half(full)), half(full), full]
+        estimate, hidden = torch.zeros_like(levels[0]), torch.zeros(1, 4 * self.n, *(s // 16 for s in rgb.shape[2:]))
+        cell = hidden
+        for level in levels:
+            if level is not levels[0]:
+                estimate, hidden, cell = double(estimate), double(hidden), double(cell)
+            e1 = self.inblock(torch.cat([level, estimate], 1))
+            e2 = self.eblock1(e1)
+            hidden, cell = self.convlstm(self.eblock2(e2), hidden, cell)
+            estimate = self.outblock(self.dblock2(self.dblock1(hidden) + e2) + e1)
+        return ((estimate + 1) / 2).clamp(0, 1)
+
+
+def test_srn_in_the_layout_of_its_pytorch_port() -> None:
+    theirs, rgb = shaken(PortSRN(4)), noise(1, 3, 32, 48)
+    with torch.no_grad():
+        expected = theirs(rgb)
+        assert expected.std() > 0.05
+        torch.testing.assert_close(loaded("srn", theirs.state_dict())(rgb), expected, atol=1e-5, rtol=0)
+    assert registry.from_upstream("srn", {"inblock.conv.0.weight": noise(1)}) is None

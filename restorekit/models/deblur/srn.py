@@ -3,9 +3,14 @@
 Tao et al., Scale-recurrent Network for Deep Image Deblurring, CVPR 2018 (arXiv:1802.01770), Fig. 3, and its TensorFlow code.
 Convolutions of stride 2 pad as TensorFlow's SAME does (one pixel before, two after), and pictures are resized as its
 `resize_images` did: shrinking keeps every second or fourth pixel, doubling puts the mean between two.
+
+The authors' weights are for TensorFlow 1. The weights that exist for PyTorch are of iwtw's port, whose layers differ; `form`
+"port" is that network.
 """
 
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +51,9 @@ class Config:
     channels: int = 32
     lstm: bool = False
     """The paper's recurrent form: a convolutional LSTM at the bottleneck passes its state from scale to scale."""
+    form: Literal["official", "port"] = "official"
+    """"port": the network of github.com/iwtw/SRN-DeblurNet. Range -1..1, symmetric padding, transposed convolutions and LSTM
+    of 5x5, antialiased shrinking, half-pixel doubling, and no estimate at all before the coarsest scale."""
 
 
 class StridedConv(nn.Conv2d):
@@ -60,11 +68,11 @@ class StridedConv(nn.Conv2d):
 
 
 class ConvLSTM(nn.Module):
-    """LSTM whose gates are one 3x3 convolution (Shi et al., arXiv:1506.04214, without peepholes)."""
+    """LSTM whose gates are one convolution (Shi et al., arXiv:1506.04214, without peepholes)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.gates = nn.Conv2d(2 * channels, 4 * channels, 3, padding=1)
+        self.gates = nn.Conv2d(2 * channels, 4 * channels, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         """Features (N,C,H,W) and the last (hidden, cell) state to the new one."""
@@ -93,38 +101,58 @@ class SRN(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        n = config.channels
+        n, port = config.channels, config.form == "port"
+
+        def down(inputs: int, outputs: int) -> nn.Module:
+            return nn.Conv2d(inputs, outputs, 5, 2, padding=2) if port else StridedConv(inputs, outputs)
+
+        def up(inputs: int, outputs: int) -> nn.Module:
+            kernel, padding = (5, 2) if port else (4, 1)
+            return nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding, output_padding=int(port))
+
+        self.port = port
         self.enter = nn.Sequential(nn.Conv2d(6, n, 5, padding=2), relu(), _blocks(n))
-        self.down1 = nn.Sequential(StridedConv(n, 2 * n), relu(), _blocks(2 * n))
-        self.down2 = nn.Sequential(StridedConv(2 * n, 4 * n), relu(), _blocks(4 * n))
-        self.lstm = ConvLSTM(4 * n) if config.lstm else None
-        self.up2 = nn.Sequential(_blocks(4 * n), nn.ConvTranspose2d(4 * n, 2 * n, 4, 2, 1), relu())
-        self.up1 = nn.Sequential(_blocks(2 * n), nn.ConvTranspose2d(2 * n, n, 4, 2, 1), relu())
+        self.down1 = nn.Sequential(down(n, 2 * n), relu(), _blocks(2 * n))
+        self.down2 = nn.Sequential(down(2 * n, 4 * n), relu(), _blocks(4 * n))
+        self.lstm = ConvLSTM(4 * n, kernel=5 if port else 3) if config.lstm else None
+        self.up2 = nn.Sequential(_blocks(4 * n), up(4 * n, 2 * n), relu())
+        self.up1 = nn.Sequential(_blocks(2 * n), up(2 * n, n), relu())
         self.leave = nn.Sequential(_blocks(n), nn.Conv2d(n, 3, 5, padding=2))
 
-    @staticmethod
-    def reduce(rgb: Tensor, factor: int) -> Tensor:
+    def reduce(self, rgb: Tensor, factor: int) -> Tensor:
         """Shrink a batch, as the network does with its input."""
-        return rgb[..., ::factor, ::factor]
+        if not self.port:
+            return rgb[..., ::factor, ::factor]
+        while factor > 1:
+            rgb = F.interpolate(rgb, scale_factor=0.5, mode="bilinear", antialias=True)
+            factor //= 2
+        return rgb
+
+    def enlarge(self, x: Tensor) -> Tensor:
+        """Enlarge a batch by two."""
+        if self.port:
+            return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        return _double(x)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
         """Restored pictures from the coarsest scale to the full one; H and W are multiples of 16."""
+        picture = rgb * 2 - 1 if self.port else rgb
         restored: list[Tensor] = []
         state: tuple[Tensor, Tensor] | None = None
         for scale in SCALES:
-            blurred = self.reduce(rgb, scale)
-            # The gradient stops between scales, as in the official code.
-            before = blurred
+            blurred = self.reduce(picture, scale)
+            before = torch.zeros_like(blurred) if self.port else blurred
             if restored:
-                before = _double(restored[-1].detach() if self.training else restored[-1])
+                # The gradient stops between scales, as in the official code.
+                before = self.enlarge(restored[-1].detach() if self.training else restored[-1])
             fine = self.enter(torch.cat([blurred, before], dim=1))
             middle = self.down1(fine)
             low = self.down2(middle)
             if self.lstm is not None:
-                state = self.lstm(low, None if state is None else (_double(state[0]), _double(state[1])))
+                state = self.lstm(low, None if state is None else (self.enlarge(state[0]), self.enlarge(state[1])))
                 low = state[0]
             restored.append(self.leave(self.up1(self.up2(low) + middle) + fine))
-        return restored
+        return [(one + 1) / 2 for one in restored] if self.port else restored
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
@@ -136,3 +164,32 @@ class SRN(nn.Module):
 def build(config: Config) -> SRN:
     """Make the network with freshly initialised weights."""
     return SRN(config)
+
+
+def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
+    """Recognise the weights of iwtw's port (`inblock`, `eblock1`, ..., `convlstm`).
+
+    Its LSTM's gates come in another order (in, forget, out, candidate), and nothing is added to the forget gate.
+    """
+    if "inblock.conv.0.weight" not in state or "convlstm.conv.weight" not in state:
+        return None
+    places = {"inblock": "enter", "eblock1": "down1", "eblock2": "down2"}
+    places |= {"dblock1": "up2", "dblock2": "up1", "outblock": "leave"}
+    converted: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        block, _, rest = key.partition(".")
+        first = block in ("inblock", "eblock1", "eblock2")  # there the convolution comes before the blocks
+        if match := re.fullmatch(r"resblock_stack\.(\d+)\.conv(\d)\.0\.(\w+)", rest):
+            inside = f"{2 if first else 0}.{match[1]}.body.{2 * int(match[2]) - 2}.{match[3]}"
+        elif match := re.fullmatch(r"(?:conv|deconv)\.0\.(\w+)", rest):
+            inside = f"{0 if first else 1}.{match[1]}"
+        elif block == "convlstm":
+            enter, forget, leave, candidate = tensor.chunk(4)
+            part = rest.removeprefix("conv.")
+            converted[f"lstm.gates.{part}"] = torch.cat([enter, candidate, forget - float(part == "bias"), leave])
+            continue
+        else:
+            converted[key] = tensor
+            continue
+        converted[f"{places[block]}.{inside}" if block in places else key] = tensor
+    return {"form": "port", "lstm": True, "channels": state["inblock.conv.0.weight"].shape[0]}, converted
