@@ -21,8 +21,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="A recipe.json, or a tag of shipped weights, which options below override. By default that of the "
-            "model's default weights, or else the paper's."
+            help="A recipe.json, or a tag of shipped weights, which options below override. By default what the system's "
+            "paper prints, or else that of its default weights."
         ),
     ] = "",
     validation: Annotated[
@@ -77,7 +77,7 @@ def train(
 
     if recipe and Path(recipe).is_file():
         base = Recipe.from_file(Path(recipe))
-    elif recipe or manifest.ships(model):
+    elif recipe or (manifest.ships(model) and not Recipe.is_printed(model)):
         base = Recipe.from_json(manifest.shipped(model, recipe or None).recipe)
     else:
         base = Recipe.of_paper(model)

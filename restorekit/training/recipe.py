@@ -51,6 +51,11 @@ class Recipe:
         if self.schedule not in ("milestones", "cosine"):
             raise UsageError(f"There is no schedule called '{self.schedule}'.", "Use milestones or cosine.")
 
+    @staticmethod
+    def is_printed(model: str) -> bool:
+        """Whether the system's file tells what its paper prints of its training."""
+        return hasattr(registry.find(model), "recipe")
+
     @classmethod
     def of_paper(cls, model: str) -> "Recipe":
         """What a system's paper prints of its training, and the GGGAN paper's settings for the rest."""
