@@ -14,6 +14,10 @@ Weights = Annotated[
     str,
     typer.Option(help="A tag of the model's weights (see `restorekit models`), a file, auto, or none for random ones."),
 ]
+Config = Annotated[
+    list[str] | None,
+    typer.Option(help="Option of the system, KEY=VALUE, e.g. variant=lanczos for bicubic; may be repeated."),
+]
 Tile = Annotated[str, typer.Option(help="Side of the tiles in pixels, or auto.")]
 Overlap = Annotated[str, typer.Option(help="Context around a tile in pixels; auto is the network's reach: no seams.")]
 Statistics = Annotated[
@@ -85,6 +89,21 @@ def one_of(text: str, name: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise UsageError(f"--{name} cannot be '{text}'.", f"Use {', '.join(choices)}.")
     return text
+
+
+def config(entries: list[str] | None) -> dict[str, object]:
+    """`KEY=VALUE` entries; values that look like whole numbers are numbers.
+
+    Raises:
+        UsageError: an entry is not like that.
+    """
+    found: dict[str, object] = {}
+    for entry in entries or []:
+        key, equals, value = entry.partition("=")
+        if not (key and equals and value):
+            raise UsageError(f"--config {entry} is not KEY=VALUE.", "Write it like --config variant=lanczos.")
+        found[key] = int(value) if value.removeprefix("-").isdecimal() else value
+    return found
 
 
 def numbers(entries: list[str], name: str) -> dict[str, float]:

@@ -9,11 +9,12 @@ pictures and talks to whoever watches.
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Literal, Protocol
 
 import numpy as np
@@ -91,6 +92,7 @@ def restore_folder(
     weights: str | Path | None = "auto",
     scale: int | None = None,
     task: Task | None = None,
+    config: Mapping[str, object] = MappingProxyType({}),
     settings: Settings = Settings(),
     size: Size = Size(),
     overwrite: bool = False,
@@ -111,6 +113,7 @@ def restore_folder(
         weights: "auto", a tag, a file, or None for an untrained network.
         scale: of the network, for super-resolution; None for that of the weights.
         task: what the system must be for; None for any.
+        config: options of the system that differ from those of the weights.
         settings: device, precision and tiles.
         size: of the results; by default what the network gives.
         overwrite: restore also what is done.
@@ -135,7 +138,7 @@ def restore_folder(
             f"No picture was found in {', '.join(map(str, inputs))}.", "PNG, JPEG, WebP, TIFF or BMP are read."
         )
     _spare_inputs(jobs, out)
-    loaded = load(model, weights, scale)
+    loaded = load(model, weights, scale, config)
     if task is not None and loaded.spec.task != task:
         does, other = ("enlarges", "sr") if loaded.spec.task == "sr" else ("does not enlarge", "deblur")
         raise UsageError(f"{model} {does} pictures.", f"Use `restorekit {other}`.")
@@ -152,6 +155,8 @@ def restore_folder(
     # Only where they differ from the usual, so that folders of earlier versions stay finished.
     if settings.statistics != "fast":
         signature["statistics"] = settings.statistics
+    if config:
+        signature["config"] = dict(config)
     if loaded.spec.task == "sr":
         signature["scale"] = loaded.spec.scale
     if size != Size():

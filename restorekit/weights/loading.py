@@ -1,7 +1,9 @@
 """From a name to a network with weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from torch import nn
 
@@ -23,7 +25,12 @@ class Loaded:
     """Of the weights file; empty where there is none."""
 
 
-def load(name: str, weights: str | Path | None = "auto", scale: int | None = None) -> Loaded:
+def load(
+    name: str,
+    weights: str | Path | None = "auto",
+    scale: int | None = None,
+    config: Mapping[str, object] = MappingProxyType({}),
+) -> Loaded:
     """Build a network and fill it.
 
     Args:
@@ -32,13 +39,14 @@ def load(name: str, weights: str | Path | None = "auto", scale: int | None = Non
             untrained network.
         scale: output pixels for one input pixel, for super-resolution; None for that of the weights, or where they serve
             every scale or do not tell, the system's default.
+        config: options of the system that differ from those of the weights, e.g. {"variant": "lanczos"} for bicubic.
 
     Raises:
         UnknownModel: no such system.
-        UsageError: the system has no such scale.
+        UsageError: the system has no such scale or option.
         WeightsError: no such weights, or they are damaged, belong to another network or are for another scale.
     """
-    asked: dict[str, object] = {} if scale is None else {"scale": scale}
+    asked = dict(config) if scale is None else {**config, "scale": scale}
     if weights is None or not registry.spec_of(name).parameters:
         if weights not in (None, "auto"):
             raise WeightsError(f"{name} has no weights.", "Leave out --weights.")
@@ -56,11 +64,13 @@ def load(name: str, weights: str | Path | None = "auto", scale: int | None = Non
         raise WeightsError(
             f"The file is not the one the manifest describes (sha256 {digest[:12]}, wanted {wanted[:12]}).", cure, path
         )
-    network, spec = _filled(name, path, scale, published)
+    network, spec = _filled(name, path, scale, published, config)
     return Loaded(network, spec, label, digest)
 
 
-def _filled(name: str, path: Path, scale: int | None, published: int) -> tuple[nn.Module, Spec]:
+def _filled(
+    name: str, path: Path, scale: int | None, published: int, options: Mapping[str, object]
+) -> tuple[nn.Module, Spec]:
     """The network that a file was made for, with its weights: our own files by their header, others by their names.
 
     Args:
@@ -68,6 +78,7 @@ def _filled(name: str, path: Path, scale: int | None, published: int) -> tuple[n
         path: the file.
         scale: what was asked for.
         published: what the manifest says of a file that does not tell its scale; 0 if nothing.
+        options: of the system, that differ from those of the file.
     """
     state, about = files.load(path), containers.header(path)
     config, ours = files.config(path), "model" in about
@@ -88,6 +99,7 @@ def _filled(name: str, path: Path, scale: int | None, published: int) -> tuple[n
         config, state = known or (config, state)
     if published:
         config = {"scale": published} | config
+    config |= options
     config = _scaled(name, config, scale, told=ours or "scale" in config, path=path)
     _, spec = registry.configure(name, **config)
     network = registry.build(name, **config)

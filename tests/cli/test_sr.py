@@ -67,6 +67,20 @@ def test_any_size(small: Path, tmp_path: Path, arguments: list[object], size: tu
     assert images.read(tmp_path / "out" / "colour.png").size == size
 
 
+def test_variants_of_interpolation(small: Path, tmp_path: Path) -> None:
+    source, size = cv2.imread(str(small / "colour.png")), (60, 40)
+    for variant, flag in (
+        ("cubic-opencv", cv2.INTER_CUBIC),
+        ("linear", cv2.INTER_LINEAR),
+        ("nearest", cv2.INTER_NEAREST),
+    ):
+        out = tmp_path / variant
+        chosen = ("--config", f"variant={variant}", "--config", "border=replicate")
+        assert run(small / "colour.png", "-o", out, "--model", "bicubic", "--scale", 2, *chosen) == ExitCode.OK
+        found = cv2.imread(str(out / "colour.png")).astype(int)
+        assert np.abs(found - cv2.resize(source, size, interpolation=flag)).max() <= 1
+
+
 def test_another_size_is_another_result(small: Path, tmp_path: Path) -> None:
     for factor in (2, 3):
         assert run(small / "colour.png", "-o", tmp_path / "out", "--model", "bicubic", "--scale", factor) == ExitCode.OK
@@ -87,6 +101,8 @@ def test_bicubic_is_the_exact_one(small: Path, tmp_path: Path) -> None:
     ("arguments", "word"),
     [
         (["--scale", 2, "--outscale", 2.5], "exclude"),
+        (["--model", "bicubic", "--config", "wings=2"], "wings"),
+        (["--model", "bicubic", "--config", "wings"], "KEY=VALUE"),
         (["--size", "12by9"], "1920x1080"),
         (["--outscale", -1], "cannot have that size"),
         (["--weights", "x4"], "--model"),

@@ -105,9 +105,10 @@ def test_a_batch_of_three_is_three_batches_of_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_half_precision_is_finite_and_close(name: str) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_finite_and_close(name: str, dtype: torch.dtype) -> None:
     model, rgb = small(name), noise(1, 3, 48, 48)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", dtype):
         half = model(rgb).float()
     with torch.no_grad():
         full = model(rgb)
