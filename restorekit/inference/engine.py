@@ -159,11 +159,8 @@ class Restorer:
         if self.notes.tiles > 1 and self.spec.tiling == "whole":
             self._gather(rgb, rows, columns)
 
-        return (
-            self._blend(rgb, rows, columns, (height, width))
-            if fade
-            else self._join(rgb, rows, columns, (height, width))
-        )
+        put_together = self._blend if fade else self._join
+        return put_together(rgb, rows, columns, (height, width))
 
     def _join(self, rgb: NDArray[Any], rows: list[Span], columns: list[Span], size: tuple[int, int]) -> NDArray[Any]:
         """Put the tiles' own parts side by side."""
@@ -216,7 +213,8 @@ class Restorer:
                 for row in rows:
                     for column in columns:
                         self.statistics.look_at(row, column)
-                        self._forward(rgb, row, [column])
+                        # In float32: one tile that overflowed would spoil the sums of all.
+                        self._network(self._batch(rgb, row, [column]), torch.float32)
             change = self.statistics.settle()
             self.notes.passes += 1
         if change > UNCHANGED and self.notes.passes < len(self.statistics.norms):
@@ -237,12 +235,15 @@ class Restorer:
             waiting.append(column)
         yield from self._forward(rgb, row, waiting)
 
-    def _forward(self, rgb: NDArray[Any], row: Span, columns: list[Span]) -> list[tuple[Span, NDArray[np.float32]]]:
+    def _batch(self, rgb: NDArray[Any], row: Span, columns: list[Span]) -> Tensor:
         tiles = np.stack([rgb[row.start : row.stop, column.start : column.stop] for column in columns])
         if tiles.dtype == np.uint16:
             tiles = tiles.astype(np.float32)  # torch has little arithmetic for uint16
         # (N,H,W,3) in memory is already what torch calls channels-last.
-        batch = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float() / RANGES[rgb.dtype]
+        return torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float() / RANGES[rgb.dtype]
+
+    def _forward(self, rgb: NDArray[Any], row: Span, columns: list[Span]) -> list[tuple[Span, NDArray[np.float32]]]:
+        batch = self._batch(rgb, row, columns)
         output = self._network(batch, self.dtype)
         if self.dtype != torch.float32 and not bool(torch.isfinite(output).all()):
             self.notes.redone += len(columns)
