@@ -134,7 +134,11 @@ def _scaled(name: str, config: dict[str, object], scale: int | None, told: bool,
         return config
     made = registry.configure(name, **config)[1]
     if told and made.scale != scale and not made.every_scale:
-        raise WeightsError(f"These weights enlarge by {made.scale}, not by {scale}.", "Take others.", path)
+        raise WeightsError(
+            f"These weights enlarge by {made.scale}, not by {scale}.",
+            "Take other weights, or resize their results: restorekit sr --outscale.",
+            path,
+        )
     # Deblurring systems have no such option.
     return config if made.scale == scale else config | {"scale": scale}
 
