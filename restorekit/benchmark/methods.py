@@ -57,12 +57,9 @@ def model(text: str, settings: dict[str, Any], protocol: Protocol, scale: int) -
     restorer = Restorer(loaded.model, loaded.spec, Settings(**settings))
 
     def run(item: Item, task: Task | None) -> Rgb:
-        found = restorer(_given(item, task).picture)
-        return (
-            found
-            if found.shape[:2] == _given(item, task).size
-            else baselines.bicubic(Task(found, _given(item, task).size))
-        )
+        given = _given(item, task)
+        found = restorer(given.picture)
+        return found if found.shape[:2] == given.size else baselines.bicubic(Task(found, given.size))
 
     precision = str(restorer.dtype).removeprefix("torch.")
     label = f"{name}:{Path(weights).stem}" if Path(weights).suffix else text  # where a file lies is of no interest

@@ -64,6 +64,11 @@ def bounded(rgb: Tensor, training: bool) -> Tensor:
     return rgb if training else rgb.clamp(0, 1)
 
 
+def doubled(x: Tensor) -> Tensor:
+    """(N,C,H,W) to (N,C,2H,2W), bilinear with half-pixel centres."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 def pad_to_multiple(rgb: Tensor, divisor: int, least: int = 1) -> Tensor:
     """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`, of `least` or more.
 

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.models.layers import (
-    DenseBlock,
     Res2NetBlock,
     ResidualInResidual,
     ResidualUNet,
@@ -29,6 +28,7 @@ from restorekit.models.layers import (
     leaky,
     pad_to_multiple,
     reach_behind_unet,
+    rrdb,
     zeroed,
 )
 from restorekit.models.spec import Spec
@@ -75,7 +75,7 @@ class Branches(NamedTuple):
 def module(channels: int, block: Literal["res2net", "rrdb"]) -> ResidualInResidual:
     """What takes an RRDB's place: three Res2Net blocks (or, for the ablation, the RRDB itself)."""
     if block == "rrdb":
-        return ResidualInResidual(*(DenseBlock(channels) for _ in range(3)))
+        return rrdb(channels)
     return ResidualInResidual(*(Res2NetBlock(channels, channels // 2) for _ in range(3)))
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3, pad_to_multiple, relu, zeroed
+from restorekit.models.layers import bounded, conv3, doubled, pad_to_multiple, relu, zeroed
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -72,7 +72,7 @@ class Noroozi(nn.Module):
         half, quarter = self.reduce(rgb, 2), self.reduce(rgb, 4)
         restored = [quarter + self.coarse(rgb)]
         for stage, blurred in ((self.middle, half), (self.fine, rgb)):
-            before = F.interpolate(restored[-1], scale_factor=2, mode="bilinear", align_corners=False)
+            before = doubled(restored[-1])
             restored.append(blurred + stage(torch.cat([blurred, before], dim=1)))
         return restored
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import ResidualBlock, bounded, pad_to_multiple, relu
+from restorekit.models.layers import ResidualBlock, bounded, doubled, pad_to_multiple, relu
 from restorekit.models.spec import Spec
 
 SCALES = (4, 2, 1)  # by how much the picture is shrunk
@@ -130,9 +130,7 @@ class SRN(nn.Module):
 
     def enlarge(self, x: Tensor) -> Tensor:
         """Enlarge a batch by two."""
-        if self.port:
-            return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-        return _double(x)
+        return doubled(x) if self.port else _double(x)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
         """Restored pictures from the coarsest scale to the full one; H and W are multiples of 16."""

@@ -8,10 +8,9 @@ direction. The paper's networks are larger than what is printed of them; widths 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import at_least_float, bounded, conv3, pad_to_multiple, relu, zeroed
+from restorekit.models.layers import at_least_float, bounded, conv3, doubled, pad_to_multiple, relu, zeroed
 from restorekit.models.spec import Spec
 
 SWEEPS = 4  # left to right, right to left, down, up
@@ -87,13 +86,9 @@ class WeightNetwork(nn.Module):
         """(N,3,H,W) to (N,outputs,H/4,W/4) in (0,1)."""
         quarter = self.quarter(self.first(rgb))
         eighth = self.eighth(quarter)
-        x = self.merge_eighth(torch.cat([_double(self.sixteenth(eighth)), eighth], dim=1))
-        x = self.merge_quarter(torch.cat([_double(x), quarter], dim=1))
+        x = self.merge_eighth(torch.cat([doubled(self.sixteenth(eighth)), eighth], dim=1))
+        x = self.merge_quarter(torch.cat([doubled(x), quarter], dim=1))
         return torch.sigmoid(self.out(x))
-
-
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class SVRNN(nn.Module):
@@ -130,8 +125,8 @@ class SVRNN(nn.Module):
                 sweep(x, up, 2, backwards=True),
             ]
             x = after(torch.cat(swept, dim=1))
-        x = self.merge_half(torch.cat([_double(x), half], dim=1))
-        x = self.merge_full(torch.cat([_double(x), full], dim=1))
+        x = self.merge_half(torch.cat([doubled(x), half], dim=1))
+        x = self.merge_full(torch.cat([doubled(x), full], dim=1))
         return bounded(rgb + self.out(x)[..., :height, :width], self.training)
 
 

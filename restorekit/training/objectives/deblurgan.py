@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.models.critics import PatchGAN
-from restorekit.training.adversarial import EM, fooling, gradient_penalty
+from restorekit.training.adversarial import EM, gradient_penalty
 from restorekit.training.features import Features
-from restorekit.training.objectives import Goal, Terms
+from restorekit.training.objectives import Terms
+from restorekit.training.objectives._duel import Duel
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,12 @@ class Weights:
     """Steps of the generator between the critic's turns."""
 
 
-class Objective(Goal):
+class Objective(Duel):
     """The loss and its critic."""
 
     def __init__(self, weights: Weights, features: Features | None = None) -> None:
-        super().__init__()
+        super().__init__(EM, PatchGAN() if weights.adversarial else None)
         self.weights, self.features = weights, features
-        self.critics = PatchGAN() if weights.adversarial else nn.Module()
 
     def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
         """Weighted terms by name, and the restored batch."""
@@ -48,7 +48,7 @@ class Objective(Goal):
         elif self.weights.pixel:
             terms["pixel"] = self.weights.pixel * F.l1_loss(restored, sharp)
         if self.weights.adversarial:
-            terms["fool"] = self.weights.adversarial * fooling(EM, self.critics, restored, sharp)
+            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored, sharp)
         return terms, restored
 
     def turns(self, step: int) -> int:
@@ -57,5 +57,5 @@ class Objective(Goal):
 
     def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
         """Earth mover's distance and the penalty on the critic's slope."""
-        distance = EM.critic(self.critics(restored), self.critics(sharp))
+        distance = super().critic(degraded, restored, sharp)
         return distance + self.weights.penalty * gradient_penalty(self.critics, restored, sharp)

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.models.critics import PatchGAN
-from restorekit.training.adversarial import JS, fooling
+from restorekit.training.adversarial import JS
 from restorekit.training.features import Features
-from restorekit.training.objectives import Goal, Terms
+from restorekit.training.objectives import Terms
+from restorekit.training.objectives._duel import Duel
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,12 @@ class Weights:
     adversarial: float = 0.1
 
 
-class Objective(Goal):
+class Objective(Duel):
     """The loss and its critic."""
 
     def __init__(self, weights: Weights, features: Features | None = None) -> None:
-        super().__init__()
+        super().__init__(JS, PatchGAN(inputs=6) if weights.adversarial else None)
         self.weights, self.features = weights, features
-        self.critics = PatchGAN(inputs=6) if weights.adversarial else nn.Module()
 
     def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
         """Weighted terms by name, and the restored batch."""
@@ -40,11 +40,9 @@ class Objective(Goal):
         if self.features is not None and self.weights.perceptual:
             terms["perceptual"] = self.weights.perceptual * self.features(restored, sharp)
         if self.weights.adversarial:
-            fake, real = (torch.cat([degraded, batch], dim=1) for batch in (restored, sharp))
-            terms["fool"] = self.weights.adversarial * fooling(JS, self.critics, fake, real)
+            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored, sharp)
         return terms, restored
 
-    def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Cross entropy of sharp against restored, given the blurred picture."""
-        fake, real = (self.critics(torch.cat([degraded, batch], dim=1)) for batch in (restored, sharp))
-        return JS.critic(fake, real)
+    def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
+        """The blurred picture beside the candidate."""
+        return torch.cat([degraded, batch], dim=1)

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.models.critics import NahCritic
-from restorekit.training.adversarial import JS, fooling, middle
-from restorekit.training.objectives import Goal, Terms
+from restorekit.training.adversarial import JS, middle
+from restorekit.training.objectives import Terms
+from restorekit.training.objectives._duel import Duel
 
 
 class Pyramidal(Protocol):
@@ -35,13 +36,12 @@ class Weights:
     adversarial: float = 0.0
 
 
-class Objective(Goal):
+class Objective(Duel):
     """The loss, and DeepDeblur's critic if it has a weight."""
 
     def __init__(self, weights: Weights) -> None:
-        super().__init__()
+        super().__init__(JS, NahCritic() if weights.adversarial else None)
         self.weights = weights
-        self.critics = NahCritic() if weights.adversarial else nn.Module()
 
     def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
         """Weighted terms by name, and the restored batch. Crops must divide by the network's grid."""
@@ -53,11 +53,9 @@ class Objective(Goal):
             target = network.reduce(sharp, factor) if factor > 1 else sharp
             terms[f"mse{factor}"] = self.weights.mse * F.mse_loss(picture, target)
         if self.weights.adversarial:
-            fake, real = (middle(batch, NahCritic.SIDE) for batch in (restored[-1], sharp))
-            terms["fool"] = self.weights.adversarial * fooling(JS, self.critics, fake, real)
+            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored[-1], sharp)
         return terms, restored[-1]
 
-    def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Cross entropy of sharp against restored."""
-        fake, real = (self.critics(middle(batch, NahCritic.SIDE)) for batch in (restored, sharp))
-        return JS.critic(fake, real)
+    def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
+        """The middle of a batch."""
+        return middle(batch, NahCritic.SIDE)

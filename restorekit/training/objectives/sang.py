@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.models.critics import SangCritic
-from restorekit.training.adversarial import JS, fooling, middle
-from restorekit.training.objectives import Goal, Terms
+from restorekit.training.adversarial import JS, middle
+from restorekit.training.objectives import Terms
+from restorekit.training.objectives._duel import Duel
 
 
 @dataclass(frozen=True)
@@ -18,24 +19,21 @@ class Weights:
     adversarial: float = 1e-3
 
 
-class Objective(Goal):
+class Objective(Duel):
     """The loss and its critic."""
 
     def __init__(self, weights: Weights) -> None:
-        super().__init__()
+        super().__init__(JS, SangCritic() if weights.adversarial else None)
         self.weights = weights
-        self.critics = SangCritic() if weights.adversarial else nn.Module()
 
     def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
         """Weighted terms by name, and the restored batch."""
         restored = model(degraded).float()
         terms = {"mse": self.weights.mse * F.mse_loss(restored, sharp)}
         if self.weights.adversarial:
-            fake, real = (middle(batch, SangCritic.SIDE) for batch in (restored, sharp))
-            terms["fool"] = self.weights.adversarial * fooling(JS, self.critics, fake, real)
+            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored, sharp)
         return terms, restored
 
-    def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Cross entropy of sharp against restored."""
-        fake, real = (self.critics(middle(batch, SangCritic.SIDE)) for batch in (restored, sharp))
-        return JS.critic(fake, real)
+    def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
+        """The middle of a batch."""
+        return middle(batch, SangCritic.SIDE)

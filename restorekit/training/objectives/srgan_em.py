@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.models.critics import SRGANEMCritic
-from restorekit.training.adversarial import EM, JS, fooling, gradient_penalty, middle
-from restorekit.training.objectives import Goal, Terms
+from restorekit.training.adversarial import EM, JS, gradient_penalty, middle
+from restorekit.training.objectives import Terms
+from restorekit.training.objectives._duel import Duel
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,13 @@ class Weights:
     """Side of the critic's input in pixels, a multiple of 64; 384 is the paper's crop."""
 
 
-class Objective(Goal):
+class Objective(Duel):
     """The loss and its critic."""
 
     def __init__(self, weights: Weights) -> None:
-        super().__init__()
-        self.weights, self.game = weights, JS if weights.js else EM
-        self.critics: nn.Module = nn.Module()
-        if weights.adversarial:
-            self.critics = SRGANEMCritic(int(weights.side), layer_norm=bool(weights.penalty))
+        critic = SRGANEMCritic(int(weights.side), bool(weights.penalty)) if weights.adversarial else None
+        super().__init__(JS if weights.js else EM, critic)
+        self.weights = weights
 
     def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
         """Weighted terms by name, and the restored batch."""
@@ -53,15 +52,14 @@ class Objective(Goal):
         if self.weights.mse:
             terms["mse"] = self.weights.mse * 4 * F.mse_loss(restored, sharp)
         if self.weights.adversarial:
-            fake, real = self._seen(restored), self._seen(sharp)
-            terms["fool"] = self.weights.adversarial * fooling(self.game, self.critics, fake, real)
+            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored, sharp)
         return terms, restored
 
     def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
         """The game's loss, and the penalty if there is one."""
-        fake, real = self._seen(restored), self._seen(sharp)
-        loss = self.game.critic(self.critics(fake), self.critics(real))
+        loss = super().critic(degraded, restored, sharp)
         if self.weights.penalty:
+            fake, real = self.seen(degraded, restored), self.seen(degraded, sharp)
             loss = loss + self.weights.penalty * gradient_penalty(self.critics, fake, real)
         return loss
 
@@ -74,5 +72,6 @@ class Objective(Goal):
                 for parameter in layer.parameters():
                     parameter.data.clamp_(-self.weights.clip, self.weights.clip)
 
-    def _seen(self, batch: Tensor) -> Tensor:
+    def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
+        """The middle of a batch in -1..1."""
         return middle(batch, int(self.weights.side)) * 2 - 1
