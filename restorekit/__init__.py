@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from restorekit.blur.pairs import synthesize
-    from restorekit.inference.folder import restore_folder
-    from restorekit.inference.single import restore
+    from restorekit.degradation.pairs import synthesize
+    from restorekit.inference.image import restore
     from restorekit.metrics import psnr, ssim
-    from restorekit.weights.loading import load_model
+    from restorekit.pipeline.folder import restore_folder
+    from restorekit.weights.load import load_model
 
 __all__ = ["load_model", "psnr", "restore", "restore_folder", "ssim", "synthesize"]
 
 _HOMES = {
-    "load_model": "restorekit.weights.loading",
+    "load_model": "restorekit.weights.load",
     "psnr": "restorekit.metrics",
-    "restore": "restorekit.inference.single",
-    "restore_folder": "restorekit.inference.folder",
+    "restore": "restorekit.inference.image",
+    "restore_folder": "restorekit.pipeline.folder",
     "ssim": "restorekit.metrics",
-    "synthesize": "restorekit.blur.pairs",
+    "synthesize": "restorekit.degradation.pairs",
 }
 
 

@@ -32,21 +32,21 @@ class RestorekitError(Exception):
 
     Args:
         reason: what is wrong, in one sentence, without the file's name.
-        cure: what the user can do about it.
+        hint: what the user can do about it.
         path: the file or folder concerned, if there is one.
     """
 
     exit_code = ExitCode.FAILURE
 
-    def __init__(self, reason: str, cure: str = "", path: Path | None = None) -> None:
+    def __init__(self, reason: str, hint: str = "", path: Path | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.cure = cure
+        self.hint = hint
         self.path = path
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path is not None else ""
-        return f"{where}{self.reason}" + (f" {self.cure}" if self.cure else "")
+        return f"{where}{self.reason}" + (f" {self.hint}" if self.hint else "")
 
 
 class UsageError(RestorekitError):
@@ -55,7 +55,7 @@ class UsageError(RestorekitError):
     exit_code = ExitCode.USAGE
 
 
-class UnreadablePicture(RestorekitError):
+class UnreadableImage(RestorekitError):
     """A file that should be a picture cannot be used as one."""
 
     exit_code = ExitCode.SOME_FAILED

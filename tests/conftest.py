@@ -8,10 +8,10 @@ import torch
 from helpers import randomise
 from skimage import data
 
-from restorekit.media import images
-from restorekit.media.picture import Picture
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
 from restorekit.models import registry
-from restorekit.weights import files
+from restorekit.weights import state_dict
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, photo: np.ndarray) -> Path:
     """Three small photographs in a tree, and junk beside them."""
     root = tmp_path / "in"
     for number, name in enumerate(("a.png", "deeper/b.png", "deeper/ü c.png")):
-        images.write(Picture(np.roll(photo[:40, :56], number * 7, axis=1)), root / name)
+        write_image(Image(np.roll(photo[:40, :56], number * 7, axis=1)), root / name)
     (root / "notes.txt").write_text("no picture")
     (root / ".hidden.png").write_text("no picture either")
     return root
@@ -35,5 +35,5 @@ def folder(tmp_path: Path, photo: np.ndarray) -> Path:
 def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights file for gggan-lite with small random numbers."""
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    files.save(randomise(registry.build("gggan-lite")).state_dict(), path, {"model": "gggan-lite"}, torch.float16)
+    state_dict.save(randomise(registry.build("gggan-lite")).state_dict(), path, {"model": "gggan-lite"}, torch.float16)
     return path

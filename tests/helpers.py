@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.models.folding import fold
-from restorekit.models.layers import PictureNorm
+from restorekit.models.layers import ImageNorm
 
 SMALL = {
     "gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)},
@@ -73,7 +73,7 @@ def measured_reach(model: nn.Module, divisor: int, guess: int) -> int:
     averaging(model.requires_grad_(False).double())
     model.training = True  # of this module alone: a clipped output would show no dependence
     for part in model.modules():
-        if isinstance(part, PictureNorm):
+        if isinstance(part, ImageNorm):
             part.gathered = (torch.zeros_like(part.running_mean), torch.ones_like(part.running_var))
     margin = -(-(guess + 2 * divisor) // divisor) * divisor
     side = 2 * margin + divisor

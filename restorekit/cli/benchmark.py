@@ -12,8 +12,9 @@ from restorekit.cli import console, options
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from restorekit.benchmark.results import Row
-    from restorekit.benchmark.runner import Outcome
+    from restorekit.evaluation.protocol import load_protocol, protocol_names
+    from restorekit.evaluation.run import Outcome
+    from restorekit.evaluation.summary import Row
 
 
 ROOMY = 120  # columns of a terminal that shows intervals too
@@ -51,11 +52,12 @@ def benchmark(
 
     Writes results.json, results.csv and report.html, one self-contained page. A second run measures only what has changed.
     """
-    from restorekit.benchmark import protocols, report, results
-    from restorekit.benchmark.runner import Benchmark, Request
+    from restorekit.evaluation import report, summary
+    from restorekit.evaluation.protocol import load_protocol, protocol_names
+    from restorekit.evaluation.run import Benchmark, Request
 
     if listing:
-        found = [protocols.load(name) for name in protocols.names()]
+        found = [load_protocol(name) for name in protocol_names()]
         rows = [(one.name, one.task, one.title, one.source) for one in found]
         console.wide(console.listing("Protocols", ("name", "task", "what", "published rows"), rows))
         return
@@ -67,7 +69,7 @@ def benchmark(
         raise UsageError(
             "--protocol and --data are needed.", "Or use --pairs RESTORED SHARP; --list shows the protocols."
         )
-    chosen = protocols.load(protocol)
+    chosen = load_protocol(protocol)
     request = Request(
         chosen,
         data,
@@ -91,7 +93,7 @@ def benchmark(
             start=lambda count: bar.expect(count, count),
             watch=lambda score, measured: bar.advance(measured, "scores"),
         )
-    page = report.write(run, outcome, results.write(outcome, out), shown)
+    page = report.write(run, outcome, summary.write(outcome, out), shown)
     for part in outcome.sets:
         _table(outcome, part)
     if outcome.opinions:
@@ -119,7 +121,7 @@ def _table(outcome: Outcome, part: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from restorekit.benchmark.results import DECIMALS, gap, rows
+    from restorekit.evaluation.summary import DECIMALS, gap, rows
 
     found = rows(outcome, part)
     extras = [name for name in outcome.metrics if name not in ("psnr", "ssim", "mse")]

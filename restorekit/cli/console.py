@@ -17,7 +17,7 @@ from rich.text import Text
 from restorekit.errors import RestorekitError
 
 if TYPE_CHECKING:
-    from restorekit.inference.folder import Outcome, Summary
+    from restorekit.pipeline.folder import Outcome, Summary
 
 out = Console()
 WIDE = 200  # columns that the widest table needs
@@ -35,7 +35,7 @@ def show(text: str) -> None:
 
 
 def problem(error: RestorekitError) -> None:
-    """An error: file, reason, cure."""
+    """An error: file, reason, hint."""
     err.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
@@ -109,7 +109,7 @@ class RestoreWatcher:
     def finish(self, outcome: Outcome) -> None:
         """One picture is done, skipped or failed."""
         if outcome.status == "failed":
-            err.print(f"[red]Failed:[/] {escape(f'{outcome.source}: {outcome.reason} {outcome.cure}')}", soft_wrap=True)
+            err.print(f"[red]Failed:[/] {escape(f'{outcome.source}: {outcome.reason} {outcome.hint}')}", soft_wrap=True)
         self.bar.advance(outcome.megapixels, "MP")
 
 
@@ -132,8 +132,8 @@ def summary(found: Summary, dry_run: bool) -> None:
     out.print(table)
     failed = [outcome for outcome in found.outcomes if outcome.status == "failed"]
     if failed:
-        rows = ((str(one.source), one.reason, one.cure) for one in failed)
-        out.print(listing("Failed", ("file", "reason", "cure"), rows))
+        rows = ((str(one.source), one.reason, one.hint) for one in failed)
+        out.print(listing("Failed", ("file", "reason", "hint"), rows))
     redone = sum(one.notes.redone for one in done if one.notes)
     halvings = sum(one.notes.halvings for one in done if one.notes)
     reasons = Counter(one.notes.approximation for one in done if one.notes and one.notes.approximation)

@@ -32,7 +32,7 @@ def deblur(
     """
     chosen = options.settings(device, precision, tile, overlap, statistics, batch)
     from restorekit.inference.engine import Settings
-    from restorekit.inference.folder import restore_folder
+    from restorekit.pipeline.folder import restore_folder
 
     with console.Bar("Deblurring") as bar:
         found = restore_folder(

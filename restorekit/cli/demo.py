@@ -12,10 +12,10 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="The pictures are written here.")] = Path("restorekit-demo"),
 ) -> None:
     """Blur pictures that come with scikit-image, restore them, and measure: the whole tool in a minute."""
-    from restorekit import demonstration
+    from restorekit.evaluation import demo
 
     with console.Bar("Deblurring") as bar:
-        scores = demonstration.run(out, console.RestoreWatcher(bar))
+        scores = demo.run(out, console.RestoreWatcher(bar))
     rows = [
         (
             one.name,
@@ -28,5 +28,5 @@ def demo(
     ]
     columns = ("picture", "blur", "blurred: PSNR / SSIM", "restored: PSNR / SSIM", "gain")
     console.out.print(console.listing("RGB PSNR and SSIM (11x11 Gaussian window) of the written files", columns, rows))
-    for folder, content in demonstration.FOLDERS.items():
+    for folder, content in demo.FOLDERS.items():
         console.out.print(f"{out / folder}: {content}", soft_wrap=True)

@@ -10,7 +10,7 @@ from restorekit.cli import console
 from restorekit.errors import ExitCode, RestorekitError
 
 if TYPE_CHECKING:
-    from restorekit.weights.manifest import Entry, Published
+    from restorekit.weights.manifest import BundledWeights, RemoteWeights
 
 app = typer.Typer(help="List the systems and their weights, verify them, or fetch weights that others publish.")
 
@@ -37,12 +37,12 @@ def models(
             continue
         ship = [
             entry.tag + (" (default)" if entry.default else "")
-            for entry in manifest.entries()
+            for entry in manifest.bundled()
             if entry.model == spec.name
         ]
         elsewhere = [
             entry.tag + (" (here)" if entry.path.is_file() else "" if entry.url else " (browser)")
-            for entry in manifest.published()
+            for entry in manifest.remote()
             if entry.model == spec.name
         ]
         rows.append(
@@ -52,7 +52,8 @@ def models(
                 spec.paper,
                 f"{spec.parameters:,}",
                 f"{spec.macs_per_pixel:,}",
-                f"{spec.tiling}, " + ("reach not bounded" if spec.reach is None else f"reach {spec.reach} px"),
+                f"{spec.tiling}, "
+                + ("reach not bounded" if spec.receptive_field is None else f"reach {spec.receptive_field} px"),
                 ", ".join(ship) or ("none" if spec.parameters else "none needed"),
                 ", ".join(elsewhere) or "none",
             )
@@ -69,7 +70,7 @@ def models(
             protocol,
             _scores(values),
         )
-        for entry in manifest.entries()
+        for entry in manifest.bundled()
         for protocol, values in entry.scores.items()
     ]
     console.out.print(
@@ -90,7 +91,7 @@ def systems_markdown() -> str:
         if isinstance(spec, Broken):
             lines.append(f"| `{spec.name}` | broken | {spec.reason} | | | | |")
             continue
-        reach = "" if spec.reach is None else f", {spec.reach} px"
+        reach = "" if spec.receptive_field is None else f", {spec.receptive_field} px"
         lines.append(
             f"| `{spec.name}` | {spec.task} | {spec.title} | {spec.paper} | {spec.parameters:,} | "
             f"{spec.macs_per_pixel:,} | {spec.tiling}{reach} |"
@@ -107,27 +108,27 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Models to verify; all by default.")] = None,
 ) -> None:
     """Compare the weight files that ship, and those that were fetched, with their hashes."""
-    from restorekit.weights import files, manifest
+    from restorekit.weights import manifest, state_dict
 
-    rows, cures = [], set()
-    fetched = [entry for entry in manifest.published() if entry.path.is_file()]
-    known: list[Entry | Published] = [*manifest.entries(), *fetched]
+    rows, hints = [], set()
+    fetched = [entry for entry in manifest.remote() if entry.path.is_file()]
+    known: list[BundledWeights | RemoteWeights] = [*manifest.bundled(), *fetched]
     for entry in known:
         if names and entry.model not in names:
             continue
         if not entry.path.is_file():
             state = "absent"
-        elif entry.expected and files.sha256(entry.path) != entry.expected:
+        elif entry.expected and state_dict.sha256(entry.path) != entry.expected:
             state = "damaged"
         else:
             state = "ok" if entry.sha256 else "as it came (its true hash is not known)"
         if state in ("absent", "damaged"):
-            cures.add(entry.cure)
+            hints.add(entry.hint)
         rows.append((entry.model, entry.tag, entry.file, state))
     console.out.print(console.listing("Weight files", ("model", "weights", "file", "state"), rows))
-    for cure in sorted(cures):
-        console.say(cure)
-    if cures:
+    for hint in sorted(hints):
+        console.say(hint)
+    if hints:
         raise typer.Exit(ExitCode.WEIGHTS)
 
 
@@ -164,7 +165,7 @@ def fetch(
         raise typer.Exit(code)
 
 
-def _fetch(entry: Published) -> str:
+def _fetch(entry: RemoteWeights) -> str:
     """Fetch one file behind a bar; what became of it."""
     from restorekit.weights.fetch import fetch
 

@@ -45,8 +45,8 @@ def sr(
     if sum(given is not None for given in (scale, outscale, size)) > 1:
         raise UsageError("--scale, --outscale and --size exclude each other.", "Give one of them.")
     from restorekit.inference.engine import Settings
-    from restorekit.inference.folder import restore_folder
     from restorekit.inference.size import Size
+    from restorekit.pipeline.folder import restore_folder
     from restorekit.weights import manifest
 
     wanted = Size(factor=outscale or scale, pixels=_pixels(size) if size else None)

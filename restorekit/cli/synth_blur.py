@@ -53,7 +53,7 @@ def synth_blur(
     parts = {part: int(count) for part, count in options.numbers([split], "split").items()} if split else None
     if chosen["kind"] in ("rotational", "mixed") and chosen["sweep"][1] > 15:
         console.say("Warning: a sweep of more than 15 degrees leaves hardly anything to recognise.")
-    from restorekit.blur import pairs
+    from restorekit.degradation import pairs
 
     with console.Bar("Blurring") as bar:
         made = pairs.synthesize(

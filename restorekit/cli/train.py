@@ -11,7 +11,7 @@ import typer
 from restorekit.cli import console, options
 
 if TYPE_CHECKING:
-    from restorekit.training.loop import Progress
+    from restorekit.training.run import Progress
 
 
 def train(
@@ -71,7 +71,7 @@ def train(
     `deblur --weights`. Stop it at any time; the same command continues, to the bit as if it had not been stopped.
     """
     from restorekit.models import registry
-    from restorekit.training import loop
+    from restorekit.training import run
     from restorekit.training.recipe import Recipe
     from restorekit.weights import manifest
 
@@ -112,7 +112,7 @@ def train(
         chosen = replace(chosen, blur=replace(chosen.blur, ramp=chosen.steps * chosen.batch // 4))
     console.say(f"Training {chosen.model} for {chosen.steps} steps on {data}.")
     with console.Bar("Training") as bar:
-        weights = loop.train(
+        weights = run.train(
             chosen,
             data,
             out,

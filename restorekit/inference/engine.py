@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from restorekit.allocator import free_memory, keep_buffers
-from restorekit.depth import RANGES, from_unit
 from restorekit.errors import RestorekitError, UsageError
-from restorekit.inference.statistics import UNCHANGED, PictureStatistics
-from restorekit.inference.tiles import Span, best_tile, spans
+from restorekit.imaging.dtypes import RANGES, from_unit
+from restorekit.inference.context import UNCHANGED, ImageStatistics
+from restorekit.inference.tiling import Span, best_tile, spans
 from restorekit.models.folding import fold
 from restorekit.models.spec import Spec
+from restorekit.runtime.memory import free_memory, keep_buffers
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Statistics = Literal["fast", "exact"]
@@ -48,7 +48,7 @@ class Settings:
 
 
 @dataclass
-class Notes:
+class TilingInfo:
     """What the engine did to one picture."""
 
     tile: tuple[int, int] = (0, 0)
@@ -65,7 +65,7 @@ class Notes:
     """Passes over the picture that gathered its statistics, for networks that normalise by them."""
 
 
-class Restorer:
+class Engine:
     """A network with its device, ready for pictures of any size and depth.
 
     Args:
@@ -84,9 +84,9 @@ class Restorer:
         self.dtype = self._type(settings.precision)
         self.model = fold(model).requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pixels = self._affordable_pixels()
-        self.statistics = PictureStatistics(self.model)
+        self.statistics = ImageStatistics(self.model)
         self.halvings = 0
-        self.notes = Notes()
+        self.notes = TilingInfo()
 
     def __call__(self, rgb: NDArray[Any]) -> NDArray[Any]:
         """Restore one picture.
@@ -105,7 +105,7 @@ class Restorer:
                 f"A picture is (H,W,3) uint8, uint16 or float32, not {rgb.shape} {rgb.dtype}.",
                 "Repeat a grey picture's channel three times.",
             )
-        self.notes = Notes()
+        self.notes = TilingInfo()
         failed = math.inf  # pixels of the smallest tile that did not fit
         while True:
             try:
@@ -130,7 +130,7 @@ class Restorer:
         """The tile, (height, width), and the overlap that a picture of this size gets."""
         if self.spec.tiling != "exact" and self.settings.tile is None and height * width <= self._whole_pixels():
             return (height, width), 0
-        natural = self.spec.overlap if self.spec.tiling == "approximate" else self.spec.reach or 0
+        natural = self.spec.overlap if self.spec.tiling == "approximate" else self.spec.receptive_field or 0
         overlap = natural if self.settings.overlap is None else self.settings.overlap
         if self.settings.tile is not None:
             side = max(1, self.settings.tile // 2**self.halvings)
@@ -147,7 +147,7 @@ class Restorer:
         if tiled and self.spec.tiling == "whole":
             # Continued here instead of in the network: every tile then covers whole cells of the deepest grid.
             rgb = np.pad(rgb, ((0, -height % divisor), (0, -width % divisor), (0, 0)), mode="reflect")
-        seamless = self.spec.tiling != "approximate" and overlap >= (self.spec.reach or 0)
+        seamless = self.spec.tiling != "approximate" and overlap >= (self.spec.receptive_field or 0)
         fade = 0 if seamless else overlap // 2
         rows = spans(rgb.shape[0], tile_height, overlap, divisor, fade)
         columns = spans(rgb.shape[1], tile_width, overlap, divisor, fade)
@@ -258,8 +258,8 @@ class Restorer:
 
     def _type(self, precision: Precision) -> torch.dtype:
         if precision == "auto":
-            return torch.float16 if self.device.type == "cuda" and self.spec.half_safe else torch.float32
-        if precision != "fp32" and not self.spec.half_safe:
+            return torch.float16 if self.device.type == "cuda" and self.spec.half_precision else torch.float32
+        if precision != "fp32" and not self.spec.half_precision:
             raise UsageError(f"{self.spec.name} is not safe in half precision.", "Use --precision fp32.")
         return TYPES[precision]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from restorekit.errors import UsageError
-from restorekit.inference.engine import Restorer
-from restorekit.media.picture import Picture
-from restorekit.resampling import resize
+from restorekit.imaging.resize import resize
+from restorekit.inference.engine import Engine
+from restorekit.media.image import Image
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Size:
         return max(1, math.floor(height * factor + 0.5)), max(1, math.floor(width * factor + 0.5))
 
 
-def restored(picture: Picture, restorer: Restorer, size: Size = Size()) -> Picture:
+def restored(picture: Image, restorer: Engine, size: Size = Size()) -> Image:
     """Restore a picture and bring it to its size.
 
     A network that enlarges runs as often as it takes to reach the size; one antialiased bicubic resize does the rest.

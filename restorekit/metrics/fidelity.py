@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.depth import RANGES
 from restorekit.errors import UsageError
-from restorekit.metrics.colour import Colour, convert
+from restorekit.imaging.colour import Colour, convert
+from restorekit.imaging.dtypes import RANGES
 
 Image = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from restorekit.depth import to_unit
 from restorekit.errors import UsageError, WeightsError
+from restorekit.imaging.dtypes import to_unit
 from restorekit.metrics.fidelity import Image, comparable
-from restorekit.weights import files
+from restorekit.weights import state_dict
 
 # Input channels, maps, kernel, stride, padding of torchvision's AlexNet; their indices in its `features`.
 LAYERS = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
@@ -43,7 +43,7 @@ class LPIPS(nn.Module):
         super().__init__()
         state: dict[str, Tensor] = {}
         for path in sorted(folder.glob("*.safetensors")):
-            found = files.load(path)
+            found = state_dict.load(path)
             # VGG's files have features of the same names but other shapes.
             if found.get("features.0.weight", torch.empty(LAYERS[0][1], 3, 11, 11)).shape == (LAYERS[0][1], 3, 11, 11):
                 state |= found

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.depth import RANGES
 from restorekit.errors import UsageError
-from restorekit.metrics.colour import FULL
+from restorekit.imaging.colour import FULL
+from restorekit.imaging.dtypes import RANGES
+from restorekit.imaging.resize import resize
 from restorekit.metrics.fidelity import Image
-from restorekit.resampling import resize
 
 BLOCK = 96  # px at the first scale, half of it at the second
 WINDOW, SIGMA = 7, 7 / 6

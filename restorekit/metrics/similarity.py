@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
-from restorekit.metrics.colour import Colour
+from restorekit.imaging.colour import Colour
 from restorekit.metrics.fidelity import Image, comparable
 
 WINDOW, SIGMA = 11, 1.5  # Wang et al. 2004

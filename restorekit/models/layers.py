@@ -20,14 +20,14 @@ def conv3(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
-def zeroed(convolution: nn.Conv2d) -> nn.Conv2d:
+def zero_init_(convolution: nn.Conv2d) -> nn.Conv2d:
     """The same convolution, starting at zero: as the last one before a global residual it makes the start the identity."""
     for parameter in convolution.parameters():
         nn.init.zeros_(parameter)
     return convolution
 
 
-def he(model: nn.Module, gain: float = 1.0) -> None:
+def kaiming_init_(model: nn.Module, gain: float = 1.0) -> None:
     """Start all convolutions as He et al. do (arXiv:1502.01852): variance 2 / inputs of an output, biases zero.
 
     Args:
@@ -59,12 +59,12 @@ def at_least_float(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def bounded(rgb: Tensor, training: bool) -> Tensor:
+def clamp_output(rgb: Tensor, training: bool) -> Tensor:
     """Clip to 0..1, but not in training: a clipped value has no gradient and would never come back."""
     return rgb if training else rgb.clamp(0, 1)
 
 
-def doubled(x: Tensor) -> Tensor:
+def upsample2x(x: Tensor) -> Tensor:
     """(N,C,H,W) to (N,C,2H,2W), bilinear with half-pixel centres."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
@@ -80,17 +80,6 @@ def pad_to_multiple(rgb: Tensor, divisor: int, least: int = 1) -> Tensor:
         return rgb
     mode = "reflect" if down < height and right < width else "replicate"
     return F.pad(rgb, (0, right, 0, down), mode=mode)
-
-
-def gradient_map(rgb: Tensor) -> Tensor:
-    """Gradient magnitude of every channel, (N,C,H,W) to (N,C,H,W), as SPSR's official code defines it.
-
-    Central differences x[+1] - x[-1] with zeros outside the picture, then sqrt(h^2 + v^2 + 1e-6).
-    """
-    padded = F.pad(rgb.float(), (1, 1, 1, 1))
-    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
-    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
-    return torch.sqrt(across.square() + down.square() + 1e-6).to(rgb.dtype)
 
 
 class ResidualBlock(nn.Module):
@@ -190,7 +179,7 @@ class ResidualUNet(nn.Module):
         pairs = list(pairwise(widths))[::-1]
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs)
         self.merge = nn.ModuleList(self._level(2 * fine, fine) for fine, _ in pairs)
-        self.out = zeroed(conv3(widths[0], outputs))  # the untrained network corrects nothing
+        self.out = zero_init_(conv3(widths[0], outputs))  # the untrained network corrects nothing
 
     @staticmethod
     def _level(inputs: int, outputs: int) -> nn.Sequential:
@@ -208,20 +197,7 @@ class ResidualUNet(nn.Module):
         return cast(Tensor, self.out(x))
 
 
-def reach_behind_unet(levels: int, after: int) -> int:
-    """Radius of the receptive field, in input pixels, of a `ResidualUNet` with a network of radius `after` behind it."""
-    farthest = 0
-    for at in range(2 ** (levels - 1)):
-        low, high = at - after - 1, at + after + 1  # the last convolution
-        for _ in range(levels - 1):  # two convolutions, and from each pixel to the coarser one it came from
-            low, high = (low - 2) // 2, (high + 2) // 2
-        for _ in range(levels - 1):  # two convolutions, and from each pixel to the four that were pooled
-            low, high = 2 * (low - 2), 2 * (high + 2) + 1
-        farthest = max(farthest, at - low + 2, high + 2 - at)
-    return farthest
-
-
-class PictureNorm(nn.Module):
+class ImageNorm(nn.Module):
     """Normalisation by the mean and variance of every picture, or by those of the training set.
 
     Instance normalisation (arXiv:1607.08022), and batch normalisation as DeblurGAN-v2's upstream runs it at test time: in

@@ -19,12 +19,12 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, get_args
 
 from torch import Tensor, nn
 
 from restorekit.errors import RestorekitError, UnknownModel, UsageError
-from restorekit.models.spec import Spec
+from restorekit.models.spec import Spec, Task
 
 
 class System(Protocol):
@@ -52,8 +52,7 @@ def _modules() -> dict[str, str]:
     here = Path(__file__).parent
     return {
         file.stem.replace("_", "-"): f"restorekit.models.{folder.name}.{file.stem}"
-        for folder in sorted(here.iterdir())
-        if folder.is_dir()
+        for folder in (here / task for task in get_args(Task))
         for file in sorted(folder.glob("*.py"))
         if not file.stem.startswith("_")
     }

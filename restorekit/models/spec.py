@@ -23,17 +23,17 @@ class Spec:
     """Multiply-accumulates of all convolutions for one full-resolution input pixel."""
     divisor: int
     """The network works on a grid of this many pixels. Pictures of other sizes are padded inside; tiles must start on it."""
-    reach: int | None
+    receptive_field: int | None
     """Radius of the receptive field in input pixels: an output pixel depends on no input pixel farther away. None: it sees
     the whole picture. Where `tiling` is "whole" this is the radius once the statistics are fixed."""
     tiling: Tiling
-    """exact: tiles with `reach` of overlap equal the whole picture. approximate: the reach is too large for that, tiles get
-    `overlap`. whole: the network normalises by statistics of the whole picture (see `PictureNorm`)."""
+    """exact: tiles with an overlap of `receptive_field` equal the whole image. approximate: the receptive field is too large
+    for that, tiles get `overlap`. whole: the network normalises by statistics of the whole image (see `ImageNorm`)."""
     objective: str
     """Name of the training objective (a file in `training/objectives/`)."""
     bytes_per_pixel: int
     """Peak activation memory of float32 inference for one input pixel, rounded up; sizes the tiles."""
-    half_safe: bool = True
+    half_precision: bool = True
     """Whether float16 and bfloat16 give finite results close to float32."""
     overlap: int = 0
     """Context in pixels that tiles get where `tiling` is "approximate"."""

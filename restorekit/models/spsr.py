@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.deblur.gggan import Branches
-from restorekit.models.layers import conv3, gradient_map, leaky, rrdb
-from restorekit.models.upsampling import Enlarge
+from restorekit.models.enlarging import Enlarge
+from restorekit.models.gradient_guidance import Branches, gradient_map
+from restorekit.models.layers import conv3, leaky, rrdb
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Config:
     """Blocks of the image branch after which the gradient branch listens."""
 
 
-def reach(config: Config, factors: tuple[int, ...] = ()) -> int:
+def receptive_field(config: Config, factors: tuple[int, ...] = ()) -> int:
     """Radius of the receptive field in input pixels.
 
     An RRDB reaches 15, so a listener of the gradient branch 16. Paths lead along the image branch, or from one of the taps

@@ -51,7 +51,7 @@ RELATIVISTIC_SQUARES = Game(
 """The same with least squares, as DeblurGAN-v2 has it."""
 
 
-def middle(batch: Tensor, side: int) -> Tensor:
+def center_crop(batch: Tensor, side: int) -> Tensor:
     """The middle side x side pixels of a batch, for critics with a fixed input.
 
     Raises:

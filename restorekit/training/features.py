@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
-from restorekit.weights import files
+from restorekit.weights import state_dict
 
 CONV3_3 = 14  # its place in torchvision's VGG-16 and VGG-19 alike
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what torchvision's weights expect of RGB in 0..1
@@ -29,7 +29,7 @@ class Features(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        state = files.load(path)
+        state = state_dict.load(path)
         layers: list[nn.Module] = []
         for index in range(CONV3_3 + 1):
             if index in (4, 9):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from restorekit.errors import UsageError
 from restorekit.models import registry
-from restorekit.training.samples import BlurMix, Shrink
+from restorekit.training.samples import Downscale, RandomBlur
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -36,7 +36,7 @@ class Recipe:
     """Decay of the running average of the weights, which is what validation measures and the result holds."""
     weights: dict[str, float] = field(default_factory=dict)
     """Loss terms that differ from the objective's defaults."""
-    blur: BlurMix = field(default_factory=BlurMix)
+    blur: RandomBlur = field(default_factory=RandomBlur)
     """How sharp pictures become blurred ones; unused for super-resolution."""
     features: str = ""
     """File of VGG weights for a perceptual term; without one pixels take its place."""
@@ -61,10 +61,10 @@ class Recipe:
         """What a system's paper prints of its training, and the GGGAN paper's settings for the rest."""
         return cls(model, **getattr(registry.find(model), "recipe", {}))
 
-    def change(self) -> BlurMix | Shrink:
+    def change(self) -> RandomBlur | Downscale:
         """What sharp pictures go through: blur, or shrinking by the network's scale."""
         _, spec = registry.configure(self.model, **self.config)
-        return Shrink(spec.scale, self.shrink) if spec.task == "sr" else self.blur
+        return Downscale(spec.scale, self.shrink) if spec.task == "sr" else self.blur
 
     def rate(self, step: int) -> float:
         """Learning rate of one step (counted from 0)."""
@@ -86,7 +86,7 @@ class Recipe:
             return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
         values = json.loads(text)
-        blur, config = BlurMix(**tuples(values.pop("blur"))), tuples(values.pop("config"))
+        blur, config = RandomBlur(**tuples(values.pop("blur"))), tuples(values.pop("config"))
         return cls(**tuples(values), blur=blur, config=config)
 
     @classmethod

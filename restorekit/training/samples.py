@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from restorekit.blur import kernels
-from restorekit.blur.degrade import compressed, convolve, noisy
-from restorekit.blur.kernels import Kernel
-from restorekit.depth import from_unit, to_unit
+from restorekit.degradation import psf
+from restorekit.degradation.convolution import add_noise, convolve, jpeg_compress
+from restorekit.degradation.psf import PSF
 from restorekit.errors import UsageError
-from restorekit.media import images
-from restorekit.media.folders import Pair, find_pairs, find_pictures
-from restorekit.resampling import resize
+from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.imaging.resize import resize
+from restorekit.media.decode import read_rgb8
+from restorekit.media.discover import Pair, find_pairs, find_pictures
 
 Picture = NDArray[np.uint8]
 HELD_OUT = 12  # pictures kept for validation when no others are given
@@ -30,7 +30,7 @@ CACHE_BYTES = 2 << 30  # decoded pictures kept in memory, for each worker
 
 
 @dataclass(frozen=True)
-class BlurMix:
+class RandomBlur:
     """What sharp crops go through on the fly. Shares are relative; lengths are in pixels, angles in degrees."""
 
     shares: dict[str, float] = field(
@@ -52,11 +52,11 @@ class BlurMix:
     mirror_share: float = 0.5
     """How often the crop's own edges are mirrored, as at a synthetic picture's border, instead of real surroundings."""
 
-    def linear(self, rng: np.random.Generator) -> Kernel:
+    def linear(self, rng: np.random.Generator) -> PSF:
         """Draw one PSF of the kind that the mix is mainly for."""
-        return kernels.linear(rng.uniform(*self.length), rng.uniform(*self.angle))
+        return psf.linear(rng.uniform(*self.length), rng.uniform(*self.angle))
 
-    def kernel(self, rng: np.random.Generator) -> Kernel:
+    def kernel(self, rng: np.random.Generator) -> PSF:
         """Draw one PSF."""
         kinds = sorted(self.shares)
         weights = np.array([self.shares[kind] for kind in kinds], float)
@@ -65,19 +65,19 @@ class BlurMix:
         if kind == "linear":
             return self.linear(rng)
         if kind == "line":
-            return kernels.linear(rng.uniform(1, longest), rng.uniform(-90, 90))
+            return psf.linear(rng.uniform(1, longest), rng.uniform(-90, 90))
         if kind == "trajectory":
             anxiety = 10 ** rng.uniform(-4, -2.2)
-            return kernels.trajectory(rng, rng.uniform(2, 2 * longest), anxiety)
+            return psf.trajectory(rng, rng.uniform(2, 2 * longest), anxiety)
         if kind == "defocus":
-            return kernels.defocus(rng.uniform(0.5, max(0.6, longest / 6)))
+            return psf.defocus(rng.uniform(0.5, max(0.6, longest / 6)))
         if kind == "sharp":
-            return kernels.linear(0, 0)
+            return psf.linear(0, 0)
         raise UsageError(f"There is no blur called '{kind}'.", "Use linear, line, trajectory, defocus or sharp.")
 
 
 @dataclass(frozen=True)
-class Shrink:
+class Downscale:
     """How large pictures become small ones for super-resolution. Pictures are shrunk whole and then cropped."""
 
     scale: int
@@ -92,7 +92,7 @@ class Shrink:
         return picture[: height // self.scale * self.scale, : width // self.scale * self.scale]
 
     def small(self, picture: Picture) -> Picture:
-        """Shrink a picture (sH,sW,3) to (H,W,3)."""
+        """Downscale a picture (sH,sW,3) to (H,W,3)."""
         size = (picture.shape[0] // self.scale, picture.shape[1] // self.scale)
         if self.method == "gauss":
             return self._subsampled(picture)
@@ -113,7 +113,7 @@ class Shrink:
 class _Cache:
     """Pictures by path, read or made when asked for; the oldest dropped when the limit is reached."""
 
-    def __init__(self, make: Callable[[Path], Picture] = images.read_rgb8) -> None:
+    def __init__(self, make: Callable[[Path], Picture] = read_rgb8) -> None:
         self.make = make
         self.held: dict[Path, Picture] = {}
         self.size = 0
@@ -144,7 +144,7 @@ def _cut(picture: Picture, top: int, left: int, size: int, margin: int) -> NDArr
 
 
 def degrade(
-    picture: Picture, top: int, left: int, size: int, mix: BlurMix, rng: np.random.Generator, simple: bool = False
+    picture: Picture, top: int, left: int, size: int, mix: RandomBlur, rng: np.random.Generator, simple: bool = False
 ) -> Picture:
     """Blur one crop of a sharp picture as `mix` says.
 
@@ -166,9 +166,9 @@ def degrade(
     if simple:
         return from_unit(blurred)
     if rng.random() < mix.noise_share:
-        blurred = noisy(blurred, rng.uniform(*mix.noise), rng)
+        blurred = add_noise(blurred, rng.uniform(*mix.noise), rng)
     if rng.random() < mix.jpeg_share:
-        blurred = compressed(blurred, int(rng.integers(mix.jpeg[0], mix.jpeg[1] + 1)))
+        blurred = jpeg_compress(blurred, int(rng.integers(mix.jpeg[0], mix.jpeg[1] + 1)))
     return from_unit(blurred)
 
 
@@ -200,7 +200,9 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         UsageError: nothing usable in the folder.
     """
 
-    def __init__(self, data: Path, size: int, change: BlurMix | Shrink, seed: int, hold_out: bool = False) -> None:
+    def __init__(
+        self, data: Path, size: int, change: RandomBlur | Downscale, seed: int, hold_out: bool = False
+    ) -> None:
         self.items = _items(data)
         self.held: list[Pair] = []
         if hold_out and len(self.items) > 1:
@@ -209,10 +211,10 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             self.items = [item for item in self.items if item not in self.held]
         self.size, self.change, self.seed = size, change, seed
         self.sharp, self.degraded = _Cache(), _Cache()
-        if isinstance(change, Shrink):
+        if isinstance(change, Downscale):
             if size % change.scale:
                 raise UsageError(f"A crop of {size} px does not divide by the scale {change.scale}.", "Change --crop.")
-            self.sharp = _Cache(lambda path: change.large(images.read_rgb8(path)))
+            self.sharp = _Cache(lambda path: change.large(read_rgb8(path)))
             self.shrunk = _Cache(lambda path: change.small(self.sharp[path]))
 
     def held_out(self) -> "Validation":
@@ -228,10 +230,10 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         item = self.items[int(rng.integers(len(self.items)))]
         # Turned before it is blurred, so that the directions of the blur stay those of the mix.
         sharp = _oriented(self.sharp[item.sharp], turn)
-        scale = self.change.scale if isinstance(self.change, Shrink) else 1
+        scale = self.change.scale if isinstance(self.change, Downscale) else 1
         top, left = self._corner(sharp, item.sharp, scale, rng)
         crop = sharp[top : top + self.size, left : left + self.size]
-        if item.blurred is None and isinstance(self.change, BlurMix):
+        if item.blurred is None and isinstance(self.change, RandomBlur):
             simple = rng.random() * self.change.ramp > number
             return _tensor(degrade(sharp, top, left, self.size, self.change, rng, simple)), _tensor(crop)
         degraded = _oriented(self.shrunk[item.sharp] if item.blurred is None else self.degraded[item.blurred], turn)
@@ -261,7 +263,7 @@ class Validation(Sequence[tuple[Picture, Picture]]):
         seed: decides which blur.
     """
 
-    def __init__(self, data: Path | list[Pair], change: BlurMix | Shrink, seed: int) -> None:
+    def __init__(self, data: Path | list[Pair], change: RandomBlur | Downscale, seed: int) -> None:
         self.items = _items(data) if isinstance(data, Path) else data
         self.change, self.seed = change, seed
 
@@ -270,10 +272,10 @@ class Validation(Sequence[tuple[Picture, Picture]]):
 
     def __getitem__(self, number: int) -> tuple[Picture, Picture]:  # type: ignore[override]
         item = self.items[number]
-        sharp = images.read_rgb8(item.sharp)
+        sharp = read_rgb8(item.sharp)
         if item.blurred is not None:
-            return images.read_rgb8(item.blurred), sharp
-        if isinstance(self.change, Shrink):
+            return read_rgb8(item.blurred), sharp
+        if isinstance(self.change, Downscale):
             sharp = self.change.large(sharp)
             return self.change.small(sharp), sharp
         rng = np.random.default_rng([self.seed, number])

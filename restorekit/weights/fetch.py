@@ -17,8 +17,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from restorekit import __version__
 from restorekit.errors import UnwritableOutput, WeightsError
-from restorekit.weights import files
-from restorekit.weights.manifest import Published
+from restorekit.weights import state_dict
+from restorekit.weights.manifest import RemoteWeights
 
 CHUNK = 1 << 18
 """Most bytes read at once."""
@@ -45,7 +45,7 @@ class _Interrupted(Exception):
     """The transfer broke in a way that trying again may mend."""
 
 
-def fetch(entry: Published, watch: Watch = lambda here, total: None, patience: Patience | None = None) -> bool:
+def fetch(entry: RemoteWeights, watch: Watch = lambda here, total: None, patience: Patience | None = None) -> bool:
     """Bring one weights file into the cache.
 
     Args:
@@ -64,7 +64,7 @@ def fetch(entry: Published, watch: Watch = lambda here, total: None, patience: P
     with _writing(entry.path):
         entry.path.parent.mkdir(parents=True, exist_ok=True)
     if entry.path.is_file():
-        digest = files.sha256(entry.path)
+        digest = state_dict.sha256(entry.path)
         if digest == entry.expected or (not entry.expected and entry.size in (0, entry.path.stat().st_size)):
             _keep(entry, digest)
             return False
@@ -88,7 +88,7 @@ def fetch(entry: Published, watch: Watch = lambda here, total: None, patience: P
             raise WeightsError(
                 f"What {entry.url} sends is not the published file ({fault}); it was not kept.", by_hand(entry)
             )
-        digest = files.sha256(part.path)
+        digest = state_dict.sha256(part.path)
     with _writing(entry.path):
         os.replace(part.path, entry.path)
         part.drop()
@@ -96,7 +96,7 @@ def fetch(entry: Published, watch: Watch = lambda here, total: None, patience: P
     return True
 
 
-def by_hand(entry: Published) -> str:
+def by_hand(entry: RemoteWeights) -> str:
     """What a person can do where the program cannot."""
     return (
         f"Open {entry.page} in a browser, save the file as {entry.path}, and run `restorekit models fetch {entry.name}` "
@@ -116,25 +116,25 @@ def _writing(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _keep(entry: Published, digest: str) -> None:
+def _keep(entry: RemoteWeights, digest: str) -> None:
     """Record the hash of a file for which none is known."""
     if not entry.sha256:
         with _writing(entry.record):
             entry.record.write_text(f"{digest}\n")
 
 
-def _fault(entry: Published, path: Path) -> str:
+def _fault(entry: RemoteWeights, path: Path) -> str:
     size = path.stat().st_size
     if entry.size and size != entry.size:
         return f"{size} bytes, not {entry.size}"
-    digest = files.sha256(path)
+    digest = state_dict.sha256(path)
     return f"sha256 {digest[:12]}, not {entry.sha256[:12]}" if entry.sha256 not in ("", digest) else ""
 
 
 class _Part:
     """The unfinished file, and beside it what the server said of the whole: address, version, length."""
 
-    def __init__(self, entry: Published) -> None:
+    def __init__(self, entry: RemoteWeights) -> None:
         self.entry = entry
         self.path = entry.path.with_name(entry.path.name + ".part")
         self.about = entry.path.with_name(entry.path.name + ".part.json")

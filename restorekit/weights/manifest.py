@@ -16,7 +16,7 @@ SHIPPED = PACKAGE / "weights"
 
 
 @dataclass(frozen=True)
-class Entry:
+class BundledWeights:
     """One weight file that ships with the package."""
 
     model: str
@@ -46,7 +46,7 @@ class Entry:
     scores: dict[str, Any] = field(default_factory=dict)
     """Measured scores by protocol."""
 
-    cure = "Install restorekit again."
+    hint = "Install restorekit again."
     """What to do where the file is absent or damaged."""
 
     @property
@@ -61,7 +61,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Published:
+class RemoteWeights:
     """One weight file that others publish and that can be fetched."""
 
     model: str
@@ -103,7 +103,7 @@ class Published:
         return self.sha256 or (self.record.read_text().strip() if self.record.is_file() else "")
 
     @property
-    def cure(self) -> str:
+    def hint(self) -> str:
         """What to do where the file is absent or damaged."""
         return f"Bring it with `restorekit models fetch {self.name}`."
 
@@ -126,19 +126,19 @@ def manifest_path() -> Path:
 
 
 @cache
-def _manifest() -> tuple[tuple[Entry, ...], tuple[Published, ...]]:
+def _manifest() -> tuple[tuple[BundledWeights, ...], tuple[RemoteWeights, ...]]:
     path = manifest_path()
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
         return (
-            tuple(Entry(**entry) for entry in found.get("weights", [])),
-            tuple(Published(**entry) for entry in found.get("published", [])),
+            tuple(BundledWeights(**entry) for entry in found.get("weights", [])),
+            tuple(RemoteWeights(**entry) for entry in found.get("published", [])),
         )
     except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
         raise WeightsError(f"The weights manifest is damaged ({error}).", "Install restorekit again.", path) from None
 
 
-def entries() -> tuple[Entry, ...]:
+def bundled() -> tuple[BundledWeights, ...]:
     """All weight files that ship, in the manifest's order.
 
     Raises:
@@ -147,7 +147,7 @@ def entries() -> tuple[Entry, ...]:
     return _manifest()[0]
 
 
-def published() -> tuple[Published, ...]:
+def remote() -> tuple[RemoteWeights, ...]:
     """All weight files that can be fetched, in the manifest's order.
 
     Raises:
@@ -158,24 +158,24 @@ def published() -> tuple[Published, ...]:
 
 def ships(model: str) -> bool:
     """Whether any weights of the model ship."""
-    return any(entry.model == model for entry in entries())
+    return any(entry.model == model for entry in bundled())
 
 
-def _suits(entry: Entry | Published, scale: int | None) -> bool:
+def _suits(entry: BundledWeights | RemoteWeights, scale: int | None) -> bool:
     return scale is None or entry.scale in (0, scale)
 
 
-def shipped(model: str, tag: str | None = None, scale: int | None = None) -> Entry:
+def shipped(model: str, tag: str | None = None, scale: int | None = None) -> BundledWeights:
     """The shipped weights of a model, by tag or the default ones (of a scale, if one is asked for).
 
     Raises:
         WeightsError: the model ships none, or none of that tag or scale.
     """
-    own = [entry for entry in entries() if entry.model == model]
+    own = [entry for entry in bundled() if entry.model == model]
     for entry in own:
         if (entry.default and tag is None and _suits(entry, scale)) or entry.tag == tag:
             return entry
-    elsewhere = [entry for entry in published() if entry.model == model]
+    elsewhere = [entry for entry in remote() if entry.model == model]
     if own and tag is None:
         there = ", ".join(sorted({str(entry.scale) for entry in own}))
         raise WeightsError(f"No weights of '{model}' that ship enlarge by {scale}.", f"There are some for {there}.")
@@ -185,12 +185,12 @@ def shipped(model: str, tag: str | None = None, scale: int | None = None) -> Ent
     bring = "".join(f" Published ones: restorekit models fetch {entry.name}." for entry in elsewhere)
     raise WeightsError(
         f"No trained weights of '{model}' ship with restorekit.{bring}",
-        f"Use a model that has some ({', '.join(sorted({entry.model for entry in entries()}))}), give your own with "
+        f"Use a model that has some ({', '.join(sorted({entry.model for entry in bundled()}))}), give your own with "
         f"--weights FILE, or train them: restorekit train --model {model}.",
     )
 
 
-def choose(model: str, tag: str | None = None, scale: int | None = None) -> Entry | Published:
+def choose(model: str, tag: str | None = None, scale: int | None = None) -> BundledWeights | RemoteWeights:
     """The weights of a model that are at hand, shipped or fetched.
 
     Args:
@@ -201,7 +201,7 @@ def choose(model: str, tag: str | None = None, scale: int | None = None) -> Entr
     Raises:
         WeightsError: there are none, or none of that tag, or they have not been fetched.
     """
-    for other in published():
+    for other in remote():
         if other.model != model:
             continue
         fits = tag is None and not ships(model) and _suits(other, scale)
@@ -209,22 +209,22 @@ def choose(model: str, tag: str | None = None, scale: int | None = None) -> Entr
             return other
         if other.tag == tag:
             raise WeightsError(
-                f"The weights '{tag}' of {model} are published elsewhere and not fetched yet.", other.cure
+                f"The weights '{tag}' of {model} are published elsewhere and not fetched yet.", other.hint
             )
     return shipped(model, tag, scale)
 
 
-def enlarging(factor: float) -> Entry:
+def enlarging(factor: float) -> BundledWeights:
     """The best weights that ship for enlarging by any factor.
 
     Raises:
         WeightsError: none ship at all.
     """
-    scales = sorted({scale for entry in entries() for scale in entry.best_for})
+    scales = sorted({scale for entry in bundled() for scale in entry.best_for})
     if not scales:
         raise WeightsError("No weights for enlarging ship with restorekit.", "Choose --model and --weights.")
     scale = next((scale for scale in scales if scale >= factor), scales[-1])
-    return next(entry for entry in entries() if scale in entry.best_for)
+    return next(entry for entry in bundled() if scale in entry.best_for)
 
 
 def network_scale(model: str, factor: float) -> int:
@@ -234,13 +234,13 @@ def network_scale(model: str, factor: float) -> int:
         model: a system for super-resolution.
         factor: what is wanted.
     """
-    known: list[Entry | Published] = [*entries(), *published()]
+    known: list[BundledWeights | RemoteWeights] = [*bundled(), *remote()]
     own = [entry.scale for entry in known if entry.model == model and entry.path.is_file()]
     scales = sorted(own) if own and 0 not in own else [2, 3, 4, 8]
     return next((scale for scale in scales if scale >= factor), scales[-1])
 
 
-def fetchable(name: str) -> Published:
+def fetchable(name: str) -> RemoteWeights:
     """What `models fetch NAME` means.
 
     Args:
@@ -250,11 +250,11 @@ def fetchable(name: str) -> Published:
         WeightsError: nobody publishes such weights.
     """
     model, _, tag = name.partition(":")
-    for entry in published():
+    for entry in remote():
         if entry.model == model and tag in ("", entry.tag):
             return entry
-    own = [entry.name for entry in published() if entry.model == model]
+    own = [entry.name for entry in remote() if entry.model == model]
     raise WeightsError(
         f"Nothing called '{name}' can be fetched.",
-        f"There are {', '.join(own or [entry.name for entry in published()])}.",
+        f"There are {', '.join(own or [entry.name for entry in remote()])}.",
     )

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restorekit.blur.pairs import Recipe, synthesize
 from restorekit.cli.app import main
+from restorekit.degradation.pairs import Recipe, synthesize
 from restorekit.errors import ExitCode
-from restorekit.media import images
-from restorekit.media.picture import Picture
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
 from restorekit.models import registry
 
 
 @pytest.fixture
 def pairs(tmp_path: Path, photo: np.ndarray) -> Path:
     for name in ("a", "b"):
-        images.write(Picture(photo[:64, :80] if name == "a" else photo[40:104, 60:140]), tmp_path / f"in/{name}.png")
+        write_image(Image(photo[:64, :80] if name == "a" else photo[40:104, 60:140]), tmp_path / f"in/{name}.png")
     synthesize([tmp_path / "in"], tmp_path / "pairs", recipe=Recipe(length=(5, 9)))
     return tmp_path / "pairs/all"
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from restorekit import __version__
 from restorekit.cli.app import app, main
 from restorekit.errors import ExitCode
-from restorekit.media import images
-from restorekit.media.picture import Picture
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
 
 HEAVY = ("torch", "cv2", "skimage", "scipy", "numpy")
 
@@ -88,7 +88,7 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
         (["train", "--data", "nowhere", "--out", "x"], ExitCode.USAGE, "nowhere"),
     ],
 )
-def test_mistakes_get_one_line_and_a_cure(
+def test_mistakes_get_one_line_and_a_hint(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -108,7 +108,7 @@ def test_synth_blur_builds_a_set_that_train_takes(
     tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(3):
-        images.write(Picture(np.roll(photo, 11 * number, axis=0)), tmp_path / "in" / f"{number}.png")
+        write_image(Image(np.roll(photo, 11 * number, axis=0)), tmp_path / "in" / f"{number}.png")
     made = ("synth-blur", tmp_path / "in", "-o", tmp_path / "set", "--length", "5:9", "--split", "train=2,test=1")
     assert command(*made, monkeypatch=monkeypatch) == ExitCode.OK
     assert len((tmp_path / "set" / "pairs.jsonl").read_text().splitlines()) == 3
@@ -150,10 +150,10 @@ def test_models_lists_every_system_and_verifies_the_files(
 
 
 def test_the_demo_restores_what_it_blurred(tmp_path: Path) -> None:
-    from restorekit import demonstration
+    from restorekit.evaluation import demo
 
-    scores = demonstration.run(tmp_path)
-    assert len(scores) == len(demonstration.PICTURES)
+    scores = demo.run(tmp_path)
+    assert len(scores) == len(demo.PICTURES)
     assert all(one.after[0] > one.before[0] + 1 for one in scores)
     assert all(one.after[1] > one.before[1] for one in scores)
-    assert all(len(list((tmp_path / place).glob("*.png"))) == len(scores) for place in demonstration.FOLDERS)
+    assert all(len(list((tmp_path / place).glob("*.png"))) == len(scores) for place in demo.FOLDERS)

@@ -35,13 +35,13 @@ def rows() -> dict[str, list[str]]:
 
 def test_every_system_is_listed_with_its_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
-    first = manifest.Published(
+    first = manifest.RemoteWeights(
         "gggan", "theirs", "x.pth", licence="MIT", page="https://a", paper="p", url="https://a/x"
     )
     others = (first, replace(first, tag="manual", file="y.pth", url=""), replace(first, tag="mine", file="z.pth"))
     others[2].path.parent.mkdir(parents=True)
     others[2].path.touch()
-    ships = manifest.entries()
+    ships = manifest.bundled()
     monkeypatch.setattr(manifest, "_manifest", lambda: (ships, others))
     found = rows()
     assert found["name"] == FACTS
@@ -49,7 +49,7 @@ def test_every_system_is_listed_with_its_facts(tmp_path: Path, monkeypatch: pyte
         spec = registry.spec_of(name)
         assert found[name][1:5] == [spec.task, spec.paper, f"{spec.parameters:,}", f"{spec.macs_per_pixel:,}"]
         assert found[name][5].startswith(spec.tiling)
-        assert ("not bounded" if spec.reach is None else f" {spec.reach} px") in found[name][5]
+        assert ("not bounded" if spec.receptive_field is None else f" {spec.receptive_field} px") in found[name][5]
     assert found["gggan"][6:] == ["none", "theirs, manual (browser), mine (here)"]
     assert found["bicubic"][6:] == ["none needed", "none"]
     assert found["gggan-lite"][6:] == ["photo (default), endoscopy", "none"]

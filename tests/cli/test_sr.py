@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from restorekit.cli.app import app
 from restorekit.errors import ExitCode, RestorekitError
 from restorekit.inference.size import Size
-from restorekit.media import images
-from restorekit.media.picture import Metadata, Picture
+from restorekit.media.decode import read_image
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image, Metadata
 from restorekit.weights import manifest
 
 runner = CliRunner()
@@ -21,11 +22,11 @@ runner = CliRunner()
 def small(tmp_path: Path, photo: np.ndarray) -> Path:
     """Colour, 16-bit grey, alpha with resolution, one pixel."""
     root = tmp_path / "small"
-    images.write(Picture(photo[:20, :30]), root / "colour.png")
-    images.write(Picture(photo[:17, :11, :1].astype(np.uint16) * 257), root / "deeper" / "grey16.tif")
+    write_image(Image(photo[:20, :30]), root / "colour.png")
+    write_image(Image(photo[:17, :11, :1].astype(np.uint16) * 257), root / "deeper" / "grey16.tif")
     alpha = np.tile(np.arange(16, dtype=np.uint8) * 16, (12, 1))
-    images.write(Picture(photo[:12, :16], alpha, Metadata(resolution=(300.0, 300.0))), root / "alpha.png")
-    images.write(Picture(photo[:1, :1]), root / "one.png")
+    write_image(Image(photo[:12, :16], alpha, Metadata(resolution=(300.0, 300.0))), root / "alpha.png")
+    write_image(Image(photo[:1, :1]), root / "one.png")
     return root
 
 
@@ -36,15 +37,15 @@ def run(*arguments: object) -> int:
 def test_everything_is_enlarged_and_kept(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(small, "-o", out, "--model", "espcn", "--scale", 3) == ExitCode.OK
-    assert images.read(out / "colour.png").size == (60, 90)
-    grey = images.read(out / "deeper" / "grey16.tif").pixels
+    assert read_image(out / "colour.png").size == (60, 90)
+    grey = read_image(out / "deeper" / "grey16.tif").pixels
     assert (grey.shape, grey.dtype) == ((51, 33, 1), np.uint16)
-    picture = images.read(out / "alpha.png")
+    picture = read_image(out / "alpha.png")
     assert picture.alpha is not None
     assert picture.alpha.shape == (36, 48)
     assert (np.diff(picture.alpha[18].astype(int)) >= -1).all()  # the ramp is still one
     assert picture.metadata.resolution == pytest.approx((300, 300), rel=0.01)
-    assert images.read(out / "one.png").size == (3, 3)
+    assert read_image(out / "one.png").size == (3, 3)
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
     assert run(small, "-o", out, "--model", "espcn", "--scale", 3) == ExitCode.OK
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == stamps  # done already
@@ -64,7 +65,7 @@ def test_everything_is_enlarged_and_kept(small: Path, tmp_path: Path) -> None:
 )
 def test_any_size(small: Path, tmp_path: Path, arguments: list[object], size: tuple[int, int]) -> None:
     assert run(small / "colour.png", "-o", tmp_path / "out", *arguments) == ExitCode.OK
-    assert images.read(tmp_path / "out" / "colour.png").size == size
+    assert read_image(tmp_path / "out" / "colour.png").size == size
 
 
 def test_variants_of_interpolation(small: Path, tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_variants_of_interpolation(small: Path, tmp_path: Path) -> None:
 def test_another_size_is_another_result(small: Path, tmp_path: Path) -> None:
     for factor in (2, 3):
         assert run(small / "colour.png", "-o", tmp_path / "out", "--model", "bicubic", "--scale", factor) == ExitCode.OK
-        assert images.read(tmp_path / "out" / "colour.png").size == (20 * factor, 30 * factor)
+        assert read_image(tmp_path / "out" / "colour.png").size == (20 * factor, 30 * factor)
 
 
 def test_bicubic_is_the_exact_one(small: Path, tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from skimage import color, data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restorekit.errors import UsageError
+from restorekit.imaging.colour import convert
 from restorekit.metrics import mse, psnr, ssim, ssim_skimage
-from restorekit.metrics.colour import convert
 
 SHARP = data.chelsea()
 
 
-def noisy(dtype: type) -> tuple[np.ndarray, np.ndarray]:
+def add_noise(dtype: type) -> tuple[np.ndarray, np.ndarray]:
     values = SHARP / 255 + np.random.default_rng(0).normal(0, 0.05, SHARP.shape)
     pair = [np.clip(one, 0, 1) for one in (values, SHARP / 255)]
     if dtype is np.float32:
@@ -22,7 +22,7 @@ def noisy(dtype: type) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(("dtype", "peak"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
 def test_psnr_and_ssim_match_scikit_image(dtype: type, peak: float) -> None:
-    restored, sharp = noisy(dtype)
+    restored, sharp = add_noise(dtype)
     wide = (restored.astype(np.float64), sharp.astype(np.float64))
     assert psnr(restored, sharp) == pytest.approx(peak_signal_noise_ratio(wide[1], wide[0], data_range=peak), abs=1e-9)
     expected = structural_similarity(
@@ -32,7 +32,7 @@ def test_psnr_and_ssim_match_scikit_image(dtype: type, peak: float) -> None:
 
 
 def test_the_y_metrics_match_scikit_image() -> None:
-    restored, sharp = noisy(np.uint8)
+    restored, sharp = add_noise(np.uint8)
     y = [color.rgb2ycbcr(one)[..., 0] for one in (sharp, restored)]
     assert np.abs(convert(sharp, "y-float") - y[0]).max() < 1e-10
     assert psnr(restored, sharp, colour="y-float") == pytest.approx(
@@ -78,7 +78,7 @@ def test_a_constant_error_has_its_known_psnr(constant: int) -> None:
 
 
 def test_both_are_symmetric_and_notice_a_shift_of_one_pixel() -> None:
-    restored, sharp = noisy(np.uint8)
+    restored, sharp = add_noise(np.uint8)
     assert psnr(restored, sharp) == pytest.approx(psnr(sharp, restored), abs=1e-12)
     assert ssim(restored, sharp) == pytest.approx(ssim(sharp, restored), abs=1e-12)
     assert psnr(np.roll(sharp, 1, axis=1), sharp) < 35

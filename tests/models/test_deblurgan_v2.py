@@ -225,7 +225,7 @@ def test_reach_without_statistics_of_the_picture_is_what_the_spec_says() -> None
         (gradient,) = torch.autograd.grad(model(rgb)[0, :, 0, at].sum(), rgb)
         touched = gradient.abs().sum(dim=(0, 1, 2)).nonzero()
         farthest = max(farthest, at - int(touched.min()), int(touched.max()) - at)
-    assert farthest == spec.reach
+    assert farthest == spec.receptive_field
 
 
 def test_statistics_of_the_picture_are_those_of_upstreams_training_mode() -> None:

@@ -11,13 +11,13 @@ from scipy.io import savemat
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError, WeightsError
-from restorekit.inference.engine import Restorer, Settings
+from restorekit.imaging.resize import KERNELS, resize
+from restorekit.inference.engine import Engine, Settings
 from restorekit.models import registry
-from restorekit.models.layers import he
-from restorekit.models.upsampling import enlarge
-from restorekit.resampling import KERNELS, resize
+from restorekit.models.enlarging import enlarge
+from restorekit.models.layers import kaiming_init_
 from restorekit.weights import manifest
-from restorekit.weights.loading import load
+from restorekit.weights.load import load
 
 COUNTS = [
     ("bicubic", {}, 0),
@@ -108,11 +108,11 @@ def test_drrn_without_normalisation_is_the_297k_of_its_paper() -> None:
         assert sum(parameter.numel() for parameter in model.parameters()) - affine == 297_601
 
 
-@pytest.mark.parametrize(("name", "config", "reach"), REACHES)
-def test_variants_reach_as_far_as_they_say(name: str, config: dict[str, object], reach: int) -> None:
+@pytest.mark.parametrize(("name", "config", "receptive_field"), REACHES)
+def test_variants_reach_as_far_as_they_say(name: str, config: dict[str, object], receptive_field: int) -> None:
     spec = registry.configure(name, **config)[1]
-    assert spec.reach == reach
-    assert measured_reach(registry.build(name, **config), spec.divisor, reach + 2) == reach
+    assert spec.receptive_field == receptive_field
+    assert measured_reach(registry.build(name, **config), spec.divisor, receptive_field + 2) == receptive_field
 
 
 def test_the_spec_is_the_description_of_the_default() -> None:
@@ -153,7 +153,7 @@ def test_untrained_srcnn_is_close_to_the_bicubic_enlargement_and_alive() -> None
 @pytest.mark.parametrize("layer", [nn.Conv2d(48, 64, 3, padding=1), nn.ConvTranspose2d(48, 64, 3, stride=3)])
 def test_he_keeps_the_power_of_what_a_relu_passes(layer: nn.Module) -> None:
     torch.manual_seed(0)
-    he(layer)
+    kaiming_init_(layer)
     passed = torch.randn(1, 48, 60, 60)
     with torch.no_grad():
         assert float(layer(passed.relu())[..., 2:-2, 2:-2].square().mean()) == pytest.approx(1, abs=0.1)
@@ -176,7 +176,7 @@ def test_bicubic_needs_no_weights_and_takes_none(tmp_path: Path) -> None:
     loaded = load("bicubic", scale=3)
     assert (loaded.weights, loaded.sha256, loaded.spec.scale) == ("none needed", "", 3)
     rgb = (noise(20, 30, 3).numpy() * 255).round().astype(np.uint8)
-    restored = Restorer(loaded.model, loaded.spec, Settings("cpu", tile=12))(rgb)
+    restored = Engine(loaded.model, loaded.spec, Settings("cpu", tile=12))(rgb)
     wanted = resize(rgb, (60, 90), round_each_axis=False)
     assert np.abs(restored.astype(int) - wanted).max() == 0
     assert load("bicubic", None).weights == "none needed"
@@ -219,7 +219,7 @@ def test_the_manifest_tells_the_scale_where_a_file_cannot(tmp_path: Path, monkey
     entry = manifest.fetchable("srcnn:9-1-5-x3")
     entry.path.parent.mkdir(parents=True)
     savemat(entry.path, matlab_arrays(1))
-    theirs = tuple(replace(other, sha256="") for other in manifest.published())
+    theirs = tuple(replace(other, sha256="") for other in manifest.remote())
     monkeypatch.setattr(manifest, "_manifest", lambda: ((), theirs))
     assert load("srcnn").spec.scale == load("srcnn", scale=3).spec.scale == 3
     with pytest.raises(WeightsError, match="enlarge by 3, not by 2"):
@@ -230,7 +230,7 @@ def test_the_manifest_tells_the_scale_where_a_file_cannot(tmp_path: Path, monkey
 
 def test_fetched_weights_are_chosen_by_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
-    for other in manifest.published():
+    for other in manifest.remote():
         if other.model == "srresnet":
             other.path.parent.mkdir(parents=True, exist_ok=True)
             other.path.touch()
@@ -238,7 +238,7 @@ def test_fetched_weights_are_chosen_by_scale(tmp_path: Path, monkeypatch: pytest
 
 
 def test_shipped_weights_are_chosen_by_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = replace(manifest.entries()[0], model="espcn", tag="four", scale=4, default=True)
+    first = replace(manifest.bundled()[0], model="espcn", tag="four", scale=4, default=True)
     ship = (first, replace(first, tag="two", scale=2))
     monkeypatch.setattr(manifest, "_manifest", lambda: (ship, ()))
     assert [manifest.choose("espcn", None, scale).tag for scale in (None, 2, 4)] == ["four", "two", "four"]

@@ -6,7 +6,7 @@ import torch
 from helpers import SHALLOW, SIDES, SMALL, measured_reach, noise, randomise
 from torch import Tensor, nn
 
-from restorekit.inference.engine import Restorer, Settings
+from restorekit.inference.engine import Engine, Settings
 from restorekit.models import registry
 
 NAMES = registry.names()
@@ -14,7 +14,7 @@ REACHING = [
     name
     for name in NAMES
     # The v2 systems have tests of their own; the first needs the running statistics, the second minutes.
-    if registry.spec_of(name).reach is not None and not name.startswith("deblurgan-v2")
+    if registry.spec_of(name).receptive_field is not None and not name.startswith("deblurgan-v2")
 ]
 AS_PUBLISHED = ("deepdeblur", "sang", "spsr-deblur", "srn")
 """Deblurring systems that make the picture anew instead of correcting it."""
@@ -60,16 +60,16 @@ def test_reach_is_what_the_spec_says(name: str, monkeypatch: pytest.MonkeyPatch)
         model.forward = lambda rgb: model.eval().pyramid(rgb)[-1]  # type: ignore[method-assign]
     else:
         model = registry.build(name, **sizes)
-    assert measured_reach(model, spec.divisor, spec.reach) == spec.reach
+    assert measured_reach(model, spec.divisor, spec.receptive_field) == spec.receptive_field
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if registry.spec_of(name).tiling == "exact"])
 def test_tiled_equals_whole_for_every_exact_system(name: str) -> None:
     _, spec = registry.configure(name, **SMALL.get(name, {}))
-    reach = 64 if name in SHALLOW else spec.reach
+    reach = 64 if name in SHALLOW else spec.receptive_field
     rgb = noise(40, 2 * reach + 3 * spec.divisor + 100, 3).numpy()
-    whole = Restorer(small(name), spec, Settings("cpu", tile=4096))
-    tiled = Restorer(small(name), spec, Settings("cpu", tile=2 * reach + 2 * spec.divisor + 30, overlap=reach))
+    whole = Engine(small(name), spec, Settings("cpu", tile=4096))
+    tiled = Engine(small(name), spec, Settings("cpu", tile=2 * reach + 2 * spec.divisor + 30, overlap=reach))
     np.testing.assert_allclose(tiled(rgb), whole(rgb), atol=1e-5)
     assert whole.notes.tiles == 1
     assert tiled.notes.tiles > 2
@@ -112,7 +112,7 @@ def test_half_precision_is_finite_and_close(name: str, dtype: torch.dtype) -> No
         half = model(rgb).float()
     with torch.no_grad():
         full = model(rgb)
-    assert registry.spec_of(name).half_safe
+    assert registry.spec_of(name).half_precision
     assert torch.isfinite(half).all()
     assert (half - full).abs().mean() < 0.01
 

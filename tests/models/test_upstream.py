@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
 from restorekit.models import registry
-from restorekit.weights import files
+from restorekit.weights import state_dict
 
 
 def noise(*shape: int) -> Tensor:
@@ -30,7 +30,7 @@ def loaded(name: str, state: dict[str, Tensor]) -> nn.Module:
     assert found is not None
     config, converted = found
     model = registry.build(name, **config)
-    files.fit(model, converted, "upstream file")
+    state_dict.fit(model, converted, "upstream file")
     return model.eval()
 
 
@@ -209,7 +209,7 @@ def test_a_missing_or_strange_tensor_is_named_and_other_files_are_not_recognised
         assert found is not None
         config, converted = found
         with pytest.raises(WeightsError, match=word):
-            files.fit(registry.build(name, **config), converted, "file")
+            state_dict.fit(registry.build(name, **config), converted, "file")
     assert registry.from_upstream(name, {"some.weight": noise(2, 2)}) is None
 
 

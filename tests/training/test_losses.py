@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from restorekit.models.critics import VGG128
-from restorekit.models.layers import gradient_map
+from restorekit.models.gradient_guidance import gradient_map
+from restorekit.training.discriminators import VGG128
 from restorekit.training.losses import relativistic
 
 

@@ -13,9 +13,9 @@ from restorekit.models import registry
 from restorekit.training import objectives
 from restorekit.training.adversarial import EM, JS, gradient_penalty
 from restorekit.training.features import Features
-from restorekit.training.loop import Trainer
 from restorekit.training.recipe import Recipe
-from restorekit.weights import files
+from restorekit.training.run import Trainer
+from restorekit.weights import state_dict
 
 CROPS = {"deblurgan-v2-inception": 128, "deepdeblur": 256}
 NAMES = [name for name in registry.names() if registry.spec_of(name).parameters]
@@ -30,7 +30,7 @@ def vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index, (after, before) in sizes.items():
         state[f"features.{index}.weight"] = torch.randn(after, before, 3, 3, generator=generator) / 6
         state[f"features.{index}.bias"] = torch.zeros(after)
-    files.save(state, path, {})
+    state_dict.save(state, path, {})
     return path
 
 
@@ -65,7 +65,7 @@ def test_features_are_zero_for_the_same_picture_and_frozen(vgg: Path) -> None:
 
 
 def test_features_need_the_layers(tmp_path: Path) -> None:
-    files.save({"features.0.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "x.safetensors", {})
+    state_dict.save({"features.0.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "x.safetensors", {})
     with pytest.raises(WeightsError, match=r"features\.0\.bias"):
         Features(tmp_path / "x.safetensors")
 

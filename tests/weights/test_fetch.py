@@ -16,10 +16,10 @@ import torch
 from restorekit.cli.app import main
 from restorekit.errors import ExitCode, UnwritableOutput, WeightsError
 from restorekit.weights import fetch as fetching
-from restorekit.weights import files, manifest
+from restorekit.weights import manifest, state_dict
 from restorekit.weights.fetch import Patience, fetch
-from restorekit.weights.loading import load
-from restorekit.weights.manifest import Published
+from restorekit.weights.load import load
+from restorekit.weights.manifest import RemoteWeights
 
 BYTES = bytes(range(251)) * 4000  # 1 MB; no two pieces of a power of two are alike
 HASTE = Patience(stall=0.25, attempts=3, pause=0.01)
@@ -100,9 +100,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def entry(server: Server) -> Published:
+def entry(server: Server) -> RemoteWeights:
     address = f"http://127.0.0.1:{server.server_port}"
-    return Published(
+    return RemoteWeights(
         model="gggan",
         tag="elsewhere",
         file="x.pth",
@@ -115,15 +115,15 @@ def entry(server: Server) -> Published:
     )
 
 
-def unknown(entry: Published) -> Published:
+def unknown(entry: RemoteWeights) -> RemoteWeights:
     return replace(entry, sha256="", size=0)
 
 
-def leftovers(entry: Published) -> list[str]:
+def leftovers(entry: RemoteWeights) -> list[str]:
     return sorted(path.name for path in entry.path.parent.iterdir() if path != entry.path)
 
 
-def test_a_file_comes_whole_verified_and_only_once(server: Server, entry: Published) -> None:
+def test_a_file_comes_whole_verified_and_only_once(server: Server, entry: RemoteWeights) -> None:
     seen: list[tuple[int, int]] = []
     assert fetch(entry, lambda here, total: seen.append((here, total)), HASTE)
     assert entry.path.read_bytes() == BYTES
@@ -134,7 +134,7 @@ def test_a_file_comes_whole_verified_and_only_once(server: Server, entry: Publis
 
 
 @pytest.mark.parametrize("fault", ["cut", "stall", "reset"])
-def test_a_broken_transfer_continues_where_it_stopped(server: Server, entry: Published, fault: str) -> None:
+def test_a_broken_transfer_continues_where_it_stopped(server: Server, entry: RemoteWeights, fault: str) -> None:
     # More often than HASTE has attempts, for progress starts the count again; a reset may take all that came with it.
     server.faults = [fault] * (2 if fault == "reset" else 4)
     for one in (entry, replace(unknown(entry), file="y.pth")):
@@ -145,7 +145,7 @@ def test_a_broken_transfer_continues_where_it_stopped(server: Server, entry: Pub
         assert server.requests[1]["If-Range"] == '"one"'
 
 
-def test_a_killed_fetch_continues_in_the_next_run(server: Server, entry: Published) -> None:
+def test_a_killed_fetch_continues_in_the_next_run(server: Server, entry: RemoteWeights) -> None:
     def stop(here: int, total: int) -> None:
         if here > len(BYTES) // 3:
             raise KeyboardInterrupt
@@ -158,7 +158,7 @@ def test_a_killed_fetch_continues_in_the_next_run(server: Server, entry: Publish
     assert entry.path.read_bytes() == BYTES
 
 
-def test_a_server_without_ranges_or_with_a_new_file_sends_it_all_again(server: Server, entry: Published) -> None:
+def test_a_server_without_ranges_or_with_a_new_file_sends_it_all_again(server: Server, entry: RemoteWeights) -> None:
     server.faults, server.ranges = ["cut"], False
     fetch(entry, patience=HASTE)
     assert entry.path.read_bytes() == BYTES
@@ -171,14 +171,14 @@ def test_a_server_without_ranges_or_with_a_new_file_sends_it_all_again(server: S
     assert other.path.read_bytes() == BYTES[::-1]
 
 
-def test_a_beginning_that_nothing_vouches_for_is_not_continued(server: Server, entry: Published) -> None:
+def test_a_beginning_that_nothing_vouches_for_is_not_continued(server: Server, entry: RemoteWeights) -> None:
     server.faults, server.etag = ["cut"], ""
     fetch(unknown(entry), patience=HASTE)
     assert "Range" not in server.requests[-1]
     assert entry.path.read_bytes() == BYTES
 
 
-def test_a_kept_beginning_of_another_file_is_found_out_and_dropped(server: Server, entry: Published) -> None:
+def test_a_kept_beginning_of_another_file_is_found_out_and_dropped(server: Server, entry: RemoteWeights) -> None:
     entry.path.parent.mkdir(parents=True)
     part = entry.path.with_name("x.pth.part")
     for kept in (bytes(1000), bytes(len(BYTES)), bytes(len(BYTES) + 5)):
@@ -189,11 +189,11 @@ def test_a_kept_beginning_of_another_file_is_found_out_and_dropped(server: Serve
         entry.path.unlink()
 
 
-def test_a_lie_about_the_content_is_refused_and_not_kept(server: Server, entry: Published) -> None:
+def test_a_lie_about_the_content_is_refused_and_not_kept(server: Server, entry: RemoteWeights) -> None:
     server.faults = ["lie"]
     with pytest.raises(WeightsError, match="sha256") as caught:
         fetch(entry, patience=HASTE)
-    assert entry.page in caught.value.cure
+    assert entry.page in caught.value.hint
     assert list(entry.path.parent.iterdir()) == []
     server.body = BYTES[:-3]
     with pytest.raises(WeightsError, match=f"{len(BYTES) - 3} bytes"):
@@ -204,17 +204,17 @@ def test_a_lie_about_the_content_is_refused_and_not_kept(server: Server, entry: 
 
 
 @pytest.mark.parametrize("fault", ["404", "410", "403", "page"])
-def test_answers_that_will_not_change_end_at_once(server: Server, entry: Published, fault: str) -> None:
+def test_answers_that_will_not_change_end_at_once(server: Server, entry: RemoteWeights, fault: str) -> None:
     server.faults = [fault]
     with pytest.raises(WeightsError) as caught:
         fetch(entry, patience=HASTE)
     assert len(server.requests) == 1
     assert entry.url in str(caught.value)
-    assert entry.page in caught.value.cure
+    assert entry.page in caught.value.hint
     assert caught.value.exit_code == ExitCode.WEIGHTS
 
 
-def test_a_server_in_trouble_is_asked_again_but_not_for_ever(server: Server, entry: Published) -> None:
+def test_a_server_in_trouble_is_asked_again_but_not_for_ever(server: Server, entry: RemoteWeights) -> None:
     server.faults = ["500", "503"]
     fetch(entry, patience=HASTE)
     assert entry.path.read_bytes() == BYTES
@@ -224,7 +224,7 @@ def test_a_server_in_trouble_is_asked_again_but_not_for_ever(server: Server, ent
         fetch(entry, patience=HASTE)
 
 
-def test_redirects_are_followed_but_not_out_of_encryption(server: Server, entry: Published) -> None:
+def test_redirects_are_followed_but_not_out_of_encryption(server: Server, entry: RemoteWeights) -> None:
     server.faults = ["to /elsewhere", "cut", "to /elsewhere"]
     fetch(entry, patience=HASTE)
     assert entry.path.read_bytes() == BYTES
@@ -235,7 +235,7 @@ def test_redirects_are_followed_but_not_out_of_encryption(server: Server, entry:
     assert follow.redirect_request(request, None, 302, "", {}, "https://example.org/y") is not None  # type: ignore[arg-type]
 
 
-def test_a_file_of_unknown_length_needs_a_hash(server: Server, entry: Published) -> None:
+def test_a_file_of_unknown_length_needs_a_hash(server: Server, entry: RemoteWeights) -> None:
     server.length = False
     fetch(entry, patience=HASTE)
     assert entry.path.read_bytes() == BYTES
@@ -243,8 +243,8 @@ def test_a_file_of_unknown_length_needs_a_hash(server: Server, entry: Published)
         fetch(replace(unknown(entry), file="y.pth"), patience=HASTE)
 
 
-def test_without_a_connection_the_address_and_a_cure_are_told(
-    entry: Published, monkeypatch: pytest.MonkeyPatch
+def test_without_a_connection_the_address_and_a_hint_are_told(
+    entry: RemoteWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -253,7 +253,7 @@ def test_without_a_connection_the_address_and_a_cure_are_told(
         offline.setattr(socket, "getaddrinfo", nobody)
         with pytest.raises(WeightsError, match=r"no connection.*example\.org/x\.pth") as caught:
             fetch(replace(entry, url="https://example.org/x.pth"), patience=HASTE)
-    assert str(entry.path) in caught.value.cure
+    assert str(entry.path) in caught.value.hint
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}/x.pth"
@@ -261,12 +261,14 @@ def test_without_a_connection_the_address_and_a_cure_are_told(
             fetch(replace(entry, url=closed), patience=HASTE)
 
 
-def test_a_page_for_browsers_is_told_and_a_file_put_there_by_hand_is_verified(server: Server, entry: Published) -> None:
+def test_a_page_for_browsers_is_told_and_a_file_put_there_by_hand_is_verified(
+    server: Server, entry: RemoteWeights
+) -> None:
     manual = replace(entry, url="")
     with pytest.raises(WeightsError, match="browser") as caught:
         fetch(manual)
-    assert manual.page in caught.value.cure
-    assert str(manual.path) in caught.value.cure
+    assert manual.page in caught.value.hint
+    assert str(manual.path) in caught.value.hint
     manual.path.write_bytes(b"<html>quota exceeded</html>")
     with pytest.raises(WeightsError, match="not the one that was published"):
         fetch(manual)
@@ -275,7 +277,7 @@ def test_a_page_for_browsers_is_told_and_a_file_put_there_by_hand_is_verified(se
     assert server.requests == []
 
 
-def test_an_unknown_hash_is_recorded_and_compared_afterwards(server: Server, entry: Published) -> None:
+def test_an_unknown_hash_is_recorded_and_compared_afterwards(server: Server, entry: RemoteWeights) -> None:
     loose = unknown(entry)
     fetch(loose, patience=HASTE)
     assert loose.expected == hashlib.sha256(BYTES).hexdigest()
@@ -285,7 +287,7 @@ def test_an_unknown_hash_is_recorded_and_compared_afterwards(server: Server, ent
     assert loose.path.read_bytes() == BYTES
 
 
-def test_two_processes_do_not_write_one_file(server: Server, entry: Published) -> None:
+def test_two_processes_do_not_write_one_file(server: Server, entry: RemoteWeights) -> None:
     fcntl = pytest.importorskip("fcntl")
     entry.path.parent.mkdir(parents=True)
     handle = os.open(entry.path.parent, os.O_RDONLY)
@@ -297,7 +299,7 @@ def test_two_processes_do_not_write_one_file(server: Server, entry: Published) -
     assert entry.path.read_bytes() == BYTES
 
 
-def test_a_cache_that_cannot_be_written_is_named(entry: Published, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_named(entry: RemoteWeights, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no folder")
     with pytest.raises(UnwritableOutput, match="RESTOREKIT_CACHE"):
         fetch(entry)
@@ -325,14 +327,14 @@ def test_the_cache_is_where_each_system_keeps_such_files(
 
 
 @pytest.fixture
-def listed(server: Server, entry: Published, weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
+def listed(server: Server, entry: RemoteWeights, weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteWeights:
     """The manifest publishes weights of a model that ships none, and of one that ships some."""
-    state = {f"module.{name}": tensor.float() for name, tensor in files.load(weights_file).items()}
+    state = {f"module.{name}": tensor.float() for name, tensor in state_dict.load(weights_file).items()}
     made = Path(weights_file).with_name("published.pth")
     torch.save({"state_dict": state}, made)
     server.body = made.read_bytes()
-    lite = replace(entry, model="gggan-lite", sha256=files.sha256(made), size=len(server.body))
-    ships = tuple(one for one in manifest.entries() if one.tag != "photo")
+    lite = replace(entry, model="gggan-lite", sha256=state_dict.sha256(made), size=len(server.body))
+    ships = tuple(one for one in manifest.bundled() if one.tag != "photo")
     monkeypatch.setattr(manifest, "_manifest", lambda: (ships, (lite, replace(entry, url=""))))
     return lite
 
@@ -345,7 +347,7 @@ def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def test_fetched_weights_are_taken_by_their_tag(
-    server: Server, listed: Published, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Server, listed: RemoteWeights, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(WeightsError, match="models fetch gggan-lite:elsewhere"):
         load("gggan-lite", "elsewhere")
@@ -368,7 +370,7 @@ def test_fetched_weights_are_taken_by_their_tag(
 
 
 def test_the_command_fetches_what_it_can_and_says_what_it_cannot(
-    listed: Published, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    listed: RemoteWeights, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("models", "fetch", "gggan", "gggan-lite", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
     shown = capsys.readouterr()
@@ -380,10 +382,10 @@ def test_the_command_fetches_what_it_can_and_says_what_it_cannot(
 
 
 def test_what_the_manifest_publishes_is_complete_and_unambiguous() -> None:
-    everything = [*manifest.entries(), *manifest.published()]
+    everything = [*manifest.bundled(), *manifest.remote()]
     assert len({(one.model, one.tag) for one in everything}) == len(everything)
     assert len({one.path for one in everything}) == len(everything)
-    for one in manifest.published():
+    for one in manifest.remote():
         assert one.page.startswith("https://")
         assert one.url == "" or one.url.startswith("https://")
         assert one.sha256 == "" or len(one.sha256) == 64

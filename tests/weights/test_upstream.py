@@ -8,8 +8,8 @@ from torch import Tensor
 
 from restorekit.errors import WeightsError
 from restorekit.models import registry
-from restorekit.weights import files
-from restorekit.weights.loading import load
+from restorekit.weights import state_dict
+from restorekit.weights.load import load
 
 SYSTEM = '''
 """A system of one convolution, published elsewhere as `net.k` with any number of channels."""
@@ -20,7 +20,10 @@ from torch import nn
 
 from restorekit.models.spec import Spec
 
-spec = Spec("{name}", "deblur", "t", "p", 1, 1, divisor=1, reach=1, tiling="exact", objective="pixel", bytes_per_pixel=1)
+spec = Spec(
+    "{name}", "deblur", "t", "p", 1, 1,
+    divisor=1, receptive_field=1, tiling="exact", objective="pixel", bytes_per_pixel=1,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def build(config):
 
 
 def describe(config):
-    return replace(spec, reach=config.channels)
+    return replace(spec, receptive_field=config.channels)
 
 
 def from_upstream(state):
@@ -66,14 +69,14 @@ def test_a_published_file_brings_its_sizes_and_is_renamed(tmp_path: Path) -> Non
     state = published(tmp_path / "x.pth")
     loaded = load("upstream-first", tmp_path / "x.pth")
     assert torch.equal(loaded.model.weight, state["net.k"].float())
-    assert loaded.spec.reach == 5
-    assert loaded.sha256 == files.sha256(tmp_path / "x.pth")
+    assert loaded.spec.receptive_field == 5
+    assert loaded.sha256 == state_dict.sha256(tmp_path / "x.pth")
 
 
 def test_weights_under_our_own_names_need_no_conversion(tmp_path: Path) -> None:
     state = registry.build("upstream-first").state_dict()
     torch.save(state, tmp_path / "plain.pth")
-    files.save(
+    state_dict.save(
         state, tmp_path / "ours.safetensors", {"model": "upstream-first", "recipe": '{"config": {"channels": 3}}'}
     )
     for name in ("plain.pth", "ours.safetensors"):
@@ -84,7 +87,7 @@ def test_weights_of_another_system_name_it(tmp_path: Path) -> None:
     published(tmp_path / "x.pth", "kernel")
     with pytest.raises(WeightsError, match=r"looks like weights of 'upstream-second'.*--model upstream-second"):
         load("upstream-first", tmp_path / "x.pth")
-    files.save({"a": torch.rand(1)}, tmp_path / "x.safetensors", {"model": "upstream-second"})
+    state_dict.save({"a": torch.rand(1)}, tmp_path / "x.safetensors", {"model": "upstream-second"})
     with pytest.raises(WeightsError, match="These are weights of 'upstream-second'"):
         load("upstream-first", tmp_path / "x.safetensors")
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from restorekit.models.layers import bounded, pad_to_multiple, zeroed
+from restorekit.models.layers import clamp_output, pad_to_multiple, zero_init_
 
 DIVISOR = 32
 WINDOWS = (32, 16, 8, 4)  # of the multi-scale block's average pools, in pixels
@@ -110,7 +110,7 @@ class DenseDeblur(nn.Module):
             self.dense_up.append(DenseBlock(width + skip, config, config.layers))
             width = block
         self.multi_scale = MultiScale(width) if multi_scale else nn.Identity()
-        self.out = zeroed(nn.Conv2d(width + 4 * len(WINDOWS) if multi_scale else width, 3, 3, padding=1))
+        self.out = zero_init_(nn.Conv2d(width + 4 * len(WINDOWS) if multi_scale else width, 3, 3, padding=1))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
@@ -126,4 +126,4 @@ class DenseDeblur(nn.Module):
             x = dense(torch.cat([up(x), skips.pop()], dim=1))
         correction = torch.tanh(self.out(self.multi_scale(x)))
         # Added on -1..1, where everything is twice as large.
-        return bounded(rgb + correction[..., :height, :width] / 2, self.training)
+        return clamp_output(rgb + correction[..., :height, :width] / 2, self.training)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
-from restorekit.models.layers import PictureNorm, Statistics, bounded, conv3, pad_to_multiple, zeroed
+from restorekit.models.layers import ImageNorm, Statistics, clamp_output, conv3, pad_to_multiple, zero_init_
 
 DIVISOR = 32  # the deepest map is the picture's 1/32
 
@@ -23,7 +23,7 @@ def _enlarged(x: Tensor, factor: int) -> Tensor:
 
 
 def _smooth(inputs: int, outputs: int, statistics: Statistics) -> nn.Sequential:
-    return nn.Sequential(conv3(inputs, outputs), PictureNorm(outputs, statistics=statistics), nn.ReLU(inplace=True))
+    return nn.Sequential(conv3(inputs, outputs), ImageNorm(outputs, statistics=statistics), nn.ReLU(inplace=True))
 
 
 class TopDown(nn.Module):
@@ -91,7 +91,7 @@ class DeblurGANv2(nn.Module):
         self.head1, self.head2, self.head3, self.head4 = (Head(filters, n) for _ in range(4))
         self.smooth = _smooth(4 * n, n, statistics)
         self.smooth2 = _smooth(n, n // 2, statistics)
-        self.final = zeroed(conv3(n // 2, 3))
+        self.final = zero_init_(conv3(n // 2, 3))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
@@ -104,7 +104,7 @@ class DeblurGANv2(nn.Module):
         ]
         half = _enlarged(self.smooth(torch.cat(quarter[::-1], dim=1)), 2) + finest
         correction = torch.tanh(self.final(_enlarged(self.smooth2(half), 2)))  # in units of the range -1..1
-        return bounded(rgb + correction[..., :height, :width] / 2, self.training)
+        return clamp_output(rgb + correction[..., :height, :width] / 2, self.training)
 
 
 def without_copies(

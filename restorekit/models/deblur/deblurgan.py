@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.layers import PictureNorm, bounded, pad_to_multiple, relu, zeroed
+from restorekit.models.layers import ImageNorm, clamp_output, pad_to_multiple, relu, zero_init_
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -26,7 +26,7 @@ spec = Spec(
     parameters=11_378_179,
     macs_per_pixel=756_096,
     divisor=4,
-    reach=83,
+    receptive_field=83,
     tiling="whole",
     objective="deblurgan",
     bytes_per_pixel=1700,
@@ -61,11 +61,11 @@ class Block(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             *_reflected(channels, channels, 3),
-            PictureNorm(channels),
+            ImageNorm(channels),
             relu(),
             nn.Dropout(dropout),
             *_reflected(channels, channels, 3),
-            PictureNorm(channels),
+            ImageNorm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,17 +80,17 @@ class DeblurGAN(nn.Module):
         super().__init__()
         n = config.channels
         self.encoder = nn.Sequential(
-            *_reflected(3, n, 7), PictureNorm(n), relu(),
-            nn.Conv2d(n, 2 * n, 3, 2, 1), PictureNorm(2 * n), relu(),
-            nn.Conv2d(2 * n, 4 * n, 3, 2, 1), PictureNorm(4 * n), relu(),
+            *_reflected(3, n, 7), ImageNorm(n), relu(),
+            nn.Conv2d(n, 2 * n, 3, 2, 1), ImageNorm(2 * n), relu(),
+            nn.Conv2d(2 * n, 4 * n, 3, 2, 1), ImageNorm(4 * n), relu(),
         )  # fmt: skip
         self.blocks = nn.Sequential(*(Block(4 * n, config.dropout) for _ in range(config.blocks)))
         self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(4 * n, 2 * n, 3, 2, 1, output_padding=1), PictureNorm(2 * n), relu(),
-            nn.ConvTranspose2d(2 * n, n, 3, 2, 1, output_padding=1), PictureNorm(n), relu(),
+            nn.ConvTranspose2d(4 * n, 2 * n, 3, 2, 1, output_padding=1), ImageNorm(2 * n), relu(),
+            nn.ConvTranspose2d(2 * n, n, 3, 2, 1, output_padding=1), ImageNorm(n), relu(),
         )  # fmt: skip
         pad, last = _reflected(n, 3, 7)
-        self.out = nn.Sequential(pad, zeroed(cast(nn.Conv2d, last)))
+        self.out = nn.Sequential(pad, zero_init_(cast(nn.Conv2d, last)))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
@@ -98,12 +98,12 @@ class DeblurGAN(nn.Module):
         padded = pad_to_multiple(rgb, spec.divisor, least=8)  # reflection needs two pixels at the coarsest level
         correction = torch.tanh(self.out(self.decoder(self.blocks(self.encoder(padded * 2 - 1)))))
         # The paper adds on -1..1, where everything is twice as large.
-        return bounded(rgb + correction[..., :height, :width] / 2, self.training)
+        return clamp_output(rgb + correction[..., :height, :width] / 2, self.training)
 
 
 def describe(config: Config) -> Spec:
     """Facts about one configuration: a block reaches 8 pixels, encoder and decoder 11."""
-    return replace(spec, reach=11 + 8 * config.blocks)
+    return replace(spec, receptive_field=11 + 8 * config.blocks)
 
 
 def build(config: Config) -> DeblurGAN:

@@ -16,9 +16,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from restorekit.models.backbones.mobilenet_v2 import mobilenet_v2
 from restorekit.models.deblur._fpn import DIVISOR, DeblurGANv2, TopDown, without_copies
 from restorekit.models.layers import Statistics
-from restorekit.models.mobilenet_v2 import mobilenet_v2
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -29,7 +29,7 @@ spec = Spec(
     parameters=3_312_707,
     macs_per_pixel=41_330,
     divisor=DIVISOR,
-    reach=277,  # of the convolutions; statistics of the picture reach everywhere
+    receptive_field=277,  # of the convolutions; statistics of the picture reach everywhere
     tiling="whole",
     objective="deblurgan_v2",
     bytes_per_pixel=800,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from restorekit.models.backbones.inception_resnet_v2 import InceptionResNetV2
 from restorekit.models.deblur._fpn import DIVISOR, DeblurGANv2, TopDown, without_copies
-from restorekit.models.inception_resnet_v2 import InceptionResNetV2
 from restorekit.models.layers import Statistics
 from restorekit.models.spec import Spec
 
@@ -26,7 +26,7 @@ spec = Spec(
     parameters=60_929_291,
     macs_per_pixel=267_300,  # of a 256x256 picture; the unpadded backbone does less on smaller ones, 283,233 at 512x512
     divisor=DIVISOR,
-    reach=1290,  # of the convolutions; statistics of the picture reach everywhere
+    receptive_field=1290,  # of the convolutions; statistics of the picture reach everywhere
     tiling="whole",
     objective="deblurgan_v2",
     bytes_per_pixel=1700,

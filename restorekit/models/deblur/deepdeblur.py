@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import ResidualBlock, bounded, pad_to_multiple, relu
+from restorekit.models.layers import ResidualBlock, clamp_output, pad_to_multiple, relu
 from restorekit.models.spec import Spec
 
 MIDDLE = 0.5  # subtracted from the pictures: the middle of their range
@@ -24,7 +24,7 @@ spec = Spec(
     parameters=11_721_321,
     macs_per_pixel=5_126_081,
     divisor=4,
-    reach=575,
+    receptive_field=575,
     tiling="approximate",
     overlap=128,
     objective="deepdeblur",
@@ -67,7 +67,7 @@ class DeepDeblur(nn.Module):
 
     @staticmethod
     def reduce(rgb: Tensor, factor: int) -> Tensor:
-        """Shrink a batch, as the network does with its input."""
+        """Downscale a batch, as the network does with its input."""
         return F.avg_pool2d(rgb, factor)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
@@ -84,7 +84,7 @@ class DeepDeblur(nn.Module):
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         restored = self.pyramid(pad_to_multiple(rgb, 2 ** len(self.enlarge)))[-1]
-        return bounded(restored[..., :height, :width], self.training)
+        return clamp_output(restored[..., :height, :width], self.training)
 
 
 def build(config: Config) -> DeepDeblur:

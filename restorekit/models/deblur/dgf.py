@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3, zeroed
+from restorekit.models.layers import clamp_output, conv3, zero_init_
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -21,7 +21,7 @@ spec = Spec(
     parameters=2_382_339,
     macs_per_pixel=2_377_792,
     divisor=1,
-    reach=18,
+    receptive_field=18,
     tiling="exact",
     objective="dgf",
     bytes_per_pixel=12000,
@@ -56,7 +56,7 @@ class DGF(nn.Module):
         self.field = nn.ModuleList(
             Block(n + i * growth, config, dilation) for i, dilation in enumerate(config.dilations)
         )
-        self.tail = zeroed(nn.Conv2d(n + growth, 3, 1))
+        self.tail = zero_init_(nn.Conv2d(n + growth, 3, 1))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same."""
@@ -66,7 +66,7 @@ class DGF(nn.Module):
             maps.append(block(torch.cat(maps, dim=1)))
         correction = torch.tanh(self.tail(torch.cat([head, maps[-1]], dim=1)))
         # Added on -1..1, where everything is twice as large.
-        return bounded(rgb + correction / 2, self.training)
+        return clamp_output(rgb + correction / 2, self.training)
 
 
 def build(config: Config) -> DGF:

@@ -13,24 +13,24 @@ untrained network returns its input.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from restorekit.models.gradient_guidance import Branches, gradient_map
 from restorekit.models.layers import (
     Res2NetBlock,
     ResidualInResidual,
     ResidualUNet,
-    bounded,
+    clamp_output,
     conv3,
-    gradient_map,
     leaky,
     pad_to_multiple,
-    reach_behind_unet,
     rrdb,
-    zeroed,
+    zero_init_,
 )
+from restorekit.models.receptive_field import through_unet
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -41,7 +41,7 @@ spec = Spec(
     parameters=6_808_969,
     macs_per_pixel=6_410_176,
     divisor=4,
-    reach=247,
+    receptive_field=247,
     tiling="exact",
     objective="gggan",
     bytes_per_pixel=7000,
@@ -59,17 +59,6 @@ class Config:
     prenet_widths: tuple[int, ...] = (32, 64, 128)
     gradient_branch: bool = True
     block: Literal["res2net", "rrdb"] = "res2net"
-
-
-class Branches(NamedTuple):
-    """What training looks at; nothing is clamped."""
-
-    image: Tensor
-    """Restored picture (N,3,H,W)."""
-    pre: Tensor | None
-    """The pre-network's picture (N,3,H,W); None without pre-network."""
-    gradient: Tensor | None
-    """Predicted gradient map of the sharp picture (N,3,H,W); None without gradient branch."""
 
 
 def module(channels: int, block: Literal["res2net", "rrdb"]) -> ResidualInResidual:
@@ -104,7 +93,7 @@ class GGGAN(nn.Module):
             self.gradient_tail = nn.Sequential(conv3(n, n), leaky(), conv3(n, n))
             self.gradient_out = nn.Conv2d(n, 3, 1)
             self.fusion = nn.Sequential(module(2 * n, block), conv3(2 * n, n))
-        self.reconstruct = nn.Sequential(conv3(n, n), leaky(), zeroed(conv3(n, 3)))
+        self.reconstruct = nn.Sequential(conv3(n, n), leaky(), zero_init_(conv3(n, 3)))
 
     def branches(self, rgb: Tensor) -> Branches:
         """All that training compares; H and W are multiples of 4."""
@@ -134,7 +123,7 @@ class GGGAN(nn.Module):
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         image = self.branches(pad_to_multiple(rgb, self.divisor)).image
-        return bounded(image[..., :height, :width], self.training)
+        return clamp_output(image[..., :height, :width], self.training)
 
 
 def describe(config: Config) -> Spec:
@@ -150,10 +139,10 @@ def describe(config: Config) -> Spec:
         paths.append(1 + (module + 1) * len(config.taps))
         fusion = module + 1
     head, trunk, tail, reconstruct = 1, 1, 2, 2
-    reach = head + max(paths) + trunk + tail + fusion + reconstruct
+    radius = head + max(paths) + trunk + tail + fusion + reconstruct
     if config.prenet:
-        reach = reach_behind_unet(len(config.prenet_widths), reach)
-    return replace(spec, divisor=2 ** (len(config.prenet_widths) - 1) if config.prenet else 1, reach=reach)
+        radius = through_unet(len(config.prenet_widths), radius)
+    return replace(spec, divisor=2 ** (len(config.prenet_widths) - 1) if config.prenet else 1, receptive_field=radius)
 
 
 def build(config: Config) -> GGGAN:

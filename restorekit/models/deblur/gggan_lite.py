@@ -3,7 +3,7 @@
 Our own design, after Shi et al. (see `gggan`). The picture is pixel-unshuffled by 4, so that every convolution sees one
 sixteenth of the positions; pre-network, image branch, gradient branch and fusion keep their roles. What differs, and why:
 
-- The pre-network works on cells of 8x8 and 16x16 pixels only: the reach that long motion needs, at little cost. Its picture
+- The pre-network works on cells of 8x8 and 16x16 pixels only: long motion needs context, at little cost. Its picture
   feeds the gradient branch and the loss; the image branch starts from the blurred picture and takes the pre-network's
   features as advice, through a convolution that starts at zero. Two corrections in a row learned much more slowly.
 - The gradient map is taken at full resolution, where the edges are, and then unshuffled too.
@@ -19,8 +19,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.deblur.gggan import Branches
-from restorekit.models.layers import ResidualBlock, bounded, conv3, gradient_map, leaky, pad_to_multiple, zeroed
+from restorekit.models.gradient_guidance import Branches, gradient_map
+from restorekit.models.layers import (
+    ResidualBlock,
+    clamp_output,
+    conv3,
+    leaky,
+    pad_to_multiple,
+    zero_init_,
+)
 from restorekit.models.spec import Spec
 
 CELL = 4  # side of a cell of the working grid in pixels
@@ -35,7 +42,7 @@ spec = Spec(
     parameters=1_130_304,
     macs_per_pixel=40_128,
     divisor=16,
-    reach=160,
+    receptive_field=160,
     tiling="exact",
     objective="gggan",
     bytes_per_pixel=200,
@@ -80,10 +87,10 @@ class GGGANLite(nn.Module):
         super().__init__()
         n, g, cells = config.channels, config.gradient_channels, 3 * CELL**2
         self.prenet = PreNetwork(cells, config.prenet_widths)
-        self.prenet_out = zeroed(conv3(cells, cells))
+        self.prenet_out = zero_init_(conv3(cells, cells))
 
         self.image_head = conv3(cells, n)
-        self.advice = zeroed(nn.Conv2d(cells, n, 1))
+        self.advice = zero_init_(nn.Conv2d(cells, n, 1))
         self.image_blocks = nn.ModuleList(ResidualBlock(n) for _ in range(config.blocks))
 
         self.taps = config.taps
@@ -93,7 +100,7 @@ class GGGANLite(nn.Module):
         )
         self.gradient_out = nn.Conv2d(g, cells, 1)
 
-        self.fusion = zeroed(conv3(g + n, cells))
+        self.fusion = zero_init_(conv3(g + n, cells))
 
     def branches(self, rgb: Tensor) -> Branches:
         """All that training compares; H and W are multiples of 16."""
@@ -117,7 +124,7 @@ class GGGANLite(nn.Module):
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         image = self.branches(pad_to_multiple(rgb, spec.divisor)).image
-        return bounded(image[..., :height, :width], self.training)
+        return clamp_output(image[..., :height, :width], self.training)
 
 
 def build(config: Config) -> GGGANLite:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3, doubled, pad_to_multiple, relu, zeroed
+from restorekit.models.layers import clamp_output, conv3, pad_to_multiple, relu, upsample2x, zero_init_
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -22,7 +22,7 @@ spec = Spec(
     parameters=2_251_081,
     macs_per_pixel=556_128,
     divisor=4,
-    reach=79,
+    receptive_field=79,
     tiling="exact",
     objective="pyramid",
     bytes_per_pixel=1600,
@@ -60,11 +60,11 @@ class Noroozi(nn.Module):
         parts: list[nn.Module] = []
         for _ in range(layers):
             parts += [conv3(channels, channels), relu()]
-        return [*parts, zeroed(conv3(channels, 3))]
+        return [*parts, zero_init_(conv3(channels, 3))]
 
     @staticmethod
     def reduce(rgb: Tensor, factor: int) -> Tensor:
-        """Shrink a batch, as the network does with its input."""
+        """Downscale a batch, as the network does with its input."""
         return F.avg_pool2d(rgb, factor)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
@@ -72,7 +72,7 @@ class Noroozi(nn.Module):
         half, quarter = self.reduce(rgb, 2), self.reduce(rgb, 4)
         restored = [quarter + self.coarse(rgb)]
         for stage, blurred in ((self.middle, half), (self.fine, rgb)):
-            before = doubled(restored[-1])
+            before = upsample2x(restored[-1])
             restored.append(blurred + stage(torch.cat([blurred, before], dim=1)))
         return restored
 
@@ -80,7 +80,7 @@ class Noroozi(nn.Module):
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         restored = self.pyramid(pad_to_multiple(rgb, spec.divisor))[-1]
-        return bounded(restored[..., :height, :width], self.training)
+        return clamp_output(restored[..., :height, :width], self.training)
 
 
 def build(config: Config) -> Noroozi:

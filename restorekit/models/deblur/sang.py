@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from restorekit.models.layers import ResidualBlock, bounded, relu, zeroed
+from restorekit.models.layers import ResidualBlock, clamp_output, relu, zero_init_
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -19,7 +19,7 @@ spec = Spec(
     parameters=3_903_299,
     macs_per_pixel=3_900_800,
     divisor=1,
-    reach=80,
+    receptive_field=80,
     tiling="exact",
     objective="sang",
     bytes_per_pixel=1500,
@@ -49,14 +49,14 @@ class Sang(nn.Module):
             nn.Conv2d(3, n, 5, padding=2),
             relu(),
             *(ResidualBlock(n, 5, relu) for _ in range(config.blocks)),
-            zeroed(last) if config.residual else last,
+            zero_init_(last) if config.residual else last,
         )
         self.residual = config.residual
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same."""
         restored = rgb + self.body(rgb) if self.residual else self.body(rgb).relu()
-        return bounded(restored, self.training)
+        return clamp_output(restored, self.training)
 
 
 def build(config: Config) -> Sang:

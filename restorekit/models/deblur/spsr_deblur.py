@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from restorekit.models import spsr
-from restorekit.models.layers import bounded
+from restorekit.models.layers import clamp_output
 from restorekit.models.spec import Spec
 from restorekit.models.spsr import SPSR, Config
 
@@ -19,7 +19,7 @@ spec = Spec(
     parameters=24_648_518,
     macs_per_pixel=24_630_528,
     divisor=1,
-    reach=367,
+    receptive_field=367,
     tiling="approximate",
     overlap=64,
     objective="gggan",
@@ -35,12 +35,12 @@ class SPSRDeblur(SPSR):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same."""
-        return bounded(self.branches(rgb).image, self.training)
+        return clamp_output(self.branches(rgb).image, self.training)
 
 
 def describe(config: Config) -> Spec:
     """Facts about one configuration."""
-    return replace(spec, reach=spsr.reach(config))
+    return replace(spec, receptive_field=spsr.receptive_field(config))
 
 
 def build(config: Config) -> nn.Module:

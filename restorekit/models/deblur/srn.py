@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import ResidualBlock, bounded, doubled, pad_to_multiple, relu
+from restorekit.models.layers import ResidualBlock, clamp_output, pad_to_multiple, relu, upsample2x
 from restorekit.models.spec import Spec
 
 SCALES = (4, 2, 1)  # by how much the picture is shrunk
@@ -29,7 +29,7 @@ spec = Spec(
     parameters=6_881_251,
     macs_per_pixel=1_274_154,
     divisor=16,
-    reach=1277,
+    receptive_field=1277,
     tiling="approximate",
     overlap=128,
     objective="pyramid",
@@ -120,7 +120,7 @@ class SRN(nn.Module):
         self.leave = nn.Sequential(_blocks(n), nn.Conv2d(n, 3, 5, padding=2))
 
     def reduce(self, rgb: Tensor, factor: int) -> Tensor:
-        """Shrink a batch, as the network does with its input."""
+        """Downscale a batch, as the network does with its input."""
         if not self.port:
             return rgb[..., ::factor, ::factor]
         while factor > 1:
@@ -130,7 +130,7 @@ class SRN(nn.Module):
 
     def enlarge(self, x: Tensor) -> Tensor:
         """Enlarge a batch by two."""
-        return doubled(x) if self.port else _double(x)
+        return upsample2x(x) if self.port else _double(x)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
         """Restored pictures from the coarsest scale to the full one; H and W are multiples of 16."""
@@ -156,7 +156,7 @@ class SRN(nn.Module):
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         restored = self.pyramid(pad_to_multiple(rgb, spec.divisor))[-1]
-        return bounded(restored[..., :height, :width], self.training)
+        return clamp_output(restored[..., :height, :width], self.training)
 
 
 def build(config: Config) -> SRN:

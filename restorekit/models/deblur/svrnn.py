@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.layers import at_least_float, bounded, conv3, doubled, pad_to_multiple, relu, zeroed
+from restorekit.models.layers import at_least_float, clamp_output, conv3, pad_to_multiple, relu, upsample2x, zero_init_
 from restorekit.models.spec import Spec
 
 SWEEPS = 4  # left to right, right to left, down, up
@@ -23,7 +23,7 @@ spec = Spec(
     parameters=7_512_835,
     macs_per_pixel=170_928,
     divisor=16,
-    reach=None,
+    receptive_field=None,
     tiling="approximate",
     overlap=128,
     objective="pixel",
@@ -86,8 +86,8 @@ class WeightNetwork(nn.Module):
         """(N,3,H,W) to (N,outputs,H/4,W/4) in (0,1)."""
         quarter = self.quarter(self.first(rgb))
         eighth = self.eighth(quarter)
-        x = self.merge_eighth(torch.cat([doubled(self.sixteenth(eighth)), eighth], dim=1))
-        x = self.merge_quarter(torch.cat([doubled(x), quarter], dim=1))
+        x = self.merge_eighth(torch.cat([upsample2x(self.sixteenth(eighth)), eighth], dim=1))
+        x = self.merge_quarter(torch.cat([upsample2x(x), quarter], dim=1))
         return torch.sigmoid(self.out(x))
 
 
@@ -104,7 +104,7 @@ class SVRNN(nn.Module):
         self.after = nn.ModuleList(nn.Sequential(conv3(SWEEPS * n, n), relu()) for _ in range(config.stages))
         self.merge_half = nn.Sequential(conv3(2 * n, n), relu())
         self.merge_full = nn.Sequential(conv3(2 * n, n), relu())
-        self.out = zeroed(conv3(n, 3))
+        self.out = zero_init_(conv3(n, 3))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
@@ -125,9 +125,9 @@ class SVRNN(nn.Module):
                 sweep(x, up, 2, backwards=True),
             ]
             x = after(torch.cat(swept, dim=1))
-        x = self.merge_half(torch.cat([doubled(x), half], dim=1))
-        x = self.merge_full(torch.cat([doubled(x), full], dim=1))
-        return bounded(rgb + self.out(x)[..., :height, :width], self.training)
+        x = self.merge_half(torch.cat([upsample2x(x), half], dim=1))
+        x = self.merge_full(torch.cat([upsample2x(x), full], dim=1))
+        return clamp_output(rgb + self.out(x)[..., :height, :width], self.training)
 
 
 def build(config: Config) -> SVRNN:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.models.layers import bounded
+from restorekit.imaging.resize import KERNELS, ResizeBorder, ResizeKernel
+from restorekit.models.enlarging import enlarge
+from restorekit.models.layers import clamp_output
+from restorekit.models.receptive_field import through_enlargement
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import enlarge, reach_through
-from restorekit.resampling import KERNELS, Border, Kernel
 
 spec = Spec(
     name="bicubic",
@@ -23,7 +24,7 @@ spec = Spec(
     parameters=0,
     macs_per_pixel=0,
     divisor=1,
-    reach=2,
+    receptive_field=2,
     tiling="exact",
     objective="pixel",
     bytes_per_pixel=1100,
@@ -37,9 +38,9 @@ class Config:
     """What decides the result."""
 
     scale: int = 4
-    variant: Kernel = "cubic"
+    variant: ResizeKernel = "cubic"
     """cubic has a = -0.5, cubic-opencv a = -0.75; linear, lanczos and nearest are what they are called."""
-    border: Border = "symmetric"
+    border: ResizeBorder = "symmetric"
     """symmetric: mirrored, MATLAB today; replicate: MATLAB until about 2015, OpenCV; cut: Pillow."""
 
 
@@ -52,7 +53,7 @@ class Bicubic(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Enlarge a batch."""
-        return bounded(enlarge(rgb, self.config.scale, self.config.variant, self.config.border), self.training)
+        return clamp_output(enlarge(rgb, self.config.scale, self.config.variant, self.config.border), self.training)
 
 
 def describe(config: Config) -> Spec:
@@ -68,7 +69,7 @@ def describe(config: Config) -> Spec:
     return replace(
         spec,
         scale=config.scale,
-        reach=reach_through(config.scale, 0, config.variant),
+        receptive_field=through_enlargement(config.scale, 0, config.variant),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

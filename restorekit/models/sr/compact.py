@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3, zeroed
+from restorekit.models.layers import clamp_output, conv3, zero_init_
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -20,7 +20,7 @@ spec = Spec(
     parameters=621_424,
     macs_per_pixel=619_200,
     divisor=1,
-    reach=18,
+    receptive_field=18,
     tiling="exact",
     objective="pixel",
     bytes_per_pixel=1200,
@@ -49,7 +49,7 @@ class Compact(nn.Module):
         layers: list[nn.Module] = [conv3(3, n), nn.PReLU(n)]
         for _ in range(config.convolutions):
             layers += [conv3(n, n), nn.PReLU(n)]
-        self.body = nn.Sequential(*layers, zeroed(conv3(n, 3 * config.scale**2)))
+        self.body = nn.Sequential(*layers, zero_init_(conv3(n, 3 * config.scale**2)))
         self.scale = config.scale
         for layer in layers:
             # Without a skip inside, PyTorch's default would shrink the signal to nothing in 17 layers.
@@ -61,12 +61,12 @@ class Compact(nn.Module):
         """Restore a batch."""
         details = F.pixel_shuffle(self.body(rgb), self.scale)
         nearest = F.interpolate(rgb, scale_factor=self.scale, mode="nearest")
-        return bounded(nearest + details, self.training)
+        return clamp_output(nearest + details, self.training)
 
 
 def describe(config: Config) -> Spec:
     """Facts about one configuration."""
-    return replace(spec, scale=config.scale, reach=config.convolutions + 2)
+    return replace(spec, scale=config.scale, receptive_field=config.convolutions + 2)
 
 
 def build(config: Config) -> Compact:

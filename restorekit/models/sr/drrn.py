@@ -12,9 +12,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3, he, relu, zeroed
+from restorekit.models.enlarging import restore_luma
+from restorekit.models.layers import clamp_output, conv3, kaiming_init_, relu, zero_init_
+from restorekit.models.receptive_field import through_enlargement
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import reach_through, restore_luma
 
 spec = Spec(
     name="drrn",
@@ -24,7 +25,7 @@ spec = Spec(
     parameters=310_659,
     macs_per_pixel=118_001_664,
     divisor=1,
-    reach=15,
+    receptive_field=15,
     tiling="exact",
     objective="pixel",
     bytes_per_pixel=34000,
@@ -81,12 +82,12 @@ class DRRN(nn.Module):
             *(RecursiveBlock(n if index else 1, n, config.units) for index in range(config.blocks))
         )
         self.leave = nn.Sequential(Activation(n), conv3(n, 1))
-        he(self)
-        zeroed(cast(nn.Conv2d, self.leave[1]))
+        kaiming_init_(self)
+        zero_init_(cast(nn.Conv2d, self.leave[1]))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""
-        return bounded(restore_luma(rgb, self.scale, lambda _, above: self.repair(above)), self.training)
+        return clamp_output(restore_luma(rgb, self.scale, lambda _, above: self.repair(above)), self.training)
 
     def repair(self, above: Tensor) -> Tensor:
         """Restore enlarged luma (N,1,H,W)."""
@@ -100,7 +101,7 @@ def describe(config: Config) -> Spec:
     return replace(
         spec,
         scale=config.scale,
-        reach=reach_through(config.scale, layers),
+        receptive_field=through_enlargement(config.scale, layers),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3, he, relu, zeroed
+from restorekit.models.enlarging import enlarge
+from restorekit.models.layers import clamp_output, conv3, kaiming_init_, relu, zero_init_
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import enlarge
 
 spec = Spec(
     name="dsrn",
@@ -24,7 +24,7 @@ spec = Spec(
     parameters=928_643,
     macs_per_pixel=26_721_984,
     divisor=1,
-    reach=12,
+    receptive_field=12,
     tiling="exact",
     objective="pixel",
     bytes_per_pixel=43000,
@@ -55,12 +55,12 @@ class DSRN(nn.Module):
         self.large = nn.Sequential(conv3(n, n), relu(), conv3(n, n))
         self.up = nn.ConvTranspose2d(n, n, config.scale, stride=config.scale)
         self.leave = nn.Conv2d(n, 3, 1)
-        he(self)
-        zeroed(self.leave)
+        kaiming_init_(self)
+        zero_init_(self.leave)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""
-        return bounded(enlarge(rgb, self.scale) + self._residual(rgb), self.training)
+        return clamp_output(enlarge(rgb, self.scale) + self._residual(rgb), self.training)
 
     def _residual(self, rgb: Tensor) -> Tensor:
         small: Tensor = self.enter(rgb)  # (N,128,H,W)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, conv3
+from restorekit.models.enlarging import restore_luma
+from restorekit.models.layers import clamp_output, conv3
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import restore_luma
 
 spec = Spec(
     name="espcn",
@@ -21,7 +21,7 @@ spec = Spec(
     parameters=24_752,
     macs_per_pixel=24_640,
     divisor=1,
-    reach=4,
+    receptive_field=4,
     tiling="exact",
     objective="pixel",
     bytes_per_pixel=1700,
@@ -49,7 +49,7 @@ class ESPCN(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""
-        return bounded(restore_luma(rgb, self.scale, self._restore), self.training)
+        return clamp_output(restore_luma(rgb, self.scale, self._restore), self.training)
 
     def _restore(self, y: Tensor, above: Tensor) -> Tensor:
         return F.pixel_shuffle(self.subpixels(self.features(y)), self.scale)

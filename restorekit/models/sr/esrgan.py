@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.models.layers import bounded, conv3, he, leaky, pad_to_multiple, rrdb
+from restorekit.models.enlarging import Enlarge
+from restorekit.models.layers import clamp_output, conv3, kaiming_init_, leaky, pad_to_multiple, rrdb
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import Enlarge
 
 spec = Spec(
     name="esrgan",
@@ -24,7 +24,7 @@ spec = Spec(
     parameters=16_697_987,
     macs_per_pixel=17_926_848,
     divisor=1,
-    reach=349,
+    receptive_field=349,
     tiling="approximate",
     overlap=32,
     objective="pixel",
@@ -70,7 +70,7 @@ class ESRGAN(nn.Module):
         self.trunk = conv3(n, n)
         self.up = nn.Sequential(*(Enlarge(n) for _ in range(config.doublings)))
         self.last = nn.Sequential(conv3(n, n), leaky(), conv3(n, 3))
-        he(self.blocks, 0.1)
+        kaiming_init_(self.blocks, 0.1)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""
@@ -78,7 +78,7 @@ class ESRGAN(nn.Module):
         x = pad_to_multiple(rgb, self.unshuffle)
         head = self.head(F.pixel_unshuffle(x, self.unshuffle))
         x = self.last(self.up(self.trunk(self.blocks(head)) + head))
-        return bounded(x[..., : height * self.scale, : width * self.scale], self.training)
+        return clamp_output(x[..., : height * self.scale, : width * self.scale], self.training)
 
 
 def describe(config: Config) -> Spec:
@@ -90,12 +90,12 @@ def describe(config: Config) -> Spec:
     cell, after = config.unshuffle, 2  # the last two convolutions
     for _ in range(config.doublings):
         after = -(-(after + 1) // 2)
-    reach = 15 * config.blocks + 2 + after
+    radius = 15 * config.blocks + 2 + after
     return replace(
         spec,
         scale=config.scale,
         divisor=cell,
-        reach=reach * cell,
+        receptive_field=radius * cell,
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from restorekit.errors import UsageError
 from restorekit.models import spsr
-from restorekit.models.layers import bounded
+from restorekit.models.layers import clamp_output
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -21,7 +21,7 @@ spec = Spec(
     parameters=24_796_230,
     macs_per_pixel=52_399_488,
     divisor=1,
-    reach=353,
+    receptive_field=353,
     tiling="approximate",
     overlap=64,
     objective="gggan",
@@ -58,7 +58,7 @@ class SPSR(spsr.SPSR):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""
-        return bounded(self.branches(rgb).image, self.training)
+        return clamp_output(self.branches(rgb).image, self.training)
 
 
 def describe(config: Config) -> Spec:
@@ -70,7 +70,7 @@ def describe(config: Config) -> Spec:
     return replace(
         spec,
         scale=config.scale,
-        reach=spsr.reach(config, config.factors),
+        receptive_field=spsr.receptive_field(config, config.factors),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

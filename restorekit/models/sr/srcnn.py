@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.models.layers import bounded, he, relu
+from restorekit.models.enlarging import restore_luma
+from restorekit.models.layers import clamp_output, kaiming_init_, relu
+from restorekit.models.receptive_field import through_enlargement
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import reach_through, restore_luma
 
 spec = Spec(
     name="srcnn",
@@ -27,7 +28,7 @@ spec = Spec(
     parameters=57_281,
     macs_per_pixel=914_944,
     divisor=1,
-    reach=4,
+    receptive_field=4,
     tiling="exact",
     objective="pixel",
     bytes_per_pixel=11000,
@@ -58,7 +59,7 @@ class SRCNN(nn.Module):
         self.mapping = _convolution(64, 32, config.middle)
         self.reconstruction = _convolution(32, 1, 5)
         self.act = relu()
-        he(self)
+        kaiming_init_(self)
         with torch.no_grad():
             self.reconstruction.weight *= 0.01
             self.patches.weight[0], self.mapping.weight[0], self.reconstruction.weight[0, 0] = 0, 0, 0
@@ -68,7 +69,7 @@ class SRCNN(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""
-        return bounded(restore_luma(rgb, self.scale, lambda _, above: self.repair(above)), self.training)
+        return clamp_output(restore_luma(rgb, self.scale, lambda _, above: self.repair(above)), self.training)
 
     def repair(self, above: Tensor) -> Tensor:
         """Restore enlarged luma (N,1,H,W)."""
@@ -88,7 +89,7 @@ def describe(config: Config) -> Spec:
     return replace(
         spec,
         scale=config.scale,
-        reach=reach_through(config.scale, 6 + config.middle // 2),
+        receptive_field=through_enlargement(config.scale, 6 + config.middle // 2),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

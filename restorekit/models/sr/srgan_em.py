@@ -14,9 +14,10 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.layers import at_least_float, bounded, conv3
+from restorekit.models.enlarging import SubPixel, stages
+from restorekit.models.layers import at_least_float, clamp_output, conv3
+from restorekit.models.receptive_field import through_stages
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import SubPixel, reach_of_stages, stages
 
 spec = Spec(
     name="srgan-em",
@@ -26,7 +27,7 @@ spec = Spec(
     parameters=1_517_251,
     macs_per_pixel=1_958_592,
     divisor=1,
-    reach=36,
+    receptive_field=36,
     tiling="exact",
     objective="srgan_em",
     bytes_per_pixel=12500,
@@ -92,7 +93,7 @@ class SRGANEM(nn.Module):
         x = self.trunk(self.blocks(head)) + head
         x = at_least_float(self.out(self.up(x)))  # (N,3,sH,sW)
         x = torch.tanh(x) if self.tanh else x
-        return bounded((x + 1) / 2, self.training)
+        return clamp_output((x + 1) / 2, self.training)
 
 
 def describe(config: Config) -> Spec:
@@ -101,8 +102,8 @@ def describe(config: Config) -> Spec:
     Raises:
         UsageError: a scale for which there is no network.
     """
-    reach = 1 + 2 * config.blocks + 1 + reach_of_stages(config.scale, after=0)
-    return replace(spec, scale=config.scale, reach=reach)
+    radius = 1 + 2 * config.blocks + 1 + through_stages(config.scale, after=0)
+    return replace(spec, scale=config.scale, receptive_field=radius)
 
 
 def build(config: Config) -> SRGANEM:

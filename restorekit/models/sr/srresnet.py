@@ -12,9 +12,10 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.layers import at_least_float, bounded, conv3
+from restorekit.models.enlarging import SubPixel, stages
+from restorekit.models.layers import at_least_float, clamp_output, conv3
+from restorekit.models.receptive_field import through_stages
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import SubPixel, reach_of_stages, stages
 
 spec = Spec(
     name="srresnet",
@@ -24,7 +25,7 @@ spec = Spec(
     parameters=1_549_462,
     macs_per_pixel=2_218_176,
     divisor=1,
-    reach=40,
+    receptive_field=40,
     tiling="exact",
     objective="pixel",
     bytes_per_pixel=10000,
@@ -84,7 +85,7 @@ class SRResNet(nn.Module):
         x = self.trunk(self.blocks(head)) + head
         x = at_least_float(self.out(self.up(x)))  # (N,3,sH,sW)
         x = torch.tanh(x) if self.tanh else x
-        return bounded((x + 1) / 2, self.training)
+        return clamp_output((x + 1) / 2, self.training)
 
 
 def describe(config: Config) -> Spec:
@@ -93,8 +94,8 @@ def describe(config: Config) -> Spec:
     Raises:
         UsageError: a scale for which there is no network.
     """
-    reach = 4 + 2 * config.blocks + 1 + reach_of_stages(config.scale, after=4)
-    return replace(spec, scale=config.scale, reach=reach)
+    radius = 4 + 2 * config.blocks + 1 + through_stages(config.scale, after=4)
+    return replace(spec, scale=config.scale, receptive_field=radius)
 
 
 def build(config: Config) -> SRResNet:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from restorekit.models.layers import bounded, he, relu, zeroed
+from restorekit.models.enlarging import restore_luma
+from restorekit.models.layers import clamp_output, kaiming_init_, relu, zero_init_
+from restorekit.models.receptive_field import through_enlargement
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import reach_through, restore_luma
 
 spec = Spec(
     name="vdsr",
@@ -22,7 +23,7 @@ spec = Spec(
     parameters=665_921,
     macs_per_pixel=10_635_264,
     divisor=1,
-    reach=7,
+    receptive_field=7,
     tiling="exact",
     objective="pixel",
     bytes_per_pixel=9000,
@@ -53,12 +54,12 @@ class VDSR(nn.Module):
         for inputs in (1, *[n] * (config.layers - 2)):
             layers += [nn.Conv2d(inputs, n, 3, padding=1, bias=config.bias), relu()]
         self.body = nn.Sequential(*layers)
-        he(self.body)
-        self.last = zeroed(nn.Conv2d(n, 1, 3, padding=1, bias=config.bias))
+        kaiming_init_(self.body)
+        self.last = zero_init_(nn.Conv2d(n, 1, 3, padding=1, bias=config.bias))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""
-        return bounded(restore_luma(rgb, self.scale, lambda _, above: self.repair(above)), self.training)
+        return clamp_output(restore_luma(rgb, self.scale, lambda _, above: self.repair(above)), self.training)
 
     def repair(self, above: Tensor) -> Tensor:
         """Restore enlarged luma (N,1,H,W)."""
@@ -71,7 +72,7 @@ def describe(config: Config) -> Spec:
     return replace(
         spec,
         scale=config.scale,
-        reach=reach_through(config.scale, config.layers),
+        receptive_field=through_enlargement(config.scale, config.layers),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.critics import PatchGAN
 from restorekit.training.adversarial import RELATIVISTIC_SQUARES, fooling
+from restorekit.training.discriminators import PatchGAN
 from restorekit.training.features import Features
 from restorekit.training.objectives import Goal, Terms
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.critics import PatchGAN
 from restorekit.training.adversarial import JS
+from restorekit.training.discriminators import PatchGAN
 from restorekit.training.features import Features
 from restorekit.training.objectives import Terms
-from restorekit.training.objectives._duel import Duel
+from restorekit.training.objectives._single import Duel
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.metrics.batched import ssim
-from restorekit.models.critics import VGG128
-from restorekit.models.deblur.gggan import Branches
-from restorekit.models.layers import gradient_map
-from restorekit.training.adversarial import RELATIVISTIC, fooling, middle
+from restorekit.models.gradient_guidance import Branches, gradient_map
+from restorekit.training.adversarial import RELATIVISTIC, center_crop, fooling
+from restorekit.training.discriminators import VGG128
 from restorekit.training.objectives import Goal, Terms
 
 
@@ -96,5 +95,5 @@ class Objective(Goal):
     @staticmethod
     def _seen(name: str, batch: Tensor) -> Tensor:
         """What the critic of that name looks at: the picture or its edges, cut to the critic's size from the middle."""
-        batch = middle(batch, VGG128.SIDE)
+        batch = center_crop(batch, VGG128.SIDE)
         return gradient_map(batch) if name == "gradient" else batch

@@ -9,10 +9,10 @@ from typing import Protocol, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.critics import NahCritic
-from restorekit.training.adversarial import JS, middle
+from restorekit.training.adversarial import JS, center_crop
+from restorekit.training.discriminators import NahDiscriminator
 from restorekit.training.objectives import Terms
-from restorekit.training.objectives._duel import Duel
+from restorekit.training.objectives._single import Duel
 
 
 class Pyramidal(Protocol):
@@ -23,7 +23,7 @@ class Pyramidal(Protocol):
         ...
 
     def reduce(self, rgb: Tensor, factor: int) -> Tensor:
-        """Shrink a picture as the network does with its input."""
+        """Downscale a picture as the network does with its input."""
         ...
 
 
@@ -40,7 +40,7 @@ class Objective(Duel):
     """The loss, and DeepDeblur's critic if it has a weight."""
 
     def __init__(self, weights: Weights) -> None:
-        super().__init__(JS, NahCritic() if weights.adversarial else None)
+        super().__init__(JS, NahDiscriminator() if weights.adversarial else None)
         self.weights = weights
 
     def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
@@ -58,4 +58,4 @@ class Objective(Duel):
 
     def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
         """The middle of a batch."""
-        return middle(batch, NahCritic.SIDE)
+        return center_crop(batch, NahDiscriminator.SIDE)

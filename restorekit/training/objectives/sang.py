@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.critics import SangCritic
-from restorekit.training.adversarial import JS, middle
+from restorekit.training.adversarial import JS, center_crop
+from restorekit.training.discriminators import SangDiscriminator
 from restorekit.training.objectives import Terms
-from restorekit.training.objectives._duel import Duel
+from restorekit.training.objectives._single import Duel
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Objective(Duel):
     """The loss and its critic."""
 
     def __init__(self, weights: Weights) -> None:
-        super().__init__(JS, SangCritic() if weights.adversarial else None)
+        super().__init__(JS, SangDiscriminator() if weights.adversarial else None)
         self.weights = weights
 
     def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
@@ -36,4 +36,4 @@ class Objective(Duel):
 
     def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
         """The middle of a batch."""
-        return middle(batch, SangCritic.SIDE)
+        return center_crop(batch, SangDiscriminator.SIDE)

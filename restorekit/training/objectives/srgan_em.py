@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.critics import SRGANEMCritic
-from restorekit.training.adversarial import EM, JS, gradient_penalty, middle
+from restorekit.training.adversarial import EM, JS, center_crop, gradient_penalty
+from restorekit.training.discriminators import SRGANEMCritic
 from restorekit.training.objectives import Terms
-from restorekit.training.objectives._duel import Duel
+from restorekit.training.objectives._single import Duel
 
 
 @dataclass(frozen=True)
@@ -74,4 +74,4 @@ class Objective(Duel):
 
     def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
         """The middle of a batch in -1..1."""
-        return middle(batch, int(self.weights.side)) * 2 - 1
+        return center_crop(batch, int(self.weights.side)) * 2 - 1

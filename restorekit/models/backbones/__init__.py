@@ -1,0 +1,1 @@
+"""RemoteWeights classification networks that some systems grow from."""

@@ -1,0 +1,47 @@
+import numpy as np
+from scipy import ndimage
+
+from restorekit.degradation.convolution import add_noise, convolve
+from restorekit.degradation.psf import linear, trajectory
+from restorekit.degradation.rotation import rotational
+
+
+def test_blur_is_a_true_convolution_with_mirrored_edges(photo: np.ndarray) -> None:
+    sharp = photo.astype(np.float32) / 255
+    kernel = trajectory(np.random.default_rng(3), 30)  # not symmetric: correlation would differ
+    expected = np.stack(
+        [ndimage.convolve(sharp[..., c].astype(float), kernel, mode="mirror") for c in range(3)], axis=-1
+    )
+    np.testing.assert_allclose(convolve(sharp, kernel), expected, atol=2e-6)
+
+
+def test_valid_border_keeps_only_what_no_invented_pixel_touched(photo: np.ndarray) -> None:
+    sharp = photo.astype(np.float32) / 255
+    kernel = linear(21, 30)
+    radius = kernel.shape[0] // 2
+    valid = convolve(sharp, kernel, "valid")
+    np.testing.assert_array_equal(valid, convolve(sharp, kernel)[radius:-radius, radius:-radius])
+    changed = sharp.copy()
+    changed[:, :1] = 0
+    assert np.array_equal(convolve(changed, kernel, "valid")[:, 1:], valid[:, 1:])
+
+
+def test_noise_has_the_asked_deviation() -> None:
+    flat = np.full((200, 200, 3), 0.5, np.float32)
+    assert abs(add_noise(flat, 5, np.random.default_rng(0)).std() * 255 - 5) < 0.05
+
+
+def rings(side: int) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    return (0.5 + 0.4 * np.cos(np.hypot(x, y) / 4)).astype(np.float32)[..., None]
+
+
+def test_rotation_leaves_rings_and_the_centre_alone(photo: np.ndarray) -> None:
+    pattern = rings(161)
+    inner = np.s_[40:-40, 40:-40]
+    assert np.abs(rotational(pattern, 6)[inner] - pattern[inner]).max() < 1 / 255
+    sharp = photo.astype(np.float32) / 255
+    blurred = rotational(sharp, 6)
+    assert np.abs(blurred - sharp)[62:66, 78:82].mean() < 0.3 * np.abs(blurred - sharp)[:20].mean()
+    assert abs(blurred.mean() - sharp.mean()) < 0.01
+    np.testing.assert_allclose(rotational(sharp, 0), sharp, atol=1e-6)

@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restorekit.degradation.pairs import Recipe, synthesize
+from restorekit.degradation.psf import linear
+from restorekit.errors import UsageError
+from restorekit.evaluation import datasets
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
+
+
+def tree(root: Path, *names: str) -> Path:
+    for name in names:
+        write_image(Image(np.zeros((12, 12, 3), np.uint8)), root / name)
+    return root
+
+
+def names(layout: str, root: Path) -> list[str]:
+    found = datasets.find(layout, root)
+    assert found.layout == layout
+    return [item.name for item in found.items]
+
+
+def test_gopro_takes_the_test_sequences_and_never_the_gamma_pictures(tmp_path: Path) -> None:
+    for sequence in ("test/GOPR0384_11_00", "test/GOPR0881_11_01", "train/GOPR0372_07_00"):
+        tree(tmp_path, *(f"{sequence}/{half}/000001.png" for half in ("blur", "blur_gamma", "sharp")))
+    expected = ["GOPR0384_11_00/000001", "GOPR0881_11_01/000001"]
+    assert names("gopro", tmp_path) == expected
+    assert names("gopro", tmp_path / "test") == expected
+    for item in datasets.find("gopro", tmp_path).items:
+        assert item.blurred is not None
+        assert item.blurred.parent.name == "blur"
+
+
+@pytest.mark.parametrize("truth", ["GroundTruth/GroundTruth1_2_{}.png", "frames/GroundTruth1_2/{}.png"])
+def test_koehler_has_all_frames_of_a_trajectory(tmp_path: Path, truth: str) -> None:
+    tree(tmp_path, "BlurryImages/Blurry1_2.png", *(truth.format(frame) for frame in range(3)))
+    (item,) = datasets.find("kohler", tmp_path).items
+    assert item.name == "Blurry1_2"
+    assert len(item.sharp) == 3
+
+
+def test_koehler_without_frames_says_what_is_missing(tmp_path: Path) -> None:
+    tree(tmp_path, "BlurryImages/Blurry1_2.png", "BlurryImages/Blurry3_4.png", "GroundTruth1_2_1.png")
+    with pytest.raises(UsageError, match="GroundTruth3_4"):
+        datasets.find("kohler", tmp_path)
+
+
+def test_lai_pairs_both_kinds_with_their_truth(tmp_path: Path) -> None:
+    tree(tmp_path, "uniform/natural_02_kernel_03.png", "nonuniform/natural_02_gyro_01.png", "real/a.png")
+    tree(tmp_path, "ground_truth/natural_02.png")
+    assert names("lai", tmp_path) == ["nonuniform/natural_02_gyro_01", "uniform/natural_02_kernel_03"]
+
+
+def test_hide_pairs_close_ups_and_long_shots(tmp_path: Path) -> None:
+    tree(tmp_path, "test/test-close-ups/1.png", "test/test-long-shot/2.png", "GT/1.png", "GT/2.png", "train/3.png")
+    assert names("hide", tmp_path) == ["test-close-ups/1", "test-long-shot/2"]
+
+
+def test_realblur_follows_its_test_list(tmp_path: Path) -> None:
+    scene = "RealBlur-J_ECC_IMCORR_centroid_itensity_ref/scene001"
+    tree(tmp_path, f"{scene}/gt/gt_1.png", f"{scene}/blur/blur_1.png", f"{scene}/blur/blur_2.png")
+    (tmp_path / "RealBlur_J_test_list.txt").write_text(f"{scene}/gt/gt_1.png {scene}/blur/blur_1.png\n")
+    (item,) = datasets.find("realblur", tmp_path).items
+    assert (item.name, item.set) == ("scene001/blur_1", scene.split("/")[0])
+    (tmp_path / "RealBlur_J_test_list.txt").write_text(f"{scene}/gt/gt_9.png {scene}/blur/blur_9.png\n")
+    with pytest.raises(UsageError, match="gt_9"):
+        datasets.find("realblur", tmp_path)
+
+
+def test_super_resolution_sets_are_averaged_apart(tmp_path: Path) -> None:
+    tree(tmp_path, "Set5/image_SRF_4/img_001_SRF_4_HR.png", "Set5/image_SRF_4/img_001_SRF_4_LR.png", "Set14/baboon.png")
+    tree(tmp_path, "DIV2K_valid_HR/0801.png", "other/x.png")
+    found = {item.name: item.set for item in datasets.find("sr", tmp_path).items}
+    assert found == {
+        "div2k_valid/0801": "div2k_valid",
+        "set14/baboon": "set14",
+        "set5/image_SRF_4/img_001_SRF_4_HR": "set5",
+    }
+    assert names("sr", tmp_path / "Set14") == ["set14/baboon"]
+
+
+def test_pairs_of_synth_blur_come_with_their_kernels(tmp_path: Path, photo: np.ndarray) -> None:
+    write_image(Image(photo[:60, :60]), tmp_path / "in/a.png")
+    synthesize([tmp_path / "in"], tmp_path / "set", recipe=Recipe(length=(7, 7), angle=(30, 30)))
+    for folder in (tmp_path / "set", tmp_path / "set/all"):
+        (item,) = datasets.find("pairs", folder).items
+        assert item.kernel is not None
+        np.testing.assert_array_equal(item.kernel, linear(7, 30))
+
+
+def test_any_pairs_stand_in_for_a_set_that_is_not_at_hand(tmp_path: Path) -> None:
+    tree(tmp_path, "mine/blur/a.png", "mine/sharp/a.png")
+    found = datasets.find("gopro", tmp_path)
+    assert (found.layout, [item.name for item in found.items]) == ("pairs", ["mine/a"])
+
+
+@pytest.mark.parametrize(
+    ("layout", "shown"),
+    [
+        ("gopro", "GOPR0384_11_00/blur"),
+        ("kohler", "BlurryImages/Blurry1_1.png"),
+        ("lai", "ground_truth/"),
+        ("hide", "test-long-shot"),
+        ("realblur", "test_list.txt"),
+        ("pairs", "sharp/NAME.png"),
+        ("frames", "NAME.png"),
+        ("sr", "Set5/baby.png"),
+    ],
+)
+def test_a_wrong_folder_gets_the_expected_tree(tmp_path: Path, layout: str, shown: str) -> None:
+    (tmp_path / "notes.txt").write_text("nothing here")
+    with pytest.raises(UsageError, match=shown):
+        datasets.find(layout, tmp_path)

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+import restorekit
+from restorekit.errors import UsageError
+from restorekit.evaluation import datasets
+from restorekit.evaluation.protocol import load_protocol, protocol_names
+
+ALL = (
+    *(
+        "gggan-ead",
+        "gggan-kid",
+        "gggan-kid-transfer",
+        "msdn-gopro-center256",
+        "gopro",
+        "kohler",
+        "kohler-single",
+        "lai",
+    ),
+    *("realblur", "hide", "pairs", "pairs-endoscopy-352", "sr-y", "sr-paper", "sr-rgb", "sr-y-noaa"),
+)
+
+
+def test_every_protocol_is_there_and_complete() -> None:
+    assert protocol_names() == tuple(sorted(ALL))
+    for name in ALL:
+        protocol = load_protocol(name)
+        assert protocol.layout in datasets.LAYOUTS
+        assert protocol.text
+        assert all(
+            len(row) <= len(table.columns)
+            for table in protocol.tables
+            for rows in (table.rows, *table.pictures.values())
+            for row in rows.values()
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "method", "column", "picture", "printed"),
+    [
+        ("gggan-ead", 0, "gggan", "psnr", "", 26.89),
+        ("gggan-ead", 0, "gggan", "ssim", "", 0.849),
+        ("gggan-kid", 0, "srn", "psnr", "", 28.01),
+        ("gggan-kid-transfer", 0, "gggan", "ssim", "", 0.801),
+        ("msdn-gopro-center256", 0, "msdn", "psnr", "", 28.64),
+        ("kohler", 0, "msdn", "ssim", "", 0.814),
+        ("kohler", 1, "srn", "psnr", "", 26.80),
+        ("gopro", 0, "noroozi", "ssim", "", None),
+        ("gopro", 1, "sang", "psnr", "", 29.9762),
+        ("gopro", 2, "deepdeblur", "seconds", "", 4.3),
+        ("lai", 0, "sang", "ssim", "", 0.6325),
+        ("sr-paper", 0, "srgan-em", "mos", "", 3.68),
+        ("sr-paper", 0, "vdsr", "psnr", "butterfly", 25.58),
+        ("sr-paper", 1, "dsrn", "ssim", "ppt3", 0.903),
+    ],
+)
+def test_published_numbers_are_as_printed(
+    name: str, table: int, method: str, column: str, picture: str, printed: float | None
+) -> None:
+    assert load_protocol(name).tables[table].value(method, column, picture) == printed
+
+
+def test_the_printed_averages_are_those_of_the_printed_pictures() -> None:
+    """But for the cells that the SR paper itself got wrong (its notes say so)."""
+    for table in load_protocol("sr-paper").tables[:2]:
+        for method in table.rows:
+            for column, allowed in (("psnr", 0.011), ("ssim", 0.0011)):
+                values = [table.value(method, column, picture) for picture in table.pictures]
+                assert None not in values
+                apart = abs(sum(values) / len(values) - table.value(method, column))
+                wrong = (method, column, table.set) == ("srgan-em", "ssim", "set5")
+                assert (apart > allowed) == wrong
+
+
+def test_an_unknown_protocol_names_close_ones() -> None:
+    with pytest.raises(UsageError, match="kohler"):
+        load_protocol("koehler")
+
+
+def test_published_tables_live_in_data_files_alone() -> None:
+    """A number of a published table in code would sooner or later contradict its file."""
+    code = "\n".join(path.read_text() for path in (Path(restorekit.__file__).parent / "benchmark").glob("*.py"))
+    assert not [number for number in ("26.89", "28.64", "29.9762", "0.849", "30.12") if number in code]

@@ -1,0 +1,177 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restorekit import restore_folder
+from restorekit.errors import ExitCode, UnwritableOutput, UsageError
+from restorekit.inference.engine import Settings
+from restorekit.media.decode import read_image, read_rgb8
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
+
+CPU = Settings("cpu")
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(root).as_posix(): file.read_bytes()
+        for file in root.rglob("*")
+        if file.is_file() and ".restorekit" not in file.parts
+    }
+
+
+def statuses(folder: Path, out: Path, **options: object) -> dict[str, str]:
+    summary = restore_folder([folder], out, settings=CPU, **options)
+    assert summary.planned == sum(summary.count(status) for status in ("done", "skipped", "failed"))
+    return {outcome.output.relative_to(out).as_posix(): outcome.status for outcome in summary.outcomes}
+
+
+@pytest.fixture
+def options(weights_file: Path) -> dict[str, object]:
+    return {"weights": weights_file}
+
+
+def test_a_folder_keeps_its_tree_and_its_inputs(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    before = tree(folder)
+    assert set(statuses(folder, tmp_path / "out", **options).values()) == {"done"}
+    assert tree(folder) == before
+    assert tree(tmp_path / "out").keys() == {"a.png", "deeper/b.png", "deeper/ü c.png"}
+    assert all(tree(tmp_path / "out")[name] != before[name] for name in tree(tmp_path / "out"))
+
+
+def test_second_run_restores_only_what_is_missing(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    out = tmp_path / "out"
+    statuses(folder, out, **options)
+    first = tree(out)
+    (out / "a.png").unlink()
+    assert statuses(folder, out, **options) == {"a.png": "done", "deeper/b.png": "skipped", "deeper/ü c.png": "skipped"}
+    assert tree(out) == first
+
+
+@pytest.mark.parametrize("change", ["input", "output", "weights", "settings", "overwrite"])
+def test_done_means_same_input_weights_and_settings(
+    folder: Path, tmp_path: Path, options: dict[str, object], change: str
+) -> None:
+    out = tmp_path / "out"
+    statuses(folder, out, **options)
+    again: dict[str, object] = dict(options)
+    if change == "input":
+        write_image(Image(np.zeros((20, 20, 3), np.uint8)), folder / "a.png")
+    elif change == "output":
+        (out / "a.png").write_bytes(b"half a pic")
+    elif change == "weights":
+        again["weights"] = None
+    elif change == "overwrite":
+        again["overwrite"] = True
+    settings = Settings("cpu", tile=64, overlap=8) if change == "settings" else CPU
+    summary = restore_folder([folder], out, settings=settings, **again)
+    redone = [outcome.output.name for outcome in summary.outcomes if outcome.status == "done"]
+    assert redone == (["a.png"] if change in ("input", "output") else ["a.png", "b.png", "ü c.png"])
+
+
+def test_bad_files_fail_alone_and_leave_nothing(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:-40])
+    (folder / "empty.jpg").touch()
+    (folder / "text.png").write_text("no picture")
+    report = tmp_path / "report.jsonl"
+    summary = restore_folder([folder], tmp_path / "out", settings=CPU, report=report, **options)
+    failed = {one.source.name: one for one in summary.outcomes if one.status == "failed"}
+    assert failed.keys() == {"cut.png", "empty.jpg", "text.png"}
+    assert all(one.reason and one.hint for one in failed.values())
+    assert summary.exit_code == ExitCode.SOME_FAILED
+    assert summary.count("done") == 3
+    assert tree(tmp_path / "out").keys() == {"a.png", "deeper/b.png", "deeper/ü c.png"}
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [line["status"] for line in lines] == [one.status for one in summary.outcomes]
+    assert all("reason" in line for line in lines if line["status"] == "failed")
+
+
+def test_a_full_disk_fails_single_pictures_and_the_next_run_completes(
+    folder: Path, tmp_path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, write = tmp_path / "out", Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        if "b.png" in self.name:
+            write(self, data[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert statuses(folder, out, **options) == {"a.png": "done", "deeper/b.png": "failed", "deeper/ü c.png": "done"}
+    assert tree(out).keys() == {"a.png", "deeper/ü c.png"}
+    monkeypatch.undo()
+    assert statuses(folder, out, **options) == {"a.png": "skipped", "deeper/b.png": "done", "deeper/ü c.png": "skipped"}
+
+
+def test_an_output_that_cannot_be_written_stops_before_the_work(folder: Path, options: dict[str, object]) -> None:
+    with pytest.raises(UnwritableOutput):
+        statuses(folder, folder / "notes.txt" / "out", **options)
+
+
+def test_a_result_never_replaces_an_input(folder: Path, options: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="replace an input"):
+        statuses(folder, folder, **options)
+
+
+def test_output_inside_the_input_does_not_feed_itself(folder: Path, options: dict[str, object]) -> None:
+    out, compare = folder / "out", folder / "side by side"
+    statuses(folder, out, compare=compare, **options)
+    assert set(statuses(folder, out, compare=compare, **options).values()) == {"skipped"}
+
+
+def test_compare_shows_input_and_result(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    statuses(folder, tmp_path / "out", compare=tmp_path / "compare", **options)
+    sheet = read_rgb8(tmp_path / "compare" / "a.png.png")
+    assert np.array_equal(sheet[:, :56], read_rgb8(folder / "a.png"))
+    assert np.array_equal(sheet[:, -56:], read_rgb8(tmp_path / "out" / "a.png"))
+
+
+def test_dry_run_writes_nothing(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    assert set(statuses(folder, tmp_path / "out", dry_run=True, **options).values()) == {"done"}
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_picture_is_a_usage_error(tmp_path: Path, options: dict[str, object]) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UsageError, match="No picture"):
+        statuses(tmp_path, tmp_path / "out", **options)
+
+
+def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path, photo: np.ndarray, weights_file: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for number in range(12):
+        write_image(Image(np.roll(photo, 5 * number, axis=0)), folder / f"{number:02}.png")
+    command = [
+        sys.executable,
+        "-m",
+        "restorekit",
+        "deblur",
+        str(folder),
+        "--weights",
+        str(weights_file),
+        "--device",
+        "cpu",
+    ]
+    child = subprocess.Popen([*command, "-o", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while child.poll() is None and len(list(out.glob("*.png"))) < 2:
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    there = {name for name in tree(out) if name.endswith(".png") and not name.startswith(".")}
+    for name in there:
+        read_image(out / name)  # whole
+    summary = restore_folder([folder], out, weights=weights_file, settings=CPU)
+    assert summary.count("failed") == 0
+    # At most the result that was in place before its record was written is made again.
+    assert summary.count("skipped") >= len(there) - 1
+    restore_folder([folder], tmp_path / "straight", weights=weights_file, settings=CPU)
+    assert tree(out) == tree(tmp_path / "straight")
