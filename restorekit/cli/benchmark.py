@@ -12,7 +12,6 @@ from restorekit.cli import console, options
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from restorekit.evaluation.protocol import load_protocol, protocol_names
     from restorekit.evaluation.run import Outcome
     from restorekit.evaluation.summary import Row
 
