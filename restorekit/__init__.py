@@ -10,7 +10,7 @@ network = restorekit.load_model("gggan-lite")            # an nn.Module
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from restorekit._version import __version__
 
 if TYPE_CHECKING:
     from restorekit.degradation.pairs import synthesize
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from restorekit.pipeline.folder import restore_folder
     from restorekit.weights.load import load_model
 
-__all__ = ["load_model", "psnr", "restore", "restore_folder", "ssim", "synthesize"]
+__all__ = ["__version__", "load_model", "psnr", "restore", "restore_folder", "ssim", "synthesize"]
 
 _HOMES = {
     "load_model": "restorekit.weights.load",

@@ -49,8 +49,8 @@ class RestorekitError(Exception):
         return f"{where}{self.reason}" + (f" {self.hint}" if self.hint else "")
 
 
-class UsageError(RestorekitError):
-    """The request itself makes no sense."""
+class UsageError(RestorekitError, ValueError):
+    """The request itself makes no sense: an argument has no such value."""
 
     exit_code = ExitCode.USAGE
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from restorekit import __version__
+from restorekit._version import __version__
 from restorekit.cli import benchmark, console, deblur, demo, models, sr, synth_blur, train
 from restorekit.errors import ExitCode, RestorekitError
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit import __version__
+from restorekit._version import __version__
 from restorekit.degradation import psf
 from restorekit.degradation.convolution import ConvolutionBorder, add_noise, convolve
 from restorekit.degradation.rotation import rotational

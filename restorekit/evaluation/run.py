@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit import __version__
+from restorekit._version import __version__
 from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput, UsageError
 from restorekit.evaluation import baselines, datasets, methods, opinions, speed, statistics
 from restorekit.evaluation.baselines import Rgb, Task

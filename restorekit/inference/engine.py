@@ -17,14 +17,14 @@ from restorekit.inference.context import UNCHANGED, ImageStatistics
 from restorekit.inference.tiling import Span, best_tile, spans
 from restorekit.models.folding import fold
 from restorekit.models.spec import Spec
-from restorekit.runtime.memory import free_memory, keep_buffers
+from restorekit.runtime.memory import keep_buffers, total_memory
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Statistics = Literal["fast", "exact"]
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CPU_BUDGET = 440 << 20  # bytes of activations on a CPU: larger tiles gain little and fall out of the cache
 GPU_SHARE = 0.6  # of the memory that is free
-WHOLE_SHARE = 0.4  # of a CPU's free memory, for networks that gain from seeing the picture whole
+WHOLE_SHARE = 0.25  # of a machine's memory, for networks that gain from seeing the image whole
 MOST_TOGETHER = 8  # tiles in a batch that is chosen automatically
 
 
@@ -267,7 +267,7 @@ class Engine:
         """Pixels of the largest picture that goes through the network in one piece."""
         if self.device.type == "cuda" or self.halvings:
             return self.pixels
-        return max(self.pixels, int(free_memory() * WHOLE_SHARE / self.spec.bytes_per_pixel))
+        return max(self.pixels, int(total_memory() * WHOLE_SHARE / self.spec.bytes_per_pixel))
 
     def _affordable_pixels(self) -> int:
         """Pixels of the largest tile by memory."""

@@ -1,22 +1,26 @@
-"""Memory: how much is free, and keeping glibc from handing every activation buffer back to the kernel.
-
-By default glibc unmaps large blocks when they are freed, so each layer of a network page-faults its output anew. With
-raised thresholds the blocks are used again: the same numbers, up to twice as fast on CPUs. One arena, because blocks
-freed into another thread's arena would not be found again.
-"""
+"""Memory: how much the machine has, and keeping glibc from handing every activation buffer back to the kernel."""
 
 import ctypes
 import os
 import platform
 import sys
 from functools import cache
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 
 
 @cache
 def keep_buffers() -> bool:
-    """Set the thresholds of this process, once. Returns whether it took effect (Linux with glibc only)."""
+    """Tune this process's allocator for networks on a CPU, once. Commands and their workers do that, the library never.
+
+    By default glibc unmaps large blocks when they are freed, so each layer of a network page-faults its output anew.
+    With raised thresholds the blocks are used again: the same numbers, up to twice as fast. One arena, because blocks
+    freed into another thread's arena would not be found again.
+
+    Returns:
+        Whether it took effect (Linux with glibc only).
+    """
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
@@ -25,14 +29,33 @@ def keep_buffers() -> bool:
     return all(result == 1 for result in results)
 
 
-def free_memory() -> int:
-    """Bytes of main memory that programs can still have; a guess of 2 GiB where the system does not tell."""
+@cache
+def total_memory() -> int:
+    """Bytes of main memory that this process may have: the machine's, or its container's limit; 4 GiB where nobody tells.
+
+    Not what happens to be free: results would depend on it.
+    """
     try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
-        return 2 << 30
+        machine = _windows_memory() or 4 << 30
+    return min([machine, *_container_limits()])
+
+
+def _container_limits() -> list[int]:
+    """Limits of the control group, of either version, where there are any."""
+    limits = []
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # absent, or "max"
+            continue
+    return limits
+
+
+def _windows_memory() -> int:
+    windll = getattr(ctypes, "windll", None)
+    kilobytes = ctypes.c_ulonglong(0)
+    if windll is None or not windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes)):
+        return 0
+    return kilobytes.value << 10

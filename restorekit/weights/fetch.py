@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from restorekit import __version__
+from restorekit._version import __version__
 from restorekit.errors import UnwritableOutput, WeightsError
 from restorekit.weights import state_dict
 from restorekit.weights.manifest import RemoteWeights

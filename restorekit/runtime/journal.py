@@ -1,0 +1,111 @@
+"""A log of what is done, so that a second run does only what is missing."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from restorekit.errors import UnwritableOutput
+from restorekit.runtime.atomic import write_atomically
+from restorekit.runtime.provenance import canonical, digest
+
+
+class Journal:
+    """One line of JSON for everything that is done, appended when it is done.
+
+    A line holds a key, the digest of an identity, facts, and whatever the caller adds. The identity says what decides every
+    result of a run: model, weights, settings, the version of the algorithm. Facts say what decides this one: its input. An
+    entry counts if both are still the same. The last line of a key wins.
+
+    A line that is torn (the process was killed, the disk was full) or damaged is passed over, and so never counts as done;
+    the lines before and behind it do. Appending is not synced: a lost line costs one result that is made again.
+
+    Args:
+        path: the file; it is read now and first written by `record`.
+        identity: what decides every result; any value that JSON knows.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, object]) -> None:
+        self.path = path
+        self.identity = digest(identity)
+        self._lines: dict[
+            str, bytes
+        ] = {}  # of every key the last one, parsed when asked for: a million fit into memory
+        for line in self._read():
+            entry = _parsed(line)
+            if entry is not None:
+                self._lines[entry["key"]] = line
+
+    def find(self, key: str, facts: Mapping[str, object]) -> dict[str, Any] | None:
+        """The entry of a key, if it was made under this identity from the same facts; else None."""
+        line = self._lines.get(key)
+        entry = None if line is None else _parsed(line)
+        if entry is None or entry.get("identity") != self.identity or canonical(entry.get("facts")) != canonical(facts):
+            return None
+        return entry
+
+    def record(self, key: str, facts: Mapping[str, object], **content: object) -> dict[str, Any]:
+        """Append what is done, and return the entry.
+
+        Raises:
+            UnwritableOutput: the file cannot be written.
+        """
+        entry: dict[str, Any] = {"key": key, "identity": self.identity, "facts": dict(facts), **content}
+        line = json.dumps(entry, sort_keys=True).encode()
+        self._append(line + b"\n")
+        self._lines[key] = line
+        return entry
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """The last entry of every key, whatever its identity, in the order of the keys' first lines."""
+        for line in self._lines.values():
+            entry = _parsed(line)
+            if entry is not None:
+                yield entry
+
+    def check(self) -> None:
+        """See that the file can be written, before work is done for it.
+
+        Raises:
+            UnwritableOutput: it cannot.
+        """
+        self._append(b"")
+
+    def compact(self) -> None:
+        """Write the last entry of every key anew, sorted by key, whole or not at all.
+
+        Raises:
+            UnwritableOutput: the file cannot be written.
+        """
+        lines = [self._lines[key] for key in sorted(self._lines)]
+        write_atomically(self.path, b"".join(line + b"\n" for line in lines))
+
+    def _read(self) -> list[bytes]:
+        try:
+            return self.path.read_bytes().split(b"\n")
+        except OSError:
+            return []
+
+    def _append(self, line: bytes) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab+") as file:
+                if line and file.seek(0, os.SEEK_END):
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":  # a torn line must not take this one with it
+                        line = b"\n" + line
+                file.write(line)
+        except OSError as error:
+            raise UnwritableOutput(
+                f"Nothing can be written here ({error.strerror or error}).", "Choose another place.", self.path
+            ) from error
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The entry that a line holds; None for anything else."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("key"), str) else None
