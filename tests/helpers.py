@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.folding import fold
+from restorekit.inference.folding import fold
 from restorekit.models.layers import ImageNorm
 
 SMALL = {

@@ -93,7 +93,7 @@ def systems_markdown() -> str:
             continue
         reach = "" if spec.receptive_field is None else f", {spec.receptive_field} px"
         lines.append(
-            f"| `{spec.name}` | {spec.task} | {spec.title} | {spec.paper} | {spec.parameters:,} | "
+            f"| `{spec.name}` | {spec.task} | {spec.summary} | {spec.paper} | {spec.parameters:,} | "
             f"{spec.macs_per_pixel:,} | {spec.tiling}{reach} |"
         )
     return "\n".join(lines)

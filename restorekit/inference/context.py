@@ -21,7 +21,7 @@ class ImageStatistics:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.norms = [part for part in model.modules() if isinstance(part, ImageNorm) and part.statistics == "picture"]
+        self.norms = [part for part in model.modules() if isinstance(part, ImageNorm) and part.statistics == "image"]
         self.sums: dict[ImageNorm, list[Tensor]] = {}
         """Number of values, their sum and the sum of their squares, for every map."""
         self.core = (0.0, 1.0, 0.0, 1.0)

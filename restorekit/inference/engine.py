@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import RANGES, from_unit
 from restorekit.inference.context import UNCHANGED, ImageStatistics
+from restorekit.inference.folding import fold
 from restorekit.inference.tiling import Span, best_tile, spans
-from restorekit.models.folding import fold
 from restorekit.models.spec import Spec
 from restorekit.runtime.memory import keep_buffers, total_memory
 
@@ -69,7 +69,7 @@ class Engine:
     """A network with its device, ready for pictures of any size and depth.
 
     Args:
-        model: the network; it is moved to the device and folded (see `models.folding`): training it is over.
+        model: the network; it is moved to the device and folded (see `inference.folding`): training it is over.
         spec: its facts.
         settings: how to run it.
 
@@ -137,12 +137,12 @@ class Engine:
             return (side, side), overlap
         if self.halvings:  # the memory decides now, not the overlap's cost
             overlap = min(overlap, int(self.pixels**0.5) // 3)
-        return best_tile(height, width, self.pixels, overlap, self.spec.divisor), overlap
+        return best_tile(height, width, self.pixels, overlap, self.spec.size_multiple), overlap
 
     def _restore(self, rgb: NDArray[Any]) -> NDArray[Any]:
         height, width = rgb.shape[:2]
         (tile_height, tile_width), overlap = self.shape(height, width)
-        divisor = self.spec.divisor
+        divisor = self.spec.size_multiple
         tiled = tile_height < height or tile_width < width
         if tiled and self.spec.tiling == "whole":
             # Continued here instead of in the network: every tile then covers whole cells of the deepest grid.

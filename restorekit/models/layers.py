@@ -12,7 +12,7 @@ from torch import Tensor, nn
 LEAK = 0.2  # negative slope of every leaky ReLU, as in ESRGAN and SPSR
 RESIDUAL_SCALE = 0.2  # what a residual body adds to its input, as in ESRGAN
 
-Statistics = Literal["picture", "running"]
+Statistics = Literal["image", "running"]
 
 
 def conv3(inputs: int, outputs: int) -> nn.Conv2d:
@@ -206,7 +206,7 @@ class ImageNorm(nn.Module):
     Args:
         channels: maps.
         affine: whether learned scales and shifts follow.
-        statistics: "picture", or "running" for those collected in training.
+        statistics: "image", or "running" for those collected in training.
         eps: added to the variance.
     """
 
@@ -215,7 +215,7 @@ class ImageNorm(nn.Module):
     num_batches_tracked: Tensor
 
     def __init__(
-        self, channels: int, affine: bool = False, statistics: Statistics = "picture", eps: float = 1e-5
+        self, channels: int, affine: bool = False, statistics: Statistics = "image", eps: float = 1e-5
     ) -> None:
         super().__init__()
         self.statistics, self.eps, self.momentum = statistics, eps, 0.1

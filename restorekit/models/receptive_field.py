@@ -3,7 +3,7 @@
 import numpy as np
 
 from restorekit.imaging.resize import ResizeKernel, phases
-from restorekit.models.enlarging import stages
+from restorekit.models.upsampling import stages
 
 
 def through_unet(levels: int, after: int) -> int:

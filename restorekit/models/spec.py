@@ -14,14 +14,14 @@ class Spec:
     name: str
     """Name on the command line; the file is the same with underscores."""
     task: Task
-    title: str
+    summary: str
     """One line for tables."""
     paper: str
     """Citation with DOI or arXiv id where there is one."""
     parameters: int
     macs_per_pixel: int
     """Multiply-accumulates of all convolutions for one full-resolution input pixel."""
-    divisor: int
+    size_multiple: int
     """The network works on a grid of this many pixels. Pictures of other sizes are padded inside; tiles must start on it."""
     receptive_field: int | None
     """Radius of the receptive field in input pixels: an output pixel depends on no input pixel farther away. None: it sees

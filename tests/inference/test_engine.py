@@ -14,11 +14,11 @@ def spec(**changes: object) -> Spec:
     facts = {
         "name": "x",
         "task": "deblur",
-        "title": "",
+        "summary": "",
         "paper": "",
         "parameters": 0,
         "macs_per_pixel": 0,
-        "divisor": 4,
+        "size_multiple": 4,
         "receptive_field": 8,
         "tiling": "exact",
         "objective": "gggan",

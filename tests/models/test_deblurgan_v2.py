@@ -235,10 +235,10 @@ def test_statistics_of_the_picture_are_those_of_upstreams_training_mode() -> Non
     nn.init.uniform_(theirs[1].weight, 0.5, 2)
     nn.init.normal_(theirs[1].bias)
     theirs[1].running_mean.fill_(0.1)
-    for statistics in ("picture", "running"):
+    for statistics in ("image", "running"):
         head = registry.build(MOBILE, statistics=statistics).eval().fpn.features[0]
         head.load_state_dict(theirs.state_dict())
-        theirs.train(statistics == "picture")
+        theirs.train(statistics == "image")
         before = {key: tensor.clone() for key, tensor in theirs.state_dict().items()}
         with torch.no_grad():
             torch.testing.assert_close(head(rgb), theirs(rgb))

@@ -14,8 +14,8 @@ from restorekit.errors import UsageError, WeightsError
 from restorekit.imaging.resize import KERNELS, resize
 from restorekit.inference.engine import Engine, Settings
 from restorekit.models import registry
-from restorekit.models.enlarging import enlarge
 from restorekit.models.layers import kaiming_init_
+from restorekit.models.upsampling import enlarge
 from restorekit.weights import manifest
 from restorekit.weights.load import load
 
@@ -112,7 +112,7 @@ def test_drrn_without_normalisation_is_the_297k_of_its_paper() -> None:
 def test_variants_reach_as_far_as_they_say(name: str, config: dict[str, object], receptive_field: int) -> None:
     spec = registry.configure(name, **config)[1]
     assert spec.receptive_field == receptive_field
-    assert measured_reach(registry.build(name, **config), spec.divisor, receptive_field + 2) == receptive_field
+    assert measured_reach(registry.build(name, **config), spec.size_multiple, receptive_field + 2) == receptive_field
 
 
 def test_the_spec_is_the_description_of_the_default() -> None:
@@ -388,7 +388,7 @@ def test_esrgan_files_of_all_layouts(tmp_path: Path, layout: str, scale: int, do
     rgb = noise(1, 3, 8, 12)
     with torch.no_grad():
         assert torch.equal(loaded.model.eval()(rgb), original(rgb))
-    assert (loaded.spec.scale, loaded.spec.divisor) == (scale, 2**doublings // scale)
+    assert (loaded.spec.scale, loaded.spec.size_multiple) == (scale, 2**doublings // scale)
 
 
 SPSR = {"channels": 2, "growth": 2, "blocks": 20, "taps": (5, 10, 15, 20)}

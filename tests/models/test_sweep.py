@@ -60,16 +60,16 @@ def test_reach_is_what_the_spec_says(name: str, monkeypatch: pytest.MonkeyPatch)
         model.forward = lambda rgb: model.eval().pyramid(rgb)[-1]  # type: ignore[method-assign]
     else:
         model = registry.build(name, **sizes)
-    assert measured_reach(model, spec.divisor, spec.receptive_field) == spec.receptive_field
+    assert measured_reach(model, spec.size_multiple, spec.receptive_field) == spec.receptive_field
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if registry.spec_of(name).tiling == "exact"])
 def test_tiled_equals_whole_for_every_exact_system(name: str) -> None:
     _, spec = registry.configure(name, **SMALL.get(name, {}))
     reach = 64 if name in SHALLOW else spec.receptive_field
-    rgb = noise(40, 2 * reach + 3 * spec.divisor + 100, 3).numpy()
+    rgb = noise(40, 2 * reach + 3 * spec.size_multiple + 100, 3).numpy()
     whole = Engine(small(name), spec, Settings("cpu", tile=4096))
-    tiled = Engine(small(name), spec, Settings("cpu", tile=2 * reach + 2 * spec.divisor + 30, overlap=reach))
+    tiled = Engine(small(name), spec, Settings("cpu", tile=2 * reach + 2 * spec.size_multiple + 30, overlap=reach))
     np.testing.assert_allclose(tiled(rgb), whole(rgb), atol=1e-5)
     assert whole.notes.tiles == 1
     assert tiled.notes.tiles > 2

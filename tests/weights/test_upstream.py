@@ -22,7 +22,7 @@ from restorekit.models.spec import Spec
 
 spec = Spec(
     "{name}", "deblur", "t", "p", 1, 1,
-    divisor=1, receptive_field=1, tiling="exact", objective="pixel", bytes_per_pixel=1,
+    size_multiple=1, receptive_field=1, tiling="exact", objective="pixel", bytes_per_pixel=1,
 )
 
 

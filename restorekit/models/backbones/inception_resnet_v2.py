@@ -157,7 +157,7 @@ class InceptionResNetV2(nn.Module):
 
     Args:
         blocks: number of 35x35, 17x17 and 8x8 blocks (10, 20 and 9 in the paper's network; the last 8x8 one comes on top).
-        statistics: "picture" or "running", see `ImageNorm`.
+        statistics: "image" or "running", see `ImageNorm`.
         classes: outputs of the classifier.
     """
 

@@ -54,7 +54,7 @@ def mobilenet_v2(statistics: Statistics) -> nn.Sequential:
     """All 19 blocks in a row: the 3x3 head with stride 2, 17 inverted residuals, the 1x1 tail to 1280 maps.
 
     Args:
-        statistics: "picture" or "running", see `ImageNorm`.
+        statistics: "image" or "running", see `ImageNorm`.
     """
     width = 32
     blocks: list[nn.Module] = [nn.Sequential(*_convolution(3, width, 3, statistics, stride=2), _relu6())]

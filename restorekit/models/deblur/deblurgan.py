@@ -21,11 +21,11 @@ from restorekit.models.spec import Spec
 spec = Spec(
     name="deblurgan",
     task="deblur",
-    title="conditional GAN, 9 residual blocks, instance normalisation",
+    summary="conditional GAN, 9 residual blocks, instance normalisation",
     paper="Kupyn et al. 2018, arXiv:1711.07064",
     parameters=11_378_179,
     macs_per_pixel=756_096,
-    divisor=4,
+    size_multiple=4,
     receptive_field=83,
     tiling="whole",
     objective="deblurgan",
@@ -95,7 +95,7 @@ class DeblurGAN(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        padded = pad_to_multiple(rgb, spec.divisor, least=8)  # reflection needs two pixels at the coarsest level
+        padded = pad_to_multiple(rgb, spec.size_multiple, least=8)  # reflection needs two pixels at the coarsest level
         correction = torch.tanh(self.out(self.decoder(self.blocks(self.encoder(padded * 2 - 1)))))
         # The paper adds on -1..1, where everything is twice as large.
         return clamp_output(rgb + correction[..., :height, :width] / 2, self.training)

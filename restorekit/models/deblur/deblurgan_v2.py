@@ -2,7 +2,7 @@
 
 Kupyn, Martyniuk, Wu, Wang. DeblurGAN-v2: Deblurring (Orders-of-Magnitude) Faster and Better. ICCV 2019 (arXiv:1908.03826).
 Sizes, names and the normalisations' behaviour follow the official code: it runs in training mode at test time too, so every
-normalisation uses the picture's own statistics, in the backbone as well. That is `statistics = "picture"`; "running" is
+normalisation uses the picture's own statistics, in the backbone as well. That is `statistics = "image"`; "running" is
 what the same network does in evaluation mode. The backbone's last three blocks are in the files but nothing runs them.
 
 Ours: pictures are continued by mirroring at the right and bottom (the code that measures upstream's scores mirrors on all
@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 
 from restorekit.models.backbones.mobilenet_v2 import mobilenet_v2
-from restorekit.models.deblur._fpn import DIVISOR, DeblurGANv2, TopDown, without_copies
 from restorekit.models.layers import Statistics
+from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, TopDown, without_copies
 from restorekit.models.spec import Spec
 
 spec = Spec(
     name="deblurgan-v2",
     task="deblur",
-    title="DeblurGAN-v2, pyramid on MobileNetV2",
+    summary="DeblurGAN-v2, pyramid on MobileNetV2",
     paper="Kupyn et al. 2019, arXiv:1908.03826",
     parameters=3_312_707,
     macs_per_pixel=41_330,
-    divisor=DIVISOR,
+    size_multiple=SIZE_MULTIPLE,
     receptive_field=277,  # of the convolutions; statistics of the picture reach everywhere
     tiling="whole",
     objective="deblurgan_v2",
@@ -52,7 +52,7 @@ class Config:
 
     filters: int = 128
     """Maps of the pyramid; the heads have half as many."""
-    statistics: Statistics = "picture"
+    statistics: Statistics = "image"
     """What the normalisations use at test time: the picture's own statistics, or those collected in training."""
 
 

@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 
 from restorekit.models.backbones.inception_resnet_v2 import InceptionResNetV2
-from restorekit.models.deblur._fpn import DIVISOR, DeblurGANv2, TopDown, without_copies
 from restorekit.models.layers import Statistics
+from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, TopDown, without_copies
 from restorekit.models.spec import Spec
 
 spec = Spec(
     name="deblurgan-v2-inception",
     task="deblur",
-    title="DeblurGAN-v2, pyramid on Inception-ResNet-v2",
+    summary="DeblurGAN-v2, pyramid on Inception-ResNet-v2",
     paper="Kupyn et al. 2019, arXiv:1908.03826",
     parameters=60_929_291,
     macs_per_pixel=267_300,  # of a 256x256 picture; the unpadded backbone does less on smaller ones, 283,233 at 512x512
-    divisor=DIVISOR,
+    size_multiple=SIZE_MULTIPLE,
     receptive_field=1290,  # of the convolutions; statistics of the picture reach everywhere
     tiling="whole",
     objective="deblurgan_v2",
@@ -66,7 +66,7 @@ class Config:
     """Maps of the pyramid; the heads have half as many."""
     blocks: tuple[int, int, int] = (10, 20, 9)
     """Residual blocks of the backbone at 1/8, 1/16 and 1/32; those at 1/32 are unused."""
-    statistics: Statistics = "picture"
+    statistics: Statistics = "image"
     """What the normalisations use at test time: the picture's own statistics, or those collected in training."""
 
 

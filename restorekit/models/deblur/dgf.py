@@ -16,11 +16,11 @@ from restorekit.models.spec import Spec
 spec = Spec(
     name="dgf",
     task="deblur",
-    title="dense field of dilated blocks",
+    summary="dense field of dilated blocks",
     paper="Ramakrishnan et al. 2017, arXiv:1709.03481",
     parameters=2_382_339,
     macs_per_pixel=2_377_792,
-    divisor=1,
+    size_multiple=1,
     receptive_field=18,
     tiling="exact",
     objective="dgf",

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from restorekit.models.deblur._dense import DIVISOR, Config, DenseDeblur
+from restorekit.models.networks.dense import SIZE_MULTIPLE, Config, DenseDeblur
 from restorekit.models.spec import Spec
 
 __all__ = ["Config", "build", "recipe", "spec"]
@@ -10,11 +10,11 @@ __all__ = ["Config", "build", "recipe", "spec"]
 spec = Spec(
     name="dn",
     task="deblur",
-    title="dense encoder-decoder with weight normalisation",
+    summary="dense encoder-decoder with weight normalisation",
     paper="Song & Wu, Laser & Optoelectronics Progress 56(21), 2019",
     parameters=1_988_227,
     macs_per_pixel=288_168,
-    divisor=DIVISOR,
+    size_multiple=SIZE_MULTIPLE,
     receptive_field=271,
     tiling="exact",
     objective="msdn",

@@ -36,11 +36,11 @@ from restorekit.models.spec import Spec
 spec = Spec(
     name="gggan",
     task="deblur",
-    title="gradient-guided GAN",
+    summary="gradient-guided GAN",
     paper="Shi et al., J. Electronics & Information Technology 44(1), 2022",
     parameters=6_808_969,
     macs_per_pixel=6_410_176,
-    divisor=4,
+    size_multiple=4,
     receptive_field=247,
     tiling="exact",
     objective="gggan",
@@ -75,7 +75,7 @@ class GGGAN(nn.Module):
         super().__init__()
         n, block = config.channels, config.block
         self.prenet = ResidualUNet(3, 3, config.prenet_widths) if config.prenet else None
-        self.divisor = 2 ** (len(config.prenet_widths) - 1)
+        self.size_multiple = 2 ** (len(config.prenet_widths) - 1)
 
         self.image_head = conv3(3, n)
         self.image_modules = nn.ModuleList(module(n, block) for _ in range(config.modules))
@@ -122,7 +122,7 @@ class GGGAN(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        image = self.branches(pad_to_multiple(rgb, self.divisor)).image
+        image = self.branches(pad_to_multiple(rgb, self.size_multiple)).image
         return clamp_output(image[..., :height, :width], self.training)
 
 
@@ -142,7 +142,9 @@ def describe(config: Config) -> Spec:
     radius = head + max(paths) + trunk + tail + fusion + reconstruct
     if config.prenet:
         radius = through_unet(len(config.prenet_widths), radius)
-    return replace(spec, divisor=2 ** (len(config.prenet_widths) - 1) if config.prenet else 1, receptive_field=radius)
+    return replace(
+        spec, size_multiple=2 ** (len(config.prenet_widths) - 1) if config.prenet else 1, receptive_field=radius
+    )
 
 
 def build(config: Config) -> GGGAN:

@@ -37,11 +37,11 @@ SHARE = 0.1  # what corrections are multiplied with: about the size of sharp min
 spec = Spec(
     name="gggan-lite",
     task="deblur",
-    title="gradient-guided generator on 4x4 cells",
+    summary="gradient-guided generator on 4x4 cells",
     paper="ours, after Shi et al. 2022 (see gggan)",
     parameters=1_130_304,
     macs_per_pixel=40_128,
-    divisor=16,
+    size_multiple=16,
     receptive_field=160,
     tiling="exact",
     objective="gggan",
@@ -123,7 +123,7 @@ class GGGANLite(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        image = self.branches(pad_to_multiple(rgb, spec.divisor)).image
+        image = self.branches(pad_to_multiple(rgb, spec.size_multiple)).image
         return clamp_output(image[..., :height, :width], self.training)
 
 

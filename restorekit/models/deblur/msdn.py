@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from restorekit.models.deblur._dense import DIVISOR, Config, DenseDeblur
+from restorekit.models.networks.dense import SIZE_MULTIPLE, Config, DenseDeblur
 from restorekit.models.spec import Spec
 
 __all__ = ["Config", "build", "recipe", "spec"]
@@ -10,11 +10,11 @@ __all__ = ["Config", "build", "recipe", "spec"]
 spec = Spec(
     name="msdn",
     task="deblur",
-    title="multi-scale dense GAN",
+    summary="multi-scale dense GAN",
     paper="Song & Wu, Laser & Optoelectronics Progress 56(21), 2019",
     parameters=1_989_699,
     macs_per_pixel=288_621,
-    divisor=DIVISOR,
+    size_multiple=SIZE_MULTIPLE,
     receptive_field=303,
     tiling="exact",
     objective="msdn",

@@ -17,11 +17,11 @@ from restorekit.models.spec import Spec
 spec = Spec(
     name="noroozi",
     task="deblur",
-    title="three residual stages, coarse to fine",
+    summary="three residual stages, coarse to fine",
     paper="Noroozi et al. 2017, arXiv:1701.01486",
     parameters=2_251_081,
     macs_per_pixel=556_128,
-    divisor=4,
+    size_multiple=4,
     receptive_field=79,
     tiling="exact",
     objective="pyramid",
@@ -79,7 +79,7 @@ class Noroozi(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        restored = self.pyramid(pad_to_multiple(rgb, spec.divisor))[-1]
+        restored = self.pyramid(pad_to_multiple(rgb, spec.size_multiple))[-1]
         return clamp_output(restored[..., :height, :width], self.training)
 
 

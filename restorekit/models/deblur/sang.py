@@ -14,11 +14,11 @@ from restorekit.models.spec import Spec
 spec = Spec(
     name="sang",
     task="deblur",
-    title="residual GAN, 5x5 convolutions at full resolution",
+    summary="residual GAN, 5x5 convolutions at full resolution",
     paper="Sang et al., Computer Engineering and Applications, 2018",
     parameters=3_903_299,
     macs_per_pixel=3_900_800,
-    divisor=1,
+    size_multiple=1,
     receptive_field=80,
     tiling="exact",
     objective="sang",

@@ -4,21 +4,21 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from restorekit.models import spsr
 from restorekit.models.layers import clamp_output
+from restorekit.models.networks import spsr
+from restorekit.models.networks.spsr import SPSR, Config
 from restorekit.models.spec import Spec
-from restorekit.models.spsr import SPSR, Config
 
 __all__ = ["Config", "build", "from_upstream", "spec"]
 
 spec = Spec(
     name="spsr-deblur",
     task="deblur",
-    title="gradient guidance with RRDBs",
+    summary="gradient guidance with RRDBs",
     paper="Ma et al. 2020, arXiv:2003.13081, without upsampling (Shi et al. 2022)",
     parameters=24_648_518,
     macs_per_pixel=24_630_528,
-    divisor=1,
+    size_multiple=1,
     receptive_field=367,
     tiling="approximate",
     overlap=64,

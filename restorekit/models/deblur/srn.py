@@ -24,11 +24,11 @@ SCALES = (4, 2, 1)  # by how much the picture is shrunk
 spec = Spec(
     name="srn",
     task="deblur",
-    title="scale-recurrent network, 3 scales",
+    summary="scale-recurrent network, 3 scales",
     paper="Tao et al. 2018, arXiv:1802.01770",
     parameters=6_881_251,
     macs_per_pixel=1_274_154,
-    divisor=16,
+    size_multiple=16,
     receptive_field=1277,
     tiling="approximate",
     overlap=128,
@@ -155,7 +155,7 @@ class SRN(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        restored = self.pyramid(pad_to_multiple(rgb, spec.divisor))[-1]
+        restored = self.pyramid(pad_to_multiple(rgb, spec.size_multiple))[-1]
         return clamp_output(restored[..., :height, :width], self.training)
 
 

@@ -18,11 +18,11 @@ SWEEPS = 4  # left to right, right to left, down, up
 spec = Spec(
     name="svrnn",
     task="deblur",
-    title="spatially variant recurrent network",
+    summary="spatially variant recurrent network",
     paper="Zhang et al., CVPR 2018",
     parameters=7_512_835,
     macs_per_pixel=170_928,
-    divisor=16,
+    size_multiple=16,
     receptive_field=None,
     tiling="approximate",
     overlap=128,
@@ -109,7 +109,7 @@ class SVRNN(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        padded = pad_to_multiple(rgb, spec.divisor)
+        padded = pad_to_multiple(rgb, spec.size_multiple)
         full = self.at_full(padded - 0.5)
         half = self.at_half(full)
         x = self.at_quarter(half)

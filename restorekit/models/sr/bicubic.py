@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from restorekit.errors import UsageError
 from restorekit.imaging.resize import KERNELS, ResizeBorder, ResizeKernel
-from restorekit.models.enlarging import enlarge
 from restorekit.models.layers import clamp_output
 from restorekit.models.receptive_field import through_enlargement
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import enlarge
 
 spec = Spec(
     name="bicubic",
     task="sr",
-    title="interpolation as MATLAB's, the baseline",
+    summary="interpolation as MATLAB's, the baseline",
     paper="Keys 1981, doi:10.1109/TASSP.1981.1163711",
     parameters=0,
     macs_per_pixel=0,
-    divisor=1,
+    size_multiple=1,
     receptive_field=2,
     tiling="exact",
     objective="pixel",

@@ -15,11 +15,11 @@ from restorekit.models.spec import Spec
 spec = Spec(
     name="compact",
     task="sr",
-    title="SRVGGNetCompact, 16 body convolutions",
+    summary="SRVGGNetCompact, 16 body convolutions",
     paper="Wang et al. 2021, arXiv:2107.10833",
     parameters=621_424,
     macs_per_pixel=619_200,
-    divisor=1,
+    size_multiple=1,
     receptive_field=18,
     tiling="exact",
     objective="pixel",

@@ -12,19 +12,19 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from restorekit.models.enlarging import restore_luma
 from restorekit.models.layers import clamp_output, conv3, kaiming_init_, relu, zero_init_
 from restorekit.models.receptive_field import through_enlargement
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import restore_luma
 
 spec = Spec(
     name="drrn",
     task="sr",
-    title="52 layers of 298 thousand weights by recursion, luma, any scale",
+    summary="52 layers of 298 thousand weights by recursion, luma, any scale",
     paper="Tai et al. 2017, doi:10.1109/CVPR.2017.298",
     parameters=310_659,
     macs_per_pixel=118_001_664,
-    divisor=1,
+    size_multiple=1,
     receptive_field=15,
     tiling="exact",
     objective="pixel",

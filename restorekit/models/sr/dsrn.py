@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.enlarging import enlarge
 from restorekit.models.layers import clamp_output, conv3, kaiming_init_, relu, zero_init_
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import enlarge
 
 spec = Spec(
     name="dsrn",
     task="sr",
-    title="dual-state recurrent network",
+    summary="dual-state recurrent network",
     paper="Han et al. 2018, arXiv:1805.02704",
     parameters=928_643,
     macs_per_pixel=26_721_984,
-    divisor=1,
+    size_multiple=1,
     receptive_field=12,
     tiling="exact",
     objective="pixel",

@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.enlarging import restore_luma
 from restorekit.models.layers import clamp_output, conv3
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import restore_luma
 
 spec = Spec(
     name="espcn",
     task="sr",
-    title="sub-pixel convolution, luma",
+    summary="sub-pixel convolution, luma",
     paper="Shi et al. 2016, arXiv:1609.05158",
     parameters=24_752,
     macs_per_pixel=24_640,
-    divisor=1,
+    size_multiple=1,
     receptive_field=4,
     tiling="exact",
     objective="pixel",

@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.models.enlarging import Enlarge
 from restorekit.models.layers import clamp_output, conv3, kaiming_init_, leaky, pad_to_multiple, rrdb
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import Enlarge
 
 spec = Spec(
     name="esrgan",
     task="sr",
-    title="23 residual-in-residual dense blocks",
+    summary="23 residual-in-residual dense blocks",
     paper="Wang et al. 2018, arXiv:1809.00219; 2021, arXiv:2107.10833",
     parameters=16_697_987,
     macs_per_pixel=17_926_848,
-    divisor=1,
+    size_multiple=1,
     receptive_field=349,
     tiling="approximate",
     overlap=32,
@@ -94,7 +94,7 @@ def describe(config: Config) -> Spec:
     return replace(
         spec,
         scale=config.scale,
-        divisor=cell,
+        size_multiple=cell,
         receptive_field=radius * cell,
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )

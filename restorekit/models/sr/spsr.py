@@ -1,7 +1,7 @@
 """SPSR: an image branch of RRDBs guided by a branch that enlarges the picture's gradient.
 
 Ma et al., Structure-Preserving Super Resolution with Gradient Guidance, CVPR 2020 (arXiv:2003.13081). The network is
-`models/spsr.py`; here it enlarges.
+`models/networks/spsr.py`; here it enlarges.
 """
 
 from dataclasses import dataclass, replace
@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.models import spsr
 from restorekit.models.layers import clamp_output
+from restorekit.models.networks import spsr
 from restorekit.models.spec import Spec
 
 spec = Spec(
     name="spsr",
     task="sr",
-    title="gradient guidance with RRDBs",
+    summary="gradient guidance with RRDBs",
     paper="Ma et al. 2020, arXiv:2003.13081",
     parameters=24_796_230,
     macs_per_pixel=52_399_488,
-    divisor=1,
+    size_multiple=1,
     receptive_field=353,
     tiling="approximate",
     overlap=64,

@@ -15,19 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.models.enlarging import restore_luma
 from restorekit.models.layers import clamp_output, kaiming_init_, relu
 from restorekit.models.receptive_field import through_enlargement
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import restore_luma
 
 spec = Spec(
     name="srcnn",
     task="sr",
-    title="three convolutions after bicubic enlargement, luma",
+    summary="three convolutions after bicubic enlargement, luma",
     paper="Dong et al. 2016, arXiv:1501.00092",
     parameters=57_281,
     macs_per_pixel=914_944,
-    divisor=1,
+    size_multiple=1,
     receptive_field=4,
     tiling="exact",
     objective="pixel",

@@ -14,19 +14,19 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.enlarging import SubPixel, stages
 from restorekit.models.layers import at_least_float, clamp_output, conv3
 from restorekit.models.receptive_field import through_stages
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import SubPixel, stages
 
 spec = Spec(
     name="srgan-em",
     task="sr",
-    title="GAN with blocks free of batch normalisation, L1 and earth mover's distance",
+    summary="GAN with blocks free of batch normalisation, L1 and earth mover's distance",
     paper="Zhang et al., J. Harbin Inst. Tech. 51(11), 2019",
     parameters=1_517_251,
     macs_per_pixel=1_958_592,
-    divisor=1,
+    size_multiple=1,
     receptive_field=36,
     tiling="exact",
     objective="srgan_em",

@@ -12,19 +12,19 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.enlarging import SubPixel, stages
 from restorekit.models.layers import at_least_float, clamp_output, conv3
 from restorekit.models.receptive_field import through_stages
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import SubPixel, stages
 
 spec = Spec(
     name="srresnet",
     task="sr",
-    title="SRGAN's generator",
+    summary="SRGAN's generator",
     paper="Ledig et al. 2017, arXiv:1609.04802",
     parameters=1_549_462,
     macs_per_pixel=2_218_176,
-    divisor=1,
+    size_multiple=1,
     receptive_field=40,
     tiling="exact",
     objective="pixel",

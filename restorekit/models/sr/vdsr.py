@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from restorekit.models.enlarging import restore_luma
 from restorekit.models.layers import clamp_output, kaiming_init_, relu, zero_init_
 from restorekit.models.receptive_field import through_enlargement
 from restorekit.models.spec import Spec
+from restorekit.models.upsampling import restore_luma
 
 spec = Spec(
     name="vdsr",
     task="sr",
-    title="twenty convolutions on the bicubic enlargement, luma, any scale",
+    summary="twenty convolutions on the bicubic enlargement, luma, any scale",
     paper="Kim et al. 2016, arXiv:1511.04587",
     parameters=665_921,
     macs_per_pixel=10_635_264,
-    divisor=1,
+    size_multiple=1,
     receptive_field=7,
     tiling="exact",
     objective="pixel",

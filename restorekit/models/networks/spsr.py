@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.enlarging import Enlarge
 from restorekit.models.gradient_guidance import Branches, gradient_map
 from restorekit.models.layers import conv3, leaky, rrdb
+from restorekit.models.upsampling import Enlarge
 
 
 @dataclass(frozen=True)

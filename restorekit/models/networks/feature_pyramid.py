@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from restorekit.errors import WeightsError
 from restorekit.models.layers import ImageNorm, Statistics, clamp_output, conv3, pad_to_multiple, zero_init_
 
-DIVISOR = 32  # the deepest map is the picture's 1/32
+SIZE_MULTIPLE = 32  # the deepest map is the picture's 1/32
 
 Pad = tuple[int, int, int, int]  # left, right, top, bottom
 
@@ -83,7 +83,7 @@ class DeblurGANv2(nn.Module):
         least: smallest side in pixels that the backbone can take; smaller pictures are padded to it.
     """
 
-    def __init__(self, fpn: nn.Module, filters: int, statistics: Statistics, least: int = DIVISOR) -> None:
+    def __init__(self, fpn: nn.Module, filters: int, statistics: Statistics, least: int = SIZE_MULTIPLE) -> None:
         super().__init__()
         n = filters // 2  # of the heads: the finest level is added to them
         self.least = least
@@ -96,7 +96,7 @@ class DeblurGANv2(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        padded = pad_to_multiple(rgb, DIVISOR, self.least)
+        padded = pad_to_multiple(rgb, SIZE_MULTIPLE, self.least)
         finest, *levels = self.fpn(padded * 2 - 1)
         heads = (self.head1, self.head2, self.head3, self.head4)
         quarter = [

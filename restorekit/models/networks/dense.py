@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from restorekit.models.layers import clamp_output, pad_to_multiple, zero_init_
 
-DIVISOR = 32
+SIZE_MULTIPLE = 32
 WINDOWS = (32, 16, 8, 4)  # of the multi-scale block's average pools, in pixels
 
 
@@ -115,7 +115,7 @@ class DenseDeblur(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
-        x = self.head(pad_to_multiple(rgb, DIVISOR) * 2 - 1)
+        x = self.head(pad_to_multiple(rgb, SIZE_MULTIPLE) * 2 - 1)
         skips: list[Tensor] = []
         for dense, down in zip(self.dense_down, self.down, strict=True):
             x = torch.cat([x, dense(x)], dim=1)

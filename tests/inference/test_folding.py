@@ -6,8 +6,8 @@ from helpers import SMALL, noise, randomise
 from torch import nn
 from torch.nn.utils import parametrize
 
+from restorekit.inference.folding import fold
 from restorekit.models import registry
-from restorekit.models.folding import fold
 
 
 def shaken(name: str, **sizes: object) -> nn.Module:
