@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from restorekit.errors import UsageError
 from restorekit.imaging.colour import Colour
-from restorekit.metrics.similarity import Variant
+from restorekit.metrics import SSIMVariant
 
 FOLDER = Path(__file__).parent / "protocols"
 
@@ -50,7 +50,7 @@ class Protocol:
     layout: str
     """Name of a reader in `layouts`."""
     colour: Colour
-    ssim: Variant
+    ssim: SSIMVariant
     task: Literal["deblur", "sr"] = "deblur"
     border: int | Literal["scale"] = 0
     """Pixels cut from every side before comparing; "scale" is the enlargement."""

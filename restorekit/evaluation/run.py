@@ -31,8 +31,7 @@ from restorekit.imaging.alignment import aligned
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.metrics import ms_ssim, mse, psnr
-from restorekit.metrics.similarity import VARIANTS
+from restorekit.metrics import SSIM_VARIANTS, ms_ssim, mse, psnr
 
 EXTRAS = ("ms-ssim", "lpips", "niqe")
 LOWER_IS_BETTER = ("mse", "lpips", "niqe")
@@ -279,14 +278,14 @@ class Benchmark:
     def _perceptual(self) -> Callable[[Rgb, Rgb], float] | None:
         if "lpips" not in self.request.extras:
             return None
-        from restorekit.metrics.lpips import LPIPS
-
         if self.request.lpips_weights is None:
             self.messages.append(
                 "LPIPS is left empty: its weights do not ship. Give their folder with --lpips-weights."
             )
             return None
-        return LPIPS(self.request.lpips_weights).measure
+        from restorekit.metrics.lpips import load_network
+
+        return load_network(self.request.lpips_weights).distance
 
     def _keys(self, item: Item, method: Method) -> tuple[str, str]:
         """What decides a method's picture, and what decides its scores."""
@@ -322,7 +321,7 @@ class Benchmark:
         options: dict[str, Any] = {"colour": self.protocol.colour, "border": self.protocol.cut(self.scale)}
         found = {
             "psnr": psnr(*pair, **options),
-            "ssim": VARIANTS[self.protocol.ssim](*pair, **options),
+            "ssim": SSIM_VARIANTS[self.protocol.ssim].function(*pair, **options),
             "mse": mse(*pair, **options),
         }
         for name, measure in self._extras(restored, sharp, lambda: ms_ssim(*pair, **options)).items():

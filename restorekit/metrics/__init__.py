@@ -1,6 +1,19 @@
-"""How close a restored picture is to the sharp one. Every metric names its definition and source."""
+"""How close a restored image is to the sharp one. Every metric names its definition and source; `METRICS` lists them."""
 
 from restorekit.metrics.fidelity import mse, psnr
-from restorekit.metrics.similarity import ms_ssim, ssim, ssim_global, ssim_skimage
+from restorekit.metrics.similarity import SSIMVariant, ms_ssim, ssim, ssim_global, ssim_skimage
+from restorekit.metrics.table import METRICS, SSIM_VARIANTS, Metric, Needs
 
-__all__ = ["ms_ssim", "mse", "psnr", "ssim", "ssim_global", "ssim_skimage"]
+__all__ = [
+    "METRICS",
+    "SSIM_VARIANTS",
+    "Metric",
+    "Needs",
+    "SSIMVariant",
+    "ms_ssim",
+    "mse",
+    "psnr",
+    "ssim",
+    "ssim_global",
+    "ssim_skimage",
+]

@@ -1,6 +1,6 @@
 """PSNR and SSIM of whole batches as tensors: on a GPU, and with gradients for training. Float32.
 
-Pictures in files are measured by `metrics.psnr` and `metrics.ssim` in float64; these agree within 1e-4 dB and 1e-5.
+Images in files are measured by `metrics.psnr` and `metrics.ssim` in float64; these agree within 1e-4 dB and 1e-5.
 """
 
 from functools import lru_cache
@@ -13,7 +13,7 @@ from restorekit.metrics.similarity import K1, K2, SIGMA, WINDOW
 
 
 def psnr(restored: Tensor, sharp: Tensor) -> Tensor:
-    """PSNR in dB of every picture of a batch; identical ones give inf.
+    """PSNR in dB of every image of a batch; identical ones give inf.
 
     Args:
         restored, sharp: (N,C,H,W) in 0..1.
@@ -21,12 +21,12 @@ def psnr(restored: Tensor, sharp: Tensor) -> Tensor:
     Returns:
         (N,)
     """
-    rows = (restored.float() - sharp.float()).square().sum(dim=(1, 3))  # float32 holds a row's sum, not a picture's
+    rows = (restored.float() - sharp.float()).square().sum(dim=(1, 3))  # float32 holds a row's sum, not an image's
     return -10 * torch.log10(rows.double().sum(dim=1) / sharp[0].numel()).float()
 
 
 def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
-    """SSIM of every picture of a batch: `metrics.ssim` with the mean over the channels.
+    """SSIM of every image of a batch: `metrics.ssim` with the mean over the channels.
 
     On a CPU and without gradients it is `metrics.ssim` itself, which is the fastest there; elsewhere the window is a product
     with two banded matrices, many times faster than a depthwise filter and its gradient.
@@ -39,7 +39,8 @@ def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
     """
     if restored.device.type == "cpu" and not (torch.is_grad_enabled() and restored.requires_grad):
         pairs = zip(
-            *(one.detach().float().permute(0, 2, 3, 1).contiguous().numpy() for one in (restored, sharp)), strict=True
+            *(batch.detach().float().permute(0, 2, 3, 1).contiguous().numpy() for batch in (restored, sharp)),
+            strict=True,
         )
         return torch.tensor([similarity.ssim(a, b) for a, b in pairs])
     with torch.autocast(restored.device.type, enabled=False):

@@ -1,8 +1,8 @@
-"""NIQE: how far a picture's statistics are from those of natural pictures; needs no sharp one. Lower is better.
+"""NIQE: how far an image's statistics are from those of natural images; needs no sharp one. Lower is better.
 
 Mittal, Soundararajan, Bovik. Making a "Completely Blind" Image Quality Analyzer. IEEE Signal Processing Letters 20(3), 2013.
-The model of natural scenes is our own, fitted by `benchmarks/fit_niqe.py` on public photographs: scores must not be compared
-with those of the authors' model.
+The model of natural scenes is our own, fitted on public photographs: scores must not be compared with those of the authors'
+model.
 """
 
 from collections.abc import Iterable
@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
 from restorekit.imaging.colour import FULL
-from restorekit.imaging.dtypes import RANGES
+from restorekit.imaging.dtypes import RANGES, Pixels
 from restorekit.imaging.resize import resize
-from restorekit.metrics.fidelity import Image
 
 BLOCK = 96  # px at the first scale, half of it at the second
+MIN_SIDE = 2 * BLOCK  # px: the covariance needs several blocks
 WINDOW, SIGMA = 7, 7 / 6
-SHARPEST = 0.75  # blocks for fitting have at least this share of the picture's largest local deviation
+SHARPEST = 0.75  # blocks for fitting have at least this share of the image's largest local deviation
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours whose products are looked at
-SHIPPED = Path(__file__).parent / "niqe-model.npz"
+BUNDLED = Path(__file__).parent / "niqe-model.npz"
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Model:
-    """Natural scenes: what their blocks' 36 features are like."""
+class NaturalScenes:
+    """What natural images look like: mean and covariance of their blocks' 36 features."""
 
     mean: Floats
     """(36,)"""
@@ -41,59 +41,59 @@ class Model:
 
 
 @cache
-def shipped() -> Model:
-    """The model that comes with the package."""
-    with np.load(SHIPPED, allow_pickle=False) as found:
-        return Model(found["mean"], found["covariance"])
+def load_bundled() -> NaturalScenes:
+    """The natural scenes that come with the package."""
+    with np.load(BUNDLED, allow_pickle=False) as arrays:
+        return NaturalScenes(arrays["mean"], arrays["covariance"])
 
 
-def niqe(picture: Image, model: Model | None = None) -> float:
-    """The distance of one picture from natural scenes.
+def niqe(image: Pixels, natural: NaturalScenes | None = None) -> float:
+    """The distance of one image from natural scenes.
 
     Args:
-        picture: (H,W) or (H,W,3) uint8, uint16, or float32 in 0..1; at least 192 px on a side. It is cut to multiples of
+        image: (H,W) or (H,W,3) uint8, uint16, or float32 in 0..1; at least 192 px on a side. It is cut to multiples of
             96 px from the top left.
-        model: natural scenes; the shipped ones by default.
+        natural: what it is compared with; the bundled model by default.
 
     Raises:
-        UsageError: the picture is too small.
+        UsageError: the image is too small.
     """
-    natural = model or shipped()
-    features, _ = _features(picture)
-    apart = features.mean(axis=0) - natural.mean
-    spread = (np.cov(features, rowvar=False) + natural.covariance) / 2
-    return float(np.sqrt(apart @ np.linalg.pinv(spread) @ apart))
+    natural = natural or load_bundled()
+    features, _ = _features(image)
+    difference = features.mean(axis=0) - natural.mean
+    covariance = (np.cov(features, rowvar=False) + natural.covariance) / 2
+    return float(np.sqrt(difference @ np.linalg.pinv(covariance) @ difference))
 
 
-def fit(pictures: Iterable[Image]) -> Model:
+def fit(images: Iterable[Pixels]) -> NaturalScenes:
     """Natural scenes from pristine photographs: the features of their sharp blocks."""
-    chosen = []
-    for picture in pictures:
-        features, sharpness = _features(picture)
-        chosen.append(features[sharpness > SHARPEST * sharpness.max()])
-    blocks = np.concatenate(chosen)
-    return Model(blocks.mean(axis=0), np.cov(blocks, rowvar=False))
+    sharp_blocks = []
+    for image in images:
+        features, sharpness = _features(image)
+        sharp_blocks.append(features[sharpness > SHARPEST * sharpness.max()])
+    blocks = np.concatenate(sharp_blocks)
+    return NaturalScenes(blocks.mean(axis=0), np.cov(blocks, rowvar=False))
 
 
-def _features(picture: Image) -> tuple[Floats, Floats]:
+def _features(image: Pixels) -> tuple[Floats, Floats]:
     """36 features of every block (N,36), and its mean local deviation (N,)."""
-    height, width = (side // BLOCK for side in picture.shape[:2])
-    if min(height, width) < 2:
-        raise UsageError(f"NIQE needs at least {2 * BLOCK} px on a side, not {picture.shape[1]}x{picture.shape[0]}.")
-    values = picture[: height * BLOCK, : width * BLOCK].astype(np.float64) * (255 / RANGES[picture.dtype])
+    height, width = (side // BLOCK for side in image.shape[:2])
+    if min(image.shape[:2]) < MIN_SIDE:
+        raise UsageError(f"NIQE needs at least {MIN_SIDE} px on a side, not {image.shape[1]}x{image.shape[0]}.")
+    values = image[: height * BLOCK, : width * BLOCK].astype(np.float64) * (255 / RANGES[image.dtype])
     luma = values @ FULL / 1000 if values.ndim == 3 else values
     scales, sharpness = [], np.zeros(0)
     for scale, side in enumerate((BLOCK, BLOCK // 2)):
         if scale:
             luma = resize(luma, (height * side, width * side))
-        normal, deviation = _normalised(luma)
-        scales.append(np.array([_block(one) for one in _blocks(normal, side)]))
+        normalised, deviation = _normalise(luma)
+        scales.append(np.array([_block_features(block) for block in _blocks(normalised, side)]))
         if not scale:
-            sharpness = np.array([one.mean() for one in _blocks(deviation, side)])
+            sharpness = np.array([block.mean() for block in _blocks(deviation, side)])
     return np.concatenate(scales, axis=1), sharpness
 
 
-def _normalised(luma: Floats) -> tuple[Floats, Floats]:
+def _normalise(luma: Floats) -> tuple[Floats, Floats]:
     """Local mean taken away, divided by the local deviation (plus 1 grey level), and that deviation."""
     window = cv2.getGaussianKernel(WINDOW, SIGMA, cv2.CV_64F)
 
@@ -110,18 +110,19 @@ def _blocks(plane: Floats, side: int) -> list[Floats]:
     return list(plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side))
 
 
-def _block(normal: Floats) -> list[float]:
+def _block_features(normalised: Floats) -> list[float]:
     """Shape and width of the values' distribution; shape, mean and both widths of each neighbour product's."""
-    shape, left, right = _asymmetric(normal)
-    found = [shape, (left + right) / 2]
+    shape, left, right = _fit_asymmetric_gaussian(normalised)
+    features = [shape, (left + right) / 2]
+    table = _shape_table()
     for shift in SHIFTS:
-        shape, left, right = _asymmetric(normal * np.roll(normal, shift, axis=(0, 1)))
-        ratio = _RATIOS[1][np.searchsorted(_SHAPES, shape)]
-        found += [shape, (right - left) * ratio, left, right]
-    return found
+        shape, left, right = _fit_asymmetric_gaussian(normalised * np.roll(normalised, shift, axis=(0, 1)))
+        ratio = table.mean_over_width[np.searchsorted(table.shapes, shape)]
+        features += [shape, (right - left) * ratio, left, right]
+    return features
 
 
-def _asymmetric(values: Floats) -> tuple[float, float, float]:
+def _fit_asymmetric_gaussian(values: Floats) -> tuple[float, float, float]:
     """Asymmetric generalised Gaussian by matching moments: shape, and widths to the left and right."""
     below, above = values[values < 0], values[values > 0]
     left = np.sqrt(np.mean(below**2)) if below.size else 1e-6
@@ -129,18 +130,27 @@ def _asymmetric(values: Floats) -> tuple[float, float, float]:
     skew = left / right
     moment = np.abs(values).mean() ** 2 / max(float(np.mean(values**2)), 1e-12)
     wanted = moment * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
-    place = int(np.argmin(np.abs(_RATIOS[0] - wanted)))
-    width = _RATIOS[2][place]
-    return float(_SHAPES[place]), float(left * width), float(right * width)
+    table = _shape_table()
+    index = int(np.argmin(np.abs(table.magnitude_over_variance - wanted)))
+    width = table.width_over_deviation[index]
+    return float(table.shapes[index]), float(left * width), float(right * width)
 
 
-def _tables() -> tuple[Floats, tuple[Floats, Floats, Floats]]:
-    """Shapes, and for each: squared mean magnitude over variance; mean over width; width over deviation."""
+@dataclass(frozen=True)
+class _ShapeTable:
+    """Facts of the generalised Gaussian for a fine grid of shapes."""
+
+    shapes: Floats
+    magnitude_over_variance: Floats
+    """Squared mean magnitude over variance."""
+    mean_over_width: Floats
+    width_over_deviation: Floats
+
+
+@cache
+def _shape_table() -> _ShapeTable:
     from scipy.special import gamma
 
     shapes: Any = np.arange(0.2, 10, 0.001)
     one, two, three = (gamma(n / shapes) for n in (1, 2, 3))
-    return shapes, (two**2 / (one * three), two / one, np.sqrt(one / three))
-
-
-_SHAPES, _RATIOS = _tables()
+    return _ShapeTable(shapes, two**2 / (one * three), two / one, np.sqrt(one / three))

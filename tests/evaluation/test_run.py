@@ -224,7 +224,7 @@ def test_missing_metrics_are_empty_and_said(pairs: Path, tmp_path: Path) -> None
     assert outcome.metrics == ["psnr", "ssim", "mse"]
     said = " ".join(outcome.messages)
     assert "--lpips-weights" in said
-    assert "160 px" in said
+    assert "176 px" in said
 
 
 def test_requests_that_make_no_sense_are_refused(pairs: Path, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import save_file
 from skimage import data
 
-from restorekit.errors import WeightsError
-from restorekit.metrics.lpips import LAYERS, LPIPS, NAMES
+from restorekit.errors import UsageError, WeightsError
+from restorekit.metrics.lpips import load_network, lpips
+from restorekit.metrics.lpips_network import LAYERS, NAMES, LPIPSNetwork
 
 
 @pytest.fixture
@@ -28,13 +29,32 @@ def folder(tmp_path: Path) -> Path:
 def test_identical_is_zero_and_more_blur_is_farther(folder: Path) -> None:
     from cv2 import GaussianBlur
 
-    metric, sharp = LPIPS(folder), data.chelsea()[:128, :160]
-    found = [metric.measure(GaussianBlur(sharp, (0, 0), sigma), sharp) for sigma in (0.7, 1.5, 4)]
-    assert metric.measure(sharp, sharp) == 0
-    assert 0 < found[0] < found[1] < found[2]
-    assert metric.measure(sharp.astype(np.uint16) * 257, sharp.astype(np.uint16) * 257) == 0
+    sharp = np.ascontiguousarray(data.chelsea()[:128, :160])
+    distances = [lpips(GaussianBlur(sharp, (0, 0), sigma), sharp, weights=folder) for sigma in (0.7, 1.5, 4)]
+    assert lpips(sharp, sharp, weights=folder) == 0
+    assert 0 < distances[0] < distances[1] < distances[2]
+    deep = sharp.astype(np.uint16) * 257
+    assert lpips(deep, deep, weights=folder) == 0
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"features.0.weight and 14 more"):
-        LPIPS(tmp_path)
+        load_network(tmp_path)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match=r"a\.safetensors"):
+        load_network(tmp_path)
+
+
+def test_heads_of_another_network_are_refused(folder: Path) -> None:
+    save_file({f"alex.lin{index}.weight": torch.zeros(1, 512, 1, 1) for index in range(5)}, folder / "b.safetensors")
+    with pytest.raises(WeightsError, match="no weights of LPIPS"):
+        LPIPSNetwork.from_folder(folder)
+
+
+def test_images_smaller_than_alexnet_sees_are_refused(folder: Path) -> None:
+    small = np.zeros((30, 64, 3), np.uint8)
+    with pytest.raises(UsageError, match="31 px on a side, not 64x30"):
+        lpips(small, small, weights=folder)

@@ -4,7 +4,7 @@ import pytest
 from skimage import data
 
 from restorekit.errors import UsageError
-from restorekit.metrics.niqe import _asymmetric, fit, niqe
+from restorekit.metrics.niqe import _fit_asymmetric_gaussian, fit, niqe
 
 SHARP = data.chelsea()
 
@@ -22,7 +22,7 @@ def test_damage_raises_the_score() -> None:
 @pytest.mark.parametrize(("shape", "draw"), [(2.0, "normal"), (1.0, "laplace")])
 def test_the_shape_of_known_distributions_is_found(shape: float, draw: str) -> None:
     values = getattr(np.random.default_rng(0), draw)(size=200_000)
-    found, left, right = _asymmetric(values)
+    found, left, right = _fit_asymmetric_gaussian(values)
     assert found == pytest.approx(shape, rel=0.02)
     assert left == pytest.approx(right, rel=0.02)
 
