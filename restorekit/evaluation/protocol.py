@@ -61,7 +61,7 @@ class Protocol:
     small: Literal["", "matlab", "pillow", "opencv"] = ""
     """Who makes the small pictures (super-resolution)."""
     align: Literal["none", "shift", "ecc"] = "none"
-    """What is aligned before comparing; see `alignment`."""
+    """What is aligned before comparing; see `imaging.alignment`."""
     reference: Literal["best", "middle"] = "best"
     """Which of several sharp frames counts."""
     expected: int = 0

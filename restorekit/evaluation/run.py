@@ -27,7 +27,7 @@ from restorekit.evaluation.baselines import Rgb, Task
 from restorekit.evaluation.datasets import Found, Item
 from restorekit.evaluation.methods import Method
 from restorekit.evaluation.protocol import Protocol, Table, definition
-from restorekit.imaging.alignment import aligned
+from restorekit.imaging.alignment import align
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
@@ -307,7 +307,7 @@ class Benchmark:
         frames = (self._centre(read_rgb8(path)) for path in truths) if truths else iter([prepared.sharp])
         best: dict[str, float] = {}
         for sharp in frames:
-            found = self._compare(*aligned(restored, sharp, self.protocol.align), prepared.grey)
+            found = self._compare(*align(restored, sharp, self.protocol.align), prepared.grey)
             best = {name: _better(name, best.get(name), value) for name, value in found.items()}
         score = Score(item.name, item.set, method.name, best, seconds, prepared.grey)
         self.journal.remember(keys[1], score)

@@ -1,4 +1,4 @@
-"""Bring a restored picture over the sharp one before comparing, where a set's own protocol does so."""
+"""Bring a restored image over the sharp one before comparing, where a data set's own protocol does so."""
 
 from typing import Any, Literal
 
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from restorekit.errors import RestorekitError
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Alignment = Literal["none", "shift", "ecc"]
 
 
-def aligned(restored: NDArray[np.uint8], sharp: NDArray[np.uint8], how: Literal["none", "shift", "ecc"]) -> Pair:
-    """The parts of both pictures that show the same.
+def align(restored: NDArray[np.uint8], sharp: NDArray[np.uint8], how: Alignment) -> Pair:
+    """The parts of both images that show the same.
 
     Args:
         restored, sharp: (H,W,3) uint8 of the same size.
@@ -20,21 +21,21 @@ def aligned(restored: NDArray[np.uint8], sharp: NDArray[np.uint8], how: Literal[
             ECCV 2012); "ecc" finds a homography by the enhanced correlation coefficient (RealBlur, ECCV 2020).
 
     Raises:
-        RestorekitError: the pictures have nothing in common.
+        RestorekitError: the images have nothing in common.
     """
     if how == "shift":
-        return _shifted(restored, sharp)
-    return _warped(restored, sharp) if how == "ecc" else (restored, sharp)
+        return _align_by_shift(restored, sharp)
+    return _align_by_homography(restored, sharp) if how == "ecc" else (restored, sharp)
 
 
-def _grey(picture: NDArray[Any]) -> NDArray[np.float32]:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32)
+def _to_grey(image: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
 
 
-def _shifted(restored: NDArray[np.uint8], sharp: NDArray[np.uint8]) -> Pair:
+def _align_by_shift(restored: NDArray[np.uint8], sharp: NDArray[np.uint8]) -> Pair:
     height, width = sharp.shape[:2]
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    (right, down), _ = cv2.phaseCorrelate(_grey(sharp), _grey(restored), window)
+    (right, down), _ = cv2.phaseCorrelate(_to_grey(sharp), _to_grey(restored), window)
     x, y = round(right), round(down)  # restored[i + y, j + x] shows what sharp[i, j] shows
     if abs(x) >= width // 4 or abs(y) >= height // 4:
         x = y = 0  # no camera moves that far; there is no peak to trust
@@ -45,16 +46,16 @@ def _shifted(restored: NDArray[np.uint8], sharp: NDArray[np.uint8]) -> Pair:
     return np.clip(np.floor(wide * gain + 0.5), 0, 255).astype(np.uint8), np.ascontiguousarray(b)
 
 
-def _warped(restored: NDArray[np.uint8], sharp: NDArray[np.uint8]) -> Pair:
+def _align_by_homography(restored: NDArray[np.uint8], sharp: NDArray[np.uint8]) -> Pair:
     height, width = sharp.shape[:2]
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-6)
     everything = np.full((height, width), 255, np.uint8)
     try:
         _, matrix = cv2.findTransformECC(
-            _grey(sharp), _grey(restored), np.eye(3, dtype=np.float32), cv2.MOTION_HOMOGRAPHY, stop, everything, 5
+            _to_grey(sharp), _to_grey(restored), np.eye(3, dtype=np.float32), cv2.MOTION_HOMOGRAPHY, stop, everything, 5
         )
     except cv2.error:
-        raise RestorekitError("The restored picture cannot be aligned with the sharp one.") from None
+        raise RestorekitError("The restored image cannot be aligned with the sharp one.") from None
     warped = cv2.warpPerspective(
         restored, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT
     )
