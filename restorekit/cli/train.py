@@ -47,7 +47,8 @@ def train(
         typer.Option(help="VGG-16 or VGG-19 weights (torchvision's names) for the perceptual terms of some systems."),
     ] = None,
     shrink: Annotated[
-        str | None, typer.Option(help="How super-resolution's small pictures are made: matlab, pillow or gauss.")
+        str | None,
+        typer.Option(help="How super-resolution's small pictures are made: matlab, pillow, opencv or gauss."),
     ] = None,
     config: Annotated[
         list[str] | None, typer.Option(help="Size of the network, e.g. prenet=0; may be repeated.")
@@ -97,7 +98,7 @@ def train(
         "weights": base.weights | options.numbers(weight, "weight") if weight else None,
         "config": base.config | _sizes(options.numbers(config, "config")) if config else None,
         "features": str(features) if features else None,
-        "shrink": options.one_of(shrink, "shrink", ("matlab", "pillow", "gauss")) if shrink else None,
+        "shrink": options.one_of(shrink, "shrink", ("matlab", "pillow", "opencv", "gauss")) if shrink else None,
         "precision": options.one_of(precision, "precision", ("auto", "fp32", "bf16", "fp16")) if precision else None,
         "seed": seed,
         "blur": replace(base.blur, **{name: value for name, value in blur.items() if value is not None}),

@@ -1,7 +1,8 @@
-"""What happens to a sharp picture before it reaches the file: blur, noise, compression, rounding."""
+"""Blur with a PSF that is the same everywhere in the image."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -15,16 +16,15 @@ from restorekit.imaging.dtypes import from_unit, to_unit
 CORES = os.cpu_count() or 1
 LARGE = 1_000_000  # values; below, threads cost more than they bring
 ConvolutionBorder = Literal["reflect", "valid"]
-Float = NDArray[np.float32]
 
 
 def convolve(sharp: NDArray[Any], kernel: PSF, border: ConvolutionBorder = "reflect") -> NDArray[Any]:
-    """Blur a picture with one PSF.
+    """Blur an image with one PSF.
 
     Args:
         sharp: (H,W) or (H,W,C) uint8, uint16, or float32 of any range.
         kernel: (K,K), K odd, sum 1.
-        border: "reflect" mirrors the picture at its edges (without repeating the edge) and keeps the size; "valid"
+        border: "reflect" mirrors the image at its edges (without repeating the edge) and keeps the size; "valid"
             keeps only what no invented pixel has touched.
 
     Returns:
@@ -35,48 +35,45 @@ def convolve(sharp: NDArray[Any], kernel: PSF, border: ConvolutionBorder = "refl
     if border == "reflect":
         sharp = np.asarray(cv2.copyMakeBorder(sharp, radius, radius, radius, radius, cv2.BORDER_REFLECT_101))
     height, width = sharp.shape[0] - 2 * radius, sharp.shape[1] - 2 * radius
-    # OpenCV correlates; a blur is a convolution, so the kernel is turned by 180 degrees. Its empty rows cost time too.
-    turned = kernel[::-1, ::-1]
-    used = np.flatnonzero(turned.any(axis=1))
-    above, below = int(used[0]), int(used[-1]) + 1
-    turned = np.ascontiguousarray(turned[above:below])
-    integers = sharp.dtype != np.float32
-
-    def work(piece: tuple[NDArray[Any], int, int]) -> NDArray[Any]:
-        """Rows `first` to `last` of one blurred channel. OpenCV's Fourier path uses one core and likes single channels."""
-        channel, first, last = piece
-        part = np.ascontiguousarray(channel[first + above : last + below - 1])
-        part = cv2.filter2D(to_unit(part) if integers else part, cv2.CV_32F, turned, anchor=(radius, 0))
-        found = np.asarray(part, np.float32)[: last - first, radius : radius + width]
-        return from_unit(found, sharp.dtype) if integers else found
-
     channels = [sharp] if sharp.ndim == 2 else [sharp[..., channel] for channel in range(sharp.shape[2])]
     cuts = np.linspace(0, height, (CORES if sharp.size > LARGE else 1) + 1).astype(int).tolist()
-    pieces = [(channel, first, last) for channel in channels for first, last in pairwise(cuts)]
-    if len(cuts) == 2:
-        done = [work(piece) for piece in pieces]
+    bands = [(channel, first, last) for channel in channels for first, last in pairwise(cuts)]
+    correlation = _Correlation.of(kernel)
+    if len(bands) == len(channels):
+        blurred = [correlation.filter_rows(*band) for band in bands]
     else:
         with ThreadPoolExecutor(CORES) as pool:  # for this call only: a pool that is kept would not survive a fork
-            done = list(pool.map(work, pieces))
-    bands = len(cuts) - 1
-    planes = [np.concatenate(done[start : start + bands]) for start in range(0, len(done), bands)]
+            blurred = list(pool.map(correlation.filter_rows, *zip(*bands, strict=True)))
+    per_channel = len(cuts) - 1
+    planes = [np.concatenate(blurred[start : start + per_channel]) for start in range(0, len(blurred), per_channel)]
     return planes[0] if sharp.ndim == 2 else np.asarray(cv2.merge(planes)).reshape(height, width, len(planes))
 
 
-def add_noise(picture: Float, sigma: float, rng: np.random.Generator) -> Float:
-    """Add Gaussian noise.
+@dataclass(frozen=True)
+class _Correlation:
+    """A PSF as OpenCV takes it."""
 
-    Args:
-        picture: float32 in 0..1.
-        sigma: standard deviation in grey levels of 255.
-        rng: source of the noise.
-    """
-    if not sigma:
-        return picture
-    return picture + np.float32(sigma / 255) * rng.standard_normal(picture.shape, dtype=np.float32)
+    kernel: NDArray[np.float32]
+    """(rows,K): turned by 180 degrees, because OpenCV correlates and a blur is a convolution. Empty rows above and below
+    are left out, they cost time too."""
+    above: int
+    """Empty rows above."""
 
+    @classmethod
+    def of(cls, psf: PSF) -> "_Correlation":
+        turned = psf[::-1, ::-1]
+        used = np.flatnonzero(turned.any(axis=1))
+        above, below = int(used[0]), int(used[-1]) + 1
+        return cls(np.ascontiguousarray(turned[above:below]), above)
 
-def jpeg_compress(picture: Float, quality: int) -> Float:
-    """What JPEG of that quality (1..100) leaves of a picture, float32 in 0..1."""
-    _, code = cv2.imencode(".jpg", from_unit(picture), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return to_unit(np.asarray(cv2.imdecode(code, cv2.IMREAD_UNCHANGED)))
+    def filter_rows(self, channel: NDArray[Any], first: int, last: int) -> NDArray[Any]:
+        """Rows `first` to `last` (not included) of the result, in the type of the channel (H+K-1,W+K-1).
+
+        OpenCV's Fourier path uses one core and likes single channels.
+        """
+        rows, side = self.kernel.shape
+        used = np.ascontiguousarray(channel[first + self.above : last + self.above + rows - 1])
+        integers = channel.dtype != np.float32
+        filtered = cv2.filter2D(to_unit(used) if integers else used, cv2.CV_32F, self.kernel, anchor=(side // 2, 0))
+        blurred = np.asarray(filtered, np.float32)[: last - first, side // 2 : channel.shape[1] - side // 2]
+        return from_unit(blurred, channel.dtype) if integers else blurred

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from restorekit._version import __version__
 from restorekit.degradation import psf
-from restorekit.degradation.convolution import ConvolutionBorder, add_noise, convolve
-from restorekit.degradation.rotation import rotational
+from restorekit.degradation.convolution import ConvolutionBorder, convolve
+from restorekit.degradation.noise import add_noise
+from restorekit.degradation.rotation import blur_by_rotation
 from restorekit.errors import ExitCode, RestorekitError, UsageError
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.decode import read_image
@@ -216,14 +217,14 @@ def _blur(
     crop = np.s_[0:height, 0:width]
     if kind == "rotational":
         drawn["sweep"] = rng.uniform(*recipe.sweep)
-        blurred = rotational(light, drawn["sweep"])
+        blurred = blur_by_rotation(light, drawn["sweep"])
     else:
         drawn["length"] = rng.uniform(*recipe.length)
         if kind == "linear":
             drawn["angle"] = rng.uniform(*recipe.angle)
             kernel = psf.linear(drawn["length"], drawn["angle"])
         else:
-            kernel = psf.trajectory(rng, drawn["length"], anxiety=10 ** rng.uniform(-4, -2.2))
+            kernel = psf.trajectory(rng, drawn["length"], anxiety=psf.draw_anxiety(rng))
         side = kernel.shape[0]
         drawn |= {"kernel_side": side, "kernel": base64.b64encode(kernel.tobytes()).decode()}
         if recipe.border == "valid":

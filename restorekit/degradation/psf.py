@@ -6,6 +6,10 @@ from numpy.typing import NDArray
 from restorekit.errors import UsageError
 
 PSF = NDArray[np.float32]
+"""(K,K), K odd, sum 1."""
+
+TRAJECTORY_SAMPLES = 2000  # points of a hand-held path, as DeblurGAN's generator has
+DISC_SAMPLES = 8  # of a defocus disc, for a pixel and axis
 
 
 def linear(length: float, angle: float) -> PSF:
@@ -20,21 +24,24 @@ def linear(length: float, angle: float) -> PSF:
 
     Returns:
         (K,K) float32 with the smallest odd K that holds every cell the segment enters.
+
+    Raises:
+        UsageError: a negative or absurd length.
     """
     if not 0 <= length < 10_000:
-        raise UsageError(f"A blur length of {length} px is not possible.", "Give 0 to 9999.")
+        raise UsageError(f"A blur cannot be {length} px long.", "Give 0 to 9999.")
     if length == 0:
         return np.ones((1, 1), np.float32)
     direction = np.array([np.cos(np.radians(angle)), -np.sin(np.radians(angle))])  # x right, y down
     direction[np.abs(direction) < 1e-12] = 0
     half = length / 2
-    reach = max(0, int(np.ceil(half * np.abs(direction).max() - 0.5)))  # cells beyond the central one
-    lines = np.arange(-reach - 1, reach + 1) + 0.5
+    radius = max(0, int(np.ceil(half * np.abs(direction).max() - 0.5)))  # cells beyond the central one
+    lines = np.arange(-radius - 1, radius + 1) + 0.5
     crossings = [lines / d for d in direction if d]
     cuts = np.unique(np.clip(np.concatenate([*crossings, [-half, half]]), -half, half))
     middles = (cuts[1:] + cuts[:-1]) / 2
-    column, row = np.rint(middles[:, None] * direction).astype(int).T + reach
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
+    column, row = np.rint(middles[:, None] * direction).astype(int).T + radius
+    kernel = np.zeros((2 * radius + 1, 2 * radius + 1))
     np.add.at(kernel, (row, column), np.diff(cuts) / length)
     return np.asarray(kernel / kernel.sum(), np.float32)
 
@@ -55,45 +62,50 @@ def trajectory(rng: np.random.Generator, length: float, anxiety: float = 0.005, 
     Returns:
         (K,K) float32 with odd K, splatted bilinearly, centre of mass within half a pixel of the middle.
     """
-    samples = 2000
+    samples = TRAJECTORY_SAMPLES
     step = length / (samples - 1)
     pull, shake, jitter = 0.7 * rng.random(), 0.2 * rng.random(), 10 * rng.random()
     kicks = jitter * (rng.normal(size=samples) + 1j * rng.normal(size=samples))
     shaken = rng.random(samples) < shake * anxiety
-    turns = 2 * np.exp(1j * (np.pi + rng.random(samples) - 0.5))
+    reversals = 2 * np.exp(1j * (np.pi + rng.random(samples) - 0.5))
     velocity = step * np.exp(2j * np.pi * rng.random())
     path = np.zeros(samples, complex)
     for t in range(1, samples):
-        turn = velocity * turns[t] if shaken[t] else 0
-        velocity += turn + anxiety * (kicks[t] - pull * path[t - 1]) * step
+        reversal = velocity * reversals[t] if shaken[t] else 0
+        velocity += reversal + anxiety * (kicks[t] - pull * path[t - 1]) * step
         velocity *= step / max(abs(velocity), 1e-12)
         path[t] = path[t - 1] + velocity
     path = path[: max(1, round(samples * exposure))]
     points = np.stack([path.real, path.imag], axis=1)
     points -= points.mean(axis=0)
-    reach = int(np.ceil(np.abs(points).max())) + 1
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
+    radius = int(np.ceil(np.abs(points).max())) + 1
+    kernel = np.zeros((2 * radius + 1, 2 * radius + 1))
     base = np.floor(points).astype(int)
-    part = points - base
+    fraction = points - base
     for dx in (0, 1):
         for dy in (0, 1):
-            weight = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1])
-            np.add.at(kernel, (base[:, 1] + dy + reach, base[:, 0] + dx + reach), weight)
+            weight = np.abs(1 - dx - fraction[:, 0]) * np.abs(1 - dy - fraction[:, 1])
+            np.add.at(kernel, (base[:, 1] + dy + radius, base[:, 0] + dx + radius), weight)
     return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def draw_anxiety(rng: np.random.Generator) -> float:
+    """Draw how nervous a hand is, for `trajectory`: 0.0001 to 0.006, each power of ten as often as the other."""
+    return float(10 ** rng.uniform(-4, -2.2))
 
 
 def defocus(radius: float) -> PSF:
     """PSF of a lens out of focus: a disc with anti-aliased edge.
 
     Args:
-        radius: radius in pixels, at least 0.
+        radius: in pixels, at least 0; below 0.5 the disc is half a pixel.
 
     Returns:
-        (K,K) float32.
+        (K,K) float32 with K = 2 ceil(radius) + 1.
     """
-    reach = int(np.ceil(radius))
-    fine = 8  # samples a pixel and axis
-    grid = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
+    cells = int(np.ceil(radius))  # beyond the central one
+    side, fine = 2 * cells + 1, DISC_SAMPLES
+    grid = (np.arange(side * fine) + 0.5) / fine - cells - 0.5
     inside = grid[:, None] ** 2 + grid[None, :] ** 2 <= max(radius, 0.5) ** 2
-    kernel = inside.reshape(2 * reach + 1, fine, 2 * reach + 1, fine).sum(axis=(1, 3)).astype(float)
+    kernel = inside.reshape(side, fine, side, fine).sum(axis=(1, 3)).astype(float)
     return np.asarray(kernel / kernel.sum(), np.float32)

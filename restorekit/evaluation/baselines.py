@@ -7,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.imaging.resize import resize
@@ -85,21 +84,3 @@ WITH_KERNEL: dict[str, Baseline] = {"wiener": wiener, "richardson-lucy": richard
 SR: dict[str, Baseline] = {"bicubic": bicubic, "bilinear": bilinear}
 SR_PAPER: dict[str, Baseline] = {"bicubic-as-published": bilinear, "bicubic": bicubic}
 """The SR paper's "Bicubic" is bilinear: see the protocol's notes."""
-
-
-def small(sharp: Rgb, scale: int, maker: str) -> tuple[Rgb, Rgb]:
-    """The small picture of a super-resolution protocol, and the part of the original that it shows.
-
-    Args:
-        sharp: (H,W,3).
-        scale: pixels of the original for one of the small picture.
-        maker: "matlab" (antialiased bicubic, repeated edges, original cut to a multiple), "opencv" (the same cut, bicubic
-            with a = -0.75, no antialiasing), "pillow" (antialiased bicubic to the rounded-down size, original whole).
-    """
-    height, width = sharp.shape[0] // scale, sharp.shape[1] // scale
-    if maker == "pillow":
-        return np.asarray(Image.fromarray(sharp).resize((width, height), Image.Resampling.BICUBIC)), sharp
-    whole = np.ascontiguousarray(sharp[: height * scale, : width * scale])
-    if maker == "opencv":
-        return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8), whole
-    return resize(whole, (height, width), border="replicate"), whole

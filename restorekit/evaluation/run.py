@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restorekit._version import __version__
+from restorekit.degradation.downscale import Downscale
 from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput, UsageError
-from restorekit.evaluation import baselines, datasets, methods, opinions, speed, statistics
+from restorekit.evaluation import datasets, methods, opinions, speed, statistics
 from restorekit.evaluation.baselines import Rgb, Task
 from restorekit.evaluation.datasets import Found, Item
 from restorekit.evaluation.methods import Method
@@ -202,7 +203,8 @@ class Benchmark:
         grey = first.pixels.shape[2] == 1
         task = None
         if self.protocol.task == "sr":
-            low, sharp = baselines.small(sharp, self.scale, self.protocol.small)
+            assert self.protocol.small  # protocols of super-resolution name one
+            low, sharp = Downscale(self.scale, self.protocol.small, border="replicate").make_pair(sharp)
             task = Task(low, sharp.shape[:2])
         elif item.blurred is not None:
             blurred = self._centre(read_rgb8(item.blurred))

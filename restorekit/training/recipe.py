@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from restorekit.degradation.degradation import Degradation
+from restorekit.degradation.downscale import Downscale, DownscaleMethod
+from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 from restorekit.models import registry
-from restorekit.training.samples import Downscale, RandomBlur
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -40,8 +42,8 @@ class Recipe:
     """How sharp pictures become blurred ones; unused for super-resolution."""
     features: str = ""
     """File of VGG weights for a perceptual term; without one pixels take its place."""
-    shrink: str = "matlab"
-    """How large pictures become small ones for super-resolution: matlab, pillow or gauss; unused for deblurring."""
+    shrink: DownscaleMethod = "matlab"
+    """How large pictures become small ones for super-resolution; unused for deblurring."""
     precision: Precision = "auto"
     seed: int = 0
 
@@ -61,8 +63,8 @@ class Recipe:
         """What a system's paper prints of its training, and the GGGAN paper's settings for the rest."""
         return cls(model, **getattr(registry.find(model), "recipe", {}))
 
-    def change(self) -> RandomBlur | Downscale:
-        """What sharp pictures go through: blur, or shrinking by the network's scale."""
+    def degradation(self) -> Degradation:
+        """What sharp pictures go through: blur, or downscaling by the network's scale."""
         _, spec = registry.configure(self.model, **self.config)
         return Downscale(spec.scale, self.shrink) if spec.task == "sr" else self.blur
 

@@ -183,8 +183,8 @@ def train(
     where = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     keep_buffers()
     out.mkdir(parents=True, exist_ok=True)
-    samples = Samples(data, recipe.crop, recipe.change(), recipe.seed, hold_out=validation is None)
-    unseen = Validation(validation, recipe.change(), recipe.seed) if validation else samples.held_out()
+    samples = Samples(data, recipe.crop, recipe.degradation(), recipe.seed, hold_out=validation is None)
+    unseen = Validation(validation, recipe.degradation(), recipe.seed) if validation else samples.held_out()
     trainer = Trainer(recipe, where)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():

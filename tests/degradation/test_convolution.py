@@ -1,9 +1,10 @@
 import numpy as np
 from scipy import ndimage
 
-from restorekit.degradation.convolution import add_noise, convolve
+from restorekit.degradation.convolution import convolve
+from restorekit.degradation.noise import add_noise
 from restorekit.degradation.psf import linear, trajectory
-from restorekit.degradation.rotation import rotational
+from restorekit.degradation.rotation import blur_by_rotation
 
 
 def test_blur_is_a_true_convolution_with_mirrored_edges(photo: np.ndarray) -> None:
@@ -39,9 +40,9 @@ def rings(side: int) -> np.ndarray:
 def test_rotation_leaves_rings_and_the_centre_alone(photo: np.ndarray) -> None:
     pattern = rings(161)
     inner = np.s_[40:-40, 40:-40]
-    assert np.abs(rotational(pattern, 6)[inner] - pattern[inner]).max() < 1 / 255
+    assert np.abs(blur_by_rotation(pattern, 6)[inner] - pattern[inner]).max() < 1 / 255
     sharp = photo.astype(np.float32) / 255
-    blurred = rotational(sharp, 6)
+    blurred = blur_by_rotation(sharp, 6)
     assert np.abs(blurred - sharp)[62:66, 78:82].mean() < 0.3 * np.abs(blurred - sharp)[:20].mean()
     assert abs(blurred.mean() - sharp.mean()) < 0.01
-    np.testing.assert_allclose(rotational(sharp, 0), sharp, atol=1e-6)
+    np.testing.assert_allclose(blur_by_rotation(sharp, 0), sharp, atol=1e-6)

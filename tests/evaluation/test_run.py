@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from restorekit import metrics
+from restorekit.degradation.downscale import Downscale
 from restorekit.errors import ExitCode, UsageError, WeightsError
 from restorekit.evaluation import baselines, speed, summary
 from restorekit.evaluation import run as runner
@@ -170,7 +171,7 @@ def test_a_grey_original_is_compared_without_the_map_to_16_to_235(tmp_path: Path
     outcome = run(Request(load_protocol("sr-y"), originals(tmp_path, photo)), tmp_path / "out")
     (score,) = [one for one in outcome.scores if one.set == "set14" and one.method == "bicubic"]
     grey = np.ascontiguousarray(photo[:64, :80, :1])
-    low, whole = baselines.small(grey, 4, "matlab")
+    low, whole = Downscale(4, "matlab", border="replicate").make_pair(grey)
     restored = baselines.bicubic(baselines.Task(low, (64, 80)))
     assert score.grey
     assert score.values["psnr"] == metrics.psnr(restored, whole, border=4)
@@ -184,7 +185,7 @@ def test_a_grey_original_stored_in_three_channels_is_mapped_as_colour(tmp_path: 
         for one in run(Request(load_protocol("sr-y"), tmp_path / "sr"), tmp_path / "out").scores
         if one.method == "bicubic"
     ]
-    low, whole = baselines.small(grey, 4, "matlab")
+    low, whole = Downscale(4, "matlab", border="replicate").make_pair(grey)
     restored = baselines.bicubic(baselines.Task(low, (64, 80)))
     assert not score.grey
     assert score.values["psnr"] == metrics.psnr(restored, whole, colour="y", border=4)

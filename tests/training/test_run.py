@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.media.decode import read_rgb8
 from restorekit.media.encode import write_image
@@ -13,7 +14,6 @@ from restorekit.media.image import Image
 from restorekit.training import run as training_run
 from restorekit.training.recipe import Recipe
 from restorekit.training.run import Trainer, train
-from restorekit.training.samples import RandomBlur
 from restorekit.weights import state_dict
 from restorekit.weights.load import load_model
 

@@ -1,13 +1,19 @@
+import pickle
+import platform
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers import pixel_digest
 
+from restorekit.degradation.degradation import Degradation
+from restorekit.degradation.downscale import Downscale
+from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.training.samples import RandomBlur, Samples
+from restorekit.training.samples import Samples, Validation
 
 CLEAN = RandomBlur(shares={"linear": 1.0}, length=(9, 9), angle=(0, 0), noise_share=0, jpeg_share=0)
 
@@ -27,6 +33,64 @@ def test_a_sample_depends_on_seed_and_number_alone(sharp: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(later, second[7], strict=True))
     assert not torch.equal(later[1], first[8][1])
     assert not torch.equal(later[1], Samples(sharp, 48, RandomBlur(), seed=6)[7][1])
+
+
+# Digests of (degraded, sharp) samples 0, 7 and 1000 of seed 5, and of the degraded validation image 1.
+PINNED = {
+    "blur": (
+        RandomBlur(),
+        (
+            ("954f84b5312f1395", "52ed0a8295e786e5"),
+            ("74e4e3105cc81aa2", "0935dd608ccaee70"),
+            ("f73aed76e117c256", "5b8f7e988c6738a7"),
+        ),
+        "0de51b21043e5bb6",
+    ),
+    "ramp": (
+        RandomBlur(ramp=10),
+        (
+            ("a8dc625db0948e09", "52ed0a8295e786e5"),
+            ("5fcf8067dbd715d5", "0935dd608ccaee70"),
+            ("f73aed76e117c256", "5b8f7e988c6738a7"),
+        ),
+        "0de51b21043e5bb6",
+    ),
+    "matlab": (
+        Downscale(2),
+        (
+            ("ff92bec6106d73b7", "95d5b36d1d62cf7c"),
+            ("5b8be03257915908", "98cb2403e6e85b58"),
+            ("32a36f492cbb2a57", "ed24a88c2ab2a39e"),
+        ),
+        "a0ca4d9ec9f75149",
+    ),
+    "gauss": (
+        Downscale(3, "gauss"),
+        (
+            ("b627c3f80a0d0c7d", "b073f07b62574e85"),
+            ("65e9d0b4c6fb611c", "5e439bc6e3f03bc4"),
+            ("90e13299bc143d75", "108fe4d540c9d9e7"),
+        ),
+        "b9f9cab193a772b7",
+    ),
+}
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors round differently")
+@pytest.mark.parametrize(("degradation", "digests", "validation"), PINNED.values(), ids=PINNED)
+def test_the_samples_of_a_seed_stay_the_same_to_the_bit(
+    sharp: Path, degradation: Degradation, digests: tuple[tuple[str, str], ...], validation: str
+) -> None:
+    samples = Samples(sharp, 48, degradation, seed=5)
+    assert tuple(tuple(map(pixel_digest, samples[number])) for number in (0, 7, 1000)) == digests
+    assert pixel_digest(Validation(sharp, degradation, 5)[1][0]) == validation
+
+
+@pytest.mark.parametrize("degradation", [RandomBlur(), Downscale(2)], ids=["blur", "downscale"])
+def test_samples_pickle_for_spawned_workers(sharp: Path, degradation: Degradation) -> None:
+    samples = Samples(sharp, 48, degradation, seed=5)
+    sent = pickle.loads(pickle.dumps(samples))
+    assert all(torch.equal(a, b) for a, b in zip(sent[3], samples[3], strict=True))
 
 
 @pytest.mark.parametrize("mirror_share", [0.0, 1.0])
