@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.degradation.psf import PSF
-from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 
 CORES = os.cpu_count() or 1
 LARGE = 1_000_000  # values; below, threads cost more than they bring
@@ -31,7 +30,7 @@ def convolve(sharp: NDArray[Any], kernel: PSF, border: ConvolutionBorder = "refl
         The type of `sharp` (integers are rounded once, at the end) and its size or, for "valid", smaller by (K-1)/2 on
         each side.
     """
-    radius = kernel.shape[0] // 2
+    radius, further = kernel.shape[0] // 2, sharp.shape[2:]
     if border == "reflect":
         sharp = np.asarray(cv2.copyMakeBorder(sharp, radius, radius, radius, radius, cv2.BORDER_REFLECT_101))
     height, width = sharp.shape[0] - 2 * radius, sharp.shape[1] - 2 * radius
@@ -46,7 +45,7 @@ def convolve(sharp: NDArray[Any], kernel: PSF, border: ConvolutionBorder = "refl
             blurred = list(pool.map(correlation.filter_rows, *zip(*bands, strict=True)))
     per_channel = len(cuts) - 1
     planes = [np.concatenate(blurred[start : start + per_channel]) for start in range(0, len(blurred), per_channel)]
-    return planes[0] if sharp.ndim == 2 else np.asarray(cv2.merge(planes)).reshape(height, width, len(planes))
+    return np.asarray(cv2.merge(planes)).reshape(height, width, *further)  # OpenCV drops a single channel's axis
 
 
 @dataclass(frozen=True)

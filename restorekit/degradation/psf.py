@@ -1,12 +1,9 @@
 """Point-spread functions (PSF) of motion during the exposure. Each sums to 1 and is centred."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
-
-PSF = NDArray[np.float32]
-"""(K,K), K odd, sum 1."""
+from restorekit.imaging.dtypes import PSF
 
 TRAJECTORY_SAMPLES = 2000  # points of a hand-held path, as DeblurGAN's generator has
 DISC_SAMPLES = 8  # of a defocus disc, for a pixel and axis

@@ -12,9 +12,8 @@ from restorekit.degradation.convolution import convolve
 from restorekit.degradation.degradation import Rgb8
 from restorekit.degradation.jpeg import jpeg_compress
 from restorekit.degradation.noise import add_noise
-from restorekit.degradation.psf import PSF
 from restorekit.errors import UsageError
-from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 
 PSFKind = Literal["linear", "line", "trajectory", "defocus", "sharp"]
 PSF_KINDS: tuple[PSFKind, ...] = get_args(PSFKind)

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit import deconvolution
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.imaging.resize import resize
 
 Rgb = NDArray[np.uint8]
-NOISE = 0.01  # Wiener: noise power over signal power, the same at every frequency
-ITERATIONS = 30  # Richardson-Lucy
 
 
 @dataclass(frozen=True)
@@ -45,28 +43,14 @@ def unsharp(task: Task) -> Rgb:
 
 def wiener(task: Task) -> Rgb:
     """scikit-image's Wiener filter, noise-to-signal ratio 0.01, with the known kernel; mirrored edges."""
-    from skimage.restoration import wiener as filtered
-
-    flat = np.ones((1, 1))  # the default, a Laplacian, loses 5 dB on 8-bit pictures
-    return _deconvolved(task, lambda plane, kernel: filtered(plane, kernel, NOISE, reg=flat, clip=False))
+    assert task.kernel is not None  # methods that need one are only asked where it is known
+    return from_unit(deconvolution.wiener(to_unit(task.picture), task.kernel))
 
 
 def richardson_lucy(task: Task) -> Rgb:
     """scikit-image's Richardson-Lucy, 30 iterations, with the known kernel; mirrored edges."""
-    from skimage.restoration import richardson_lucy as deconvolved
-
-    return _deconvolved(
-        task, lambda plane, kernel: deconvolved(plane, kernel, num_iter=ITERATIONS, filter_epsilon=1e-6)
-    )
-
-
-def _deconvolved(task: Task, method: Callable[[Any, Any], Any]) -> Rgb:
-    assert task.kernel is not None  # methods that need one are only asked where it is known
-    edge = 3 * task.kernel.shape[0]  # with less, what FFTs make of the ends reaches the picture within 30 iterations
-    padded = np.pad(to_unit(task.picture), ((edge, edge), (edge, edge), (0, 0)), mode="reflect")
-    planes = [method(padded[..., channel], task.kernel) for channel in range(3)]
-    found = np.stack(planes, axis=2)[edge : edge + task.size[0], edge : edge + task.size[1]]
-    return from_unit(np.nan_to_num(found).astype(np.float32))
+    assert task.kernel is not None
+    return from_unit(deconvolution.richardson_lucy(to_unit(task.picture), task.kernel))
 
 
 def bicubic(task: Task) -> Rgb:

@@ -8,6 +8,9 @@ from numpy.typing import DTypeLike, NDArray
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 """(H,W) or (H,W,C); float32 in 0..1."""
 
+PSF = NDArray[np.float32]
+"""Point-spread function: (K,K), K odd, sum 1."""
+
 RANGES = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 
 

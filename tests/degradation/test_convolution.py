@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from restorekit.degradation.convolution import convolve
@@ -25,6 +26,14 @@ def test_valid_border_keeps_only_what_no_invented_pixel_touched(photo: np.ndarra
     changed = sharp.copy()
     changed[:, :1] = 0
     assert np.array_equal(convolve(changed, kernel, "valid")[:, 1:], valid[:, 1:])
+
+
+@pytest.mark.parametrize("border", ["reflect", "valid"])
+@pytest.mark.parametrize("shape", [(20, 24), (20, 24, 1), (20, 24, 2), (20, 24, 3)])
+def test_the_number_of_channels_stays(shape: tuple[int, ...], border: str) -> None:
+    edge = 0 if border == "reflect" else 4
+    blurred = convolve(np.zeros(shape, np.float32), linear(9, 0), border)
+    assert blurred.shape == (shape[0] - 2 * edge, shape[1] - 2 * edge, *shape[2:])
 
 
 def test_noise_has_the_asked_deviation() -> None:
