@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.inference.folding import fold
-from restorekit.models.layers import ImageNorm
+from restorekit.models.image_norm import ImageNorm
 
 SMALL = {
     "gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)},

@@ -1,80 +1,109 @@
-"""Statistics of a whole picture for networks that normalise by them, gathered from its tiles."""
+"""What must be known of a whole image before its tiles can be restored, and how it is put together from the tiles.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+Networks that normalise by the image's own statistics need those of the whole image in every tile. A pass over the tiles
+measures every normalisation while those before it use what the last pass found: after k passes the first k layers are
+right. They are usually right much earlier.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from restorekit.inference.tiling import Span
-from restorekit.models.layers import ImageNorm
+from restorekit.inference.tiling import Place, Span
+from restorekit.models.image_norm import ImageNorm, Moments
 
-UNCHANGED = 1e-5  # largest change of a map's mean (in standard deviations) or variance (relative) that counts as none
+UNCHANGED = 1e-5  # largest change of a mean (in standard deviations) or variance (relative) that counts as none
+
+Sums = Mapping[str, tuple[Tensor, Tensor, Tensor]]
+"""Number of values, their sum and the sum of their squares (C,) in float64, by the name of the normalisation."""
 
 
-class ImageStatistics:
-    """The statistics of every `ImageNorm` of a network.
+@dataclass(frozen=True)
+class Context:
+    """The moments of a whole image, as every normalisation sees it."""
+
+    moments: Mapping[str, Moments]
+    """By the name of the normalisation in its network."""
+    passes: int = 0
+    """Passes over the image that it took."""
+    settled: bool = False
+    """Whether another pass would change nothing."""
+
+
+def names_of_norms(network: nn.Module) -> dict[ImageNorm, str]:
+    """The normalisations of a network that use statistics of the image."""
+    norms = ((name, part) for name, part in network.named_modules() if isinstance(part, ImageNorm))
+    return {norm: name for name, norm in norms if norm.statistics == "image"}
+
+
+def refined(context: Context | None, sums: Iterable[Sums], norms: Mapping[ImageNorm, str]) -> Context:
+    """The context after one more pass.
 
     Args:
-        model: the network; its norms use what was gathered until `forget` is called.
+        context: that of the last pass, which the tiles were measured with; None in the first one.
+        sums: what every tile adds.
+        norms: those of the network, by name.
     """
+    totals: dict[str, list[Tensor]] = {}
+    for part in sums:
+        for name, values in part.items():
+            known = totals.get(name)
+            totals[name] = list(values) if known is None else [a + b for a, b in zip(known, values, strict=True)]
+    eps = {name: norm.eps for norm, name in norms.items()}
+    moments: dict[str, Moments] = {}
+    change = 0.0 if context is not None else math.inf
+    for name, (count, total, squares) in totals.items():
+        mean = total / count
+        variance = (squares / count - mean.square()).clamp(min=0)
+        if context is not None:
+            change = max(change, _difference(context.moments[name], (mean, variance), eps[name]))
+        moments[name] = (mean.float(), variance.float())
+    passes = 1 if context is None else context.passes + 1
+    # As many passes as there are normalisations are exact, whatever still changes.
+    return Context(moments, passes, change <= UNCHANGED or passes >= len(norms))
 
-    def __init__(self, model: nn.Module) -> None:
-        self.norms = [part for part in model.modules() if isinstance(part, ImageNorm) and part.statistics == "image"]
-        self.sums: dict[ImageNorm, list[Tensor]] = {}
-        """Number of values, their sum and the sum of their squares, for every map."""
-        self.core = (0.0, 1.0, 0.0, 1.0)
 
-    def forget(self) -> None:
-        """Let the network use the statistics of whatever it sees."""
-        for norm in self.norms:
-            norm.gathered = None
+def _difference(before: Moments, after: Moments, eps: float) -> float:
+    mean, variance = after
+    spread = variance + eps
+    shift = ((mean - before[0].double()).abs() / spread.sqrt()).max()
+    return max(float(shift), float(((variance - before[1].double()).abs() / spread).max()))
 
-    @contextmanager
-    def gathering(self) -> Iterator[None]:
-        """Measure what goes into the norms."""
-        self.sums = {}
-        hooks = [norm.register_forward_pre_hook(self._add) for norm in self.norms]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
 
-    def look_at(self, row: Span, column: Span) -> None:
-        """Count, of the next tile, only the part that no other tile covers."""
-        self.core = (*_core(row), *_core(column))
+class KnownMoments:
+    """Gives the normalisations what was observed of the whole image."""
 
-    def _add(self, norm: nn.Module, inputs: tuple[Any, ...]) -> None:
-        assert isinstance(norm, ImageNorm)
-        x: Tensor = inputs[0]
+    def __init__(self, context: Context, norms: Mapping[ImageNorm, str]) -> None:
+        self.context, self.norms = context, norms
+
+    def __call__(self, norm: ImageNorm, x: Tensor) -> Moments | None:
+        """The whole image's moments; see `MomentSource`."""
+        mean, variance = self.context.moments[self.norms[norm]]
+        return mean.to(x.device), variance.to(x.device)
+
+
+class Measurement:
+    """Adds up what the normalisations see of one tile's core, while they use what the last pass found."""
+
+    def __init__(self, context: Context | None, norms: Mapping[ImageNorm, str], place: Place) -> None:
+        self.known = None if context is None else KnownMoments(context, norms)
+        self.norms, self.place = norms, place
+        self.sums: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def __call__(self, norm: ImageNorm, x: Tensor) -> Moments | None:
+        """Measure (1,C,h,w), at whatever scale the layer works, and answer as `KnownMoments`."""
+        (top, bottom), (left, right) = _core(self.place.row), _core(self.place.column)
         height, width = x.shape[-2:]
-        top, bottom, left, right = self.core
-        part = x[..., round(top * height) : round(bottom * height), round(left * width) : round(right * width)].double()
-        found = [torch.tensor(part[:, 0].numel()), part.sum(dim=(0, 2, 3)), part.square().sum(dim=(0, 2, 3))]
-        known = self.sums.get(norm)
-        self.sums[norm] = found if known is None else [a + b for a, b in zip(known, found, strict=True)]
-
-    def settle(self) -> float:
-        """Let the norms use what was gathered; returns how much it differs from what they used before."""
-        change = 0.0
-        for norm, (count, total, squares) in self.sums.items():
-            mean = total / count
-            variance = (squares / count - mean.square()).clamp(min=0)
-            if norm.gathered is None:
-                change = float("inf")
-            else:
-                before_mean, before_variance = (part.double() for part in norm.gathered)
-                spread = variance + norm.eps
-                shift = ((mean - before_mean).abs() / spread.sqrt()).max()
-                change = max(change, float(shift), float(((variance - before_variance).abs() / spread).max()))
-            norm.gathered = (mean.to(norm.running_mean.dtype), variance.to(norm.running_var.dtype))
-        return change
+        core = x[..., round(top * height) : round(bottom * height), round(left * width) : round(right * width)].double()
+        count = torch.tensor(core[:, 0].numel())
+        self.sums[self.norms[norm]] = (count, core.sum(dim=(0, 2, 3)), core.square().sum(dim=(0, 2, 3)))
+        return None if self.known is None else self.known(norm, x)
 
 
 def _core(span: Span) -> tuple[float, float]:
-    """Where a span's own part begins and ends, as shares of its length."""
-    first, last = span.own()
+    """Where a tile's core begins and ends, as shares of the tile's length."""
     length = span.stop - span.start
-    return (first - span.start) / length, (last - span.start) / length
+    return (span.core_start - span.start) / length, (span.core_stop - span.start) / length

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 LEAK = 0.2  # negative slope of every leaky ReLU, as in ESRGAN and SPSR
 RESIDUAL_SCALE = 0.2  # what a residual body adds to its input, as in ESRGAN
-
-Statistics = Literal["image", "running"]
 
 
 def conv3(inputs: int, outputs: int) -> nn.Conv2d:
@@ -195,54 +193,3 @@ class ResidualUNet(nn.Module):
             raised = up(x)
             x = merge(torch.cat([raised, skip], dim=1)) + raised
         return cast(Tensor, self.out(x))
-
-
-class ImageNorm(nn.Module):
-    """Normalisation by the mean and variance of every picture, or by those of the training set.
-
-    Instance normalisation (arXiv:1607.08022), and batch normalisation as DeblurGAN-v2's upstream runs it at test time: in
-    training mode with one picture a batch, which is the same thing. Tensors are named as in PyTorch's norms.
-
-    Args:
-        channels: maps.
-        affine: whether learned scales and shifts follow.
-        statistics: "image", or "running" for those collected in training.
-        eps: added to the variance.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-
-    def __init__(
-        self, channels: int, affine: bool = False, statistics: Statistics = "image", eps: float = 1e-5
-    ) -> None:
-        super().__init__()
-        self.statistics, self.eps, self.momentum = statistics, eps, 0.1
-        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
-        self.gathered: tuple[Tensor, Tensor] | None = None
-        """Mean and variance (C,) of a whole picture, when only a tile of it is at hand."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N,C,H,W) to the same shape."""
-        if self.gathered is not None:
-            return F.batch_norm(x, *self.gathered, self.weight, self.bias, False, 0, self.eps)
-        if self.statistics == "running" and not self.training:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0, self.eps)
-        if self.training:
-            with torch.no_grad():
-                variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3))
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(variance.nan_to_num(1.0), self.momentum)  # one value has no sample variance
-                self.num_batches_tracked += 1
-        if x[0, 0].numel() == 1:  # one value has no spread: it is its own mean
-            x = torch.zeros_like(x)
-            shape = (1, -1, 1, 1)
-            return (
-                x if self.weight is None or self.bias is None else x * self.weight.view(shape) + self.bias.view(shape)
-            )
-        return F.instance_norm(x, None, None, self.weight, self.bias, True, 0, self.eps)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.layers import ImageNorm, Statistics
+from restorekit.models.image_norm import ImageNorm, Statistics
 
 EPS = 1e-3  # of the normalisations, TensorFlow's value
 

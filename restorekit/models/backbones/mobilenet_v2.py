@@ -8,7 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from restorekit.models.layers import ImageNorm, Statistics
+from restorekit.models.image_norm import ImageNorm, Statistics
 
 # Expansion, maps, blocks, stride of the first block (Table 2, columns t, c, n, s).
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))

@@ -15,7 +15,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.layers import ImageNorm, clamp_output, pad_to_multiple, relu, zero_init_
+from restorekit.models.image_norm import ImageNorm
+from restorekit.models.layers import clamp_output, pad_to_multiple, relu, zero_init_
 from restorekit.models.spec import Spec
 
 spec = Spec(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from restorekit.models.backbones.inception_resnet_v2 import InceptionResNetV2
-from restorekit.models.layers import Statistics
+from restorekit.models.image_norm import Statistics
 from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, TopDown, without_copies
 from restorekit.models.spec import Spec
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
-from restorekit.models.layers import ImageNorm, Statistics, clamp_output, conv3, pad_to_multiple, zero_init_
+from restorekit.models.image_norm import ImageNorm, Statistics
+from restorekit.models.layers import clamp_output, conv3, pad_to_multiple, zero_init_
 
 SIZE_MULTIPLE = 32  # the deepest map is the picture's 1/32
 

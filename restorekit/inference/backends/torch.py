@@ -1,0 +1,73 @@
+"""Run a network with PyTorch."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from restorekit.imaging.dtypes import RANGES
+from restorekit.inference.backends import OutOfDeviceMemory
+from restorekit.inference.context import Context, KnownMoments, Measurement, Sums, names_of_norms
+from restorekit.inference.tiling import Place
+from restorekit.models.folding import fold
+from restorekit.models.image_norm import MomentSource, moments_of_image
+
+
+def prepared(network: nn.Module, device: torch.device) -> nn.Module:
+    """A copy of a network for inference: folded, frozen, on its device, in the layout that convolutions like best."""
+    network = fold(copy.deepcopy(network)).requires_grad_(False)
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+class TorchBackend:
+    """A network in one type on one device.
+
+    Args:
+        network: as `prepared` gives it.
+        device: where it is.
+        dtype: what its convolutions compute in; anything but float32 by autocast.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        self.network, self.device, self.dtype = network, device, dtype
+        self.norms = names_of_norms(network)
+
+    def __call__(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> NDArray[np.float32]:
+        """Restore a batch of tiles; see `Backend`."""
+        source = None if context is None else KnownMoments(context, self.norms)
+        with self._running(source):
+            restored = self.network(self._batch(tiles)).float()
+            channels_last: NDArray[np.float32] = restored.permute(0, 2, 3, 1).cpu().numpy()
+            return channels_last
+
+    def measure(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> Sums:
+        """What a tile adds to the statistics of its image; see `Backend`."""
+        (place,) = at
+        measurement = Measurement(context, self.norms, place)
+        with self._running(measurement):
+            self.network(self._batch(tiles))
+        return measurement.sums
+
+    @contextmanager
+    def _running(self, source: MomentSource | None) -> Iterator[None]:
+        mixed = torch.autocast(self.device.type, self.dtype) if self.dtype != torch.float32 else nullcontext()
+        token = moments_of_image.set(source)
+        try:
+            with torch.inference_mode(), mixed:
+                yield
+        except torch.OutOfMemoryError as error:
+            raise OutOfDeviceMemory(str(error)) from None
+        finally:
+            moments_of_image.reset(token)
+
+    def _batch(self, tiles: NDArray[Any]) -> Tensor:
+        top = RANGES[tiles.dtype]
+        if tiles.dtype == np.uint16:
+            tiles = tiles.astype(np.float32)  # torch has little arithmetic for uint16
+        # (N,H,W,3) in memory is already what torch calls channels-last.
+        return torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float() / top
