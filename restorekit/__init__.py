@@ -1,10 +1,10 @@
-"""restorekit: restore blurred pictures, one at a time or by the folder.
+"""restorekit: restore blurred or small images, one at a time or by the folder.
 
 import restorekit
 
-sharp = restorekit.restore(blurred)                      # (H,W,3) array in, the same out
-summary = restorekit.restore_folder(["in"], "out")       # what `restorekit deblur in -o out` does
-network = restorekit.load_model("gggan-lite")            # an nn.Module
+sharp = restorekit.restore_image(blurred)               # (H,W,3) array in, the same out
+summary = restorekit.restore_folder(["in"], "out")      # what `restorekit deblur in -o out` does
+model = restorekit.load_model("gggan-lite")             # model(batch), model.spec, model.module
 """
 
 from importlib import import_module
@@ -14,25 +14,63 @@ from restorekit._version import __version__
 
 if TYPE_CHECKING:
     from restorekit.degradation.pairs import synthesize
-    from restorekit.inference.image import restore
+    from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UnwritableOutput, UsageError, WeightsError
+    from restorekit.inference.engine import Engine, Settings
+    from restorekit.inference.image import Size, restore_image
     from restorekit.metrics import psnr, ssim
-    from restorekit.pipeline.folder import restore_folder
+    from restorekit.models.model import Model
+    from restorekit.models.spec import Spec
+    from restorekit.pipeline.files import restore_folder
     from restorekit.weights.load import load_model
 
-__all__ = ["__version__", "load_model", "psnr", "restore", "restore_folder", "ssim", "synthesize"]
-
 _HOMES = {
-    "load_model": "restorekit.weights.load",
-    "psnr": "restorekit.metrics",
-    "restore": "restorekit.inference.image",
-    "restore_folder": "restorekit.pipeline.folder",
-    "ssim": "restorekit.metrics",
-    "synthesize": "restorekit.degradation.pairs",
+    "Engine": "inference.engine",
+    "ExitCode": "errors",
+    "Model": "models.model",
+    "RestorekitError": "errors",
+    "Settings": "inference.engine",
+    "Size": "inference.image",
+    "Spec": "models.spec",
+    "UnreadableImage": "errors",
+    "UnwritableOutput": "errors",
+    "UsageError": "errors",
+    "WeightsError": "errors",
+    "load_model": "weights.load",
+    "psnr": "metrics",
+    "restore_folder": "pipeline.files",
+    "restore_image": "inference.image",
+    "ssim": "metrics",
+    "synthesize": "degradation.pairs",
 }
+"""Where each public name lives. It is imported when it is first used: `import restorekit` loads neither torch nor OpenCV."""
+
+__all__ = [
+    "Engine",
+    "ExitCode",
+    "Model",
+    "RestorekitError",
+    "Settings",
+    "Size",
+    "Spec",
+    "UnreadableImage",
+    "UnwritableOutput",
+    "UsageError",
+    "WeightsError",
+    "__version__",
+    "load_model",
+    "psnr",
+    "restore_folder",
+    "restore_image",
+    "ssim",
+    "synthesize",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public function when it is first used: `import restorekit` alone loads neither torch nor OpenCV."""
     if name not in _HOMES:
         raise AttributeError(f"module 'restorekit' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"restorekit.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,13 +1,14 @@
 """Networks for tests, and digests of pixels."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from restorekit.inference.folding import fold
-from restorekit.models.image_norm import ImageNorm
+from restorekit.inference.folding import folded
+from restorekit.models.image_norm import ImageNorm, moments_of_image
 
 SMALL = {
     "gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)},
@@ -51,12 +52,13 @@ def randomise(model: nn.Module, std: float = 0.05) -> nn.Module:
 
 
 def averaging(model: nn.Module) -> nn.Module:
-    """Make every layer half a positive mean of what it sees: nothing dies in a ReLU, cancels, overflows or vanishes.
+    """A copy for following how far a network looks: nothing dies in a ReLU, cancels, overflows or vanishes.
 
-    For following how far a network looks.
+    Every layer gives half a positive mean of what it sees.
     """
     generator = torch.Generator().manual_seed(0)
-    for part in fold(model).modules():
+    model = folded(model)
+    for part in model.modules():
         if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
             positive = torch.rand(part.weight.shape, generator=generator) + 0.5
             shares = positive / (2 * positive.flatten(1).sum(1)).view(-1, 1, 1, 1)
@@ -71,20 +73,26 @@ def noise(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
 
 
-def measured_reach(model: nn.Module, divisor: int, guess: int) -> int:
+def standard_moments(norm: ImageNorm, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean 0 and variance 1 for every map."""
+    return torch.zeros_like(norm.running_mean), torch.ones_like(norm.running_var)
+
+
+def measured_reach(
+    model: nn.Module, divisor: int, guess: int, forward: Callable[[nn.Module, Tensor], Tensor] = nn.Module.__call__
+) -> int:
     """Farthest input pixel, along an axis, that any output pixel of one cell of the grid depends on."""
-    averaging(model.requires_grad_(False).double())
+    model = averaging(model.requires_grad_(False).double())
     model.training = True  # of this module alone: a clipped output would show no dependence
-    for part in model.modules():
-        if isinstance(part, ImageNorm):
-            part.gathered = (torch.zeros_like(part.running_mean), torch.ones_like(part.running_var))
     margin = -(-(guess + 2 * divisor) // divisor) * divisor
     side = 2 * margin + divisor
     farthest = 0
     for at in (margin, margin + divisor - 1):
         # Bright, so that it stays positive where a network subtracts the middle of the range first.
         rgb = (0.6 + 0.4 * noise(1, 3, max(8, divisor), side).double()).requires_grad_()
-        output = model(rgb)
+        token = moments_of_image.set(standard_moments)  # a normalisation by the image itself would see everything
+        output = forward(model, rgb)
+        moments_of_image.reset(token)
         scale = output.shape[-1] // side
         (gradient,) = torch.autograd.grad(output[0, :, 0, at * scale : (at + 1) * scale].sum(), rgb)
         touched = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()

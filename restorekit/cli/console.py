@@ -17,11 +17,12 @@ from rich.text import Text
 from restorekit.errors import RestorekitError
 
 if TYPE_CHECKING:
-    from restorekit.pipeline.folder import Outcome, Summary
+    from restorekit.pipeline.report import RunSummary, Status
 
 out = Console()
 WIDE = 200  # columns that the widest table needs
 err = Console(stderr=True)
+ENDS: tuple[Status, ...] = ("done", "skipped", "failed")
 
 
 def say(message: str) -> None:
@@ -95,54 +96,35 @@ class Bar:
         self.progress.update(self.task, advance=count, work=self.work, rate=f"{rate:.2f} {unit}/s" if self.work else "")
 
 
-class RestoreWatcher:
-    """Shows a run of `restore_folder`: a bar, and every failure as soon as it happens."""
-
-    def __init__(self, bar: Bar) -> None:
-        self.bar = bar
-
-    def start(self, summary: Summary, megapixels: float) -> None:
-        """The run begins."""
-        say(f"{summary.model} ({summary.weights} weights) on {summary.device}, {summary.precision}.")
-        self.bar.expect(summary.planned, megapixels)
-
-    def finish(self, outcome: Outcome) -> None:
-        """One picture is done, skipped or failed."""
-        if outcome.status == "failed":
-            err.print(f"[red]Failed:[/] {escape(f'{outcome.source}: {outcome.reason} {outcome.hint}')}", soft_wrap=True)
-        self.bar.advance(outcome.megapixels, "MP")
-
-
-def summary(found: Summary, dry_run: bool) -> None:
-    """The table at the end of a run."""
-    done = [outcome for outcome in found.outcomes if outcome.status == "done"]
-    megapixels, seconds = sum(one.megapixels for one in done), sum(one.seconds for one in done)
-    table = Table(title="Would be done" if dry_run else None, title_justify="left")
-    for column in ("planned", "done", "skipped", "failed"):
-        table.add_column(column, justify="right")
-    counts = [str(found.count(status)) for status in ("done", "skipped", "failed")]
-    if dry_run:
-        table.columns[1].header = "to do"
-        table.add_row(str(found.planned), *counts)
+def summary(run: RunSummary) -> None:
+    """The table at the end of a run of `restore_folder`."""
+    done = [result for result in run.results if result.status == "done"]
+    infos = [result.info for result in done if result.info]
+    megapixels, seconds = sum(result.megapixels for result in done), sum(result.seconds for result in done)
+    if run.count("planned"):
+        columns, cells = ["planned", "skipped"], [str(run.count("planned")), str(run.count("skipped"))]
     else:
-        for column in ("megapixels", "time", "MP/s in the network"):
-            table.add_column(column, justify="right")
         rate = f"{megapixels / seconds:.2f}" if seconds else "-"
-        table.add_row(str(found.planned), *counts, f"{megapixels:.1f}", f"{found.seconds:.1f} s", rate)
+        columns = ["planned", "done", "skipped", "failed", "megapixels", "time", "MP/s in the network"]
+        cells = [str(run.planned), *(str(run.count(status)) for status in ENDS), f"{megapixels:.1f}"]
+        cells += [f"{run.seconds:.1f} s", rate]
+    table = Table()
+    for column in columns:
+        table.add_column(column, justify="right")
+    table.add_row(*cells)
     out.print(table)
-    failed = [outcome for outcome in found.outcomes if outcome.status == "failed"]
+    failed = [result for result in run.results if result.status == "failed"]
     if failed:
-        rows = ((str(one.source), one.reason, one.hint) for one in failed)
+        rows = ((str(result.source), result.reason, result.hint) for result in failed)
         out.print(listing("Failed", ("file", "reason", "hint"), rows))
-    redone = sum(one.notes.redone for one in done if one.notes)
-    halvings = sum(one.notes.halvings for one in done if one.notes)
-    reasons = Counter(one.notes.approximation for one in done if one.notes and one.notes.approximation)
-    for reason, count in reasons.items():
-        say(f"{count} of {len(done)} pictures are approximations: {reason}.")
-    if redone:
-        say(f"{redone} tiles were not finite in {found.precision} and ran again in float32.")
-    if halvings:
-        say(f"The tiles were halved {halvings} times to fit into the memory of {found.device}.")
+    for reason, count in Counter(info.approximation for info in infos if info.approximation).items():
+        say(f"{count} of {len(done)} images are approximations: {reason}.")
+    for loss, count in Counter(loss for result in done for loss in result.lost).items():
+        say(f"Metadata of {count} of {len(done)} images: {loss}.")
+    if redone := sum(info.redone for info in infos):
+        say(f"{redone} tiles were not finite in {run.info.precision} and ran again in float32.")
+    if halvings := sum(info.halvings for info in infos):
+        say(f"The tiles were halved {halvings} times to fit into the memory of {run.info.device}.")
 
 
 def wide(table: Table) -> None:

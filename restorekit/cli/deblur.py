@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import console, options
+from restorekit.cli.progress import Bar
 
 
 def deblur(
@@ -32,10 +33,10 @@ def deblur(
     """
     chosen = options.settings(device, precision, tile, overlap, statistics, batch)
     from restorekit.inference.engine import Settings
-    from restorekit.pipeline.folder import restore_folder
+    from restorekit.pipeline.files import restore_folder
 
-    with console.Bar("Deblurring") as bar:
-        found = restore_folder(
+    with Bar("Deblurring") as bar:
+        run = restore_folder(
             inputs,
             out,
             model=model,
@@ -47,7 +48,7 @@ def deblur(
             dry_run=dry_run,
             compare=compare,
             report=report,
-            watcher=console.RestoreWatcher(bar),
+            progress=bar,
         )
-    console.summary(found, dry_run)
-    raise typer.Exit(found.exit_code)
+    console.summary(run)
+    raise typer.Exit(run.exit_code)

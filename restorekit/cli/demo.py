@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import console
+from restorekit.cli.progress import Bar
 
 
 def demo(
@@ -14,8 +15,8 @@ def demo(
     """Blur pictures that come with scikit-image, restore them, and measure: the whole tool in a minute."""
     from restorekit.evaluation import demo
 
-    with console.Bar("Deblurring") as bar:
-        scores = demo.run(out, console.RestoreWatcher(bar))
+    with Bar("Deblurring") as bar:
+        scores = demo.run(out, bar)
     rows = [
         (
             one.name,

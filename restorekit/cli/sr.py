@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import console, options
+from restorekit.cli.progress import Bar
 from restorekit.errors import UsageError
 
 
@@ -45,8 +46,8 @@ def sr(
     if sum(given is not None for given in (scale, outscale, size)) > 1:
         raise UsageError("--scale, --outscale and --size exclude each other.", "Give one of them.")
     from restorekit.inference.engine import Settings
-    from restorekit.inference.size import Size
-    from restorekit.pipeline.folder import restore_folder
+    from restorekit.inference.image import Size
+    from restorekit.pipeline.files import restore_folder
     from restorekit.weights import manifest
 
     wanted = Size(factor=outscale or scale, pixels=_pixels(size) if size else None)
@@ -60,8 +61,8 @@ def sr(
         network = manifest.network_scale(model, wanted.factor)
     else:
         network = scale  # a file or a tag is for one scale, and says so if it is another
-    with console.Bar("Enlarging") as bar:
-        found = restore_folder(
+    with Bar("Enlarging") as bar:
+        run = restore_folder(
             inputs,
             out,
             model=model,
@@ -75,10 +76,10 @@ def sr(
             dry_run=dry_run,
             compare=compare,
             report=report,
-            watcher=console.RestoreWatcher(bar),
+            progress=bar,
         )
-    console.summary(found, dry_run)
-    raise typer.Exit(found.exit_code)
+    console.summary(run)
+    raise typer.Exit(run.exit_code)
 
 
 def _pixels(text: str) -> tuple[int, int]:

@@ -11,7 +11,8 @@ from restorekit.media.decode import read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.metrics import psnr, ssim
-from restorekit.pipeline.folder import Watcher, restore_folder
+from restorekit.pipeline.files import restore_folder
+from restorekit.runtime.progress import SILENT, Progress
 
 PICTURES = {"astronaut": (15.0, 20.0), "chelsea": (11.0, -35.0), "coffee": (19.0, 5.0), "rocket": (13.0, 40.0)}
 """Length in pixels and angle in degrees of each picture's blur."""
@@ -35,12 +36,12 @@ class Score:
     after: tuple[float, float]
 
 
-def run(out: Path, watcher: Watcher | None = None) -> list[Score]:
+def run(out: Path, progress: Progress = SILENT) -> list[Score]:
     """Make the demonstration.
 
     Args:
         out: folder that gets the folders of `FOLDERS`.
-        watcher: sees the progress.
+        progress: sees the progress.
 
     Returns:
         Scores measured on the written files.
@@ -55,7 +56,7 @@ def run(out: Path, watcher: Watcher | None = None) -> list[Score]:
         blurred = convolve(sharp, linear(length, angle))
         write_image(Image(sharp), out / "sharp" / f"{name}.png")
         write_image(Image(blurred), out / "blurred" / f"{name}.png")
-    restore_folder([out / "blurred"], out / "restored", compare=out / "compare", watcher=watcher, overwrite=True)
+    restore_folder([out / "blurred"], out / "restored", compare=out / "compare", progress=progress, overwrite=True)
 
     def measured(folder: str, name: str) -> tuple[float, float]:
         picture, sharp = (read_rgb8(out / place / f"{name}.png") for place in (folder, "sharp"))

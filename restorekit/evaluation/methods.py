@@ -44,36 +44,34 @@ def model(text: str, settings: dict[str, Any], protocol: Protocol, scale: int) -
     """
     from restorekit.inference.engine import Engine, Settings
     from restorekit.models import registry
-    from restorekit.weights.load import load
+    from restorekit.weights.load import load_model
 
     name, _, weights = text.partition(":")
     enlarging = protocol.task == "sr" and registry.spec_of(name).task == "sr"
-    loaded = load(name, weights or "auto", scale if enlarging else None)
+    loaded = load_model(name, weights or "auto", scale if enlarging else None)
     if loaded.spec.task != protocol.task:
         raise UsageError(
             f"{name} is for {loaded.spec.task}, {protocol.name} for {protocol.task}.", "Choose another model."
         )
-    parameters = sum(one.numel() for one in loaded.model.parameters())  # before the engine folds some away
-    restorer = Engine(loaded.model, loaded.spec, Settings(**settings))
+    engine = Engine(loaded, Settings(**settings))
 
     def run(item: Item, task: Task | None) -> Rgb:
         given = _given(item, task)
-        found = restorer(given.picture)
+        found = engine(given.picture).pixels
         return found if found.shape[:2] == given.size else baselines.bicubic(Task(found, given.size))
 
-    precision = str(restorer.dtype).removeprefix("torch.")
     label = f"{name}:{Path(weights).stem}" if Path(weights).suffix else text  # where a file lies is of no interest
     return Method(
         label,
         "model",
         run,
         system=name,
-        about={"model": name, "sha256": loaded.sha256, "precision": precision, "settings": settings},
+        about={"model": name, "sha256": loaded.provenance.sha256, "precision": engine.precision, "settings": settings},
         facts={
-            "weights": loaded.weights,
+            "weights": loaded.provenance.weights,
             "asked": weights or "auto",
             "scale": scale if enlarging else None,
-            "parameters": parameters,
+            "parameters": loaded.parameters,
             "paper": loaded.spec.paper,
         },
     )

@@ -64,21 +64,19 @@ def _here(
     import torch
 
     from restorekit.inference.engine import Engine, Settings
-    from restorekit.weights.load import load
+    from restorekit.weights.load import load_model
 
-    loaded = load(model, weights, scale)
-    restorer = Engine(loaded.model, loaded.spec, Settings(**settings))
+    engine = Engine(load_model(model, weights, scale), Settings(**settings))
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     times = []
     for _ in range(repeats + 1):
         begun = time.perf_counter()
-        restorer(picture)  # the result is on the CPU: nothing is still running
+        engine(picture)  # the result is on the CPU: nothing is still running
         times.append(time.perf_counter() - begun)
-    gpu = restorer.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated(restorer.device) / 1e6 if gpu else _peak_mb()
-    kind = torch.cuda.get_device_name(restorer.device) if gpu else "cpu"
-    precision = str(restorer.dtype).removeprefix("torch.")
-    return Speed(statistics.median(times[1:]), size[0] * size[1] / 1e6, peak, kind, precision)
+    gpu = engine.device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated(engine.device) / 1e6 if gpu else _peak_mb()
+    kind = torch.cuda.get_device_name(engine.device) if gpu else "cpu"
+    return Speed(statistics.median(times[1:]), size[0] * size[1] / 1e6, peak, kind, engine.precision)
 
 
 def _peak_mb() -> float:

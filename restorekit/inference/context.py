@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from restorekit.inference.tiling import Place, Span
@@ -17,8 +16,23 @@ from restorekit.models.image_norm import ImageNorm, Moments
 
 UNCHANGED = 1e-5  # largest change of a mean (in standard deviations) or variance (relative) that counts as none
 
-Sums = Mapping[str, tuple[Tensor, Tensor, Tensor]]
-"""Number of values, their sum and the sum of their squares (C,) in float64, by the name of the normalisation."""
+
+@dataclass(frozen=True)
+class LayerSums:
+    """What a normalisation sees of the core of a tile, or of several."""
+
+    count: int
+    """Values of a map."""
+    total: Tensor
+    """Their sum (C,) in float64."""
+    squares: Tensor
+    """The sum of their squares (C,) in float64."""
+    eps: float
+    """What the normalisation adds to the variance."""
+
+
+Sums = Mapping[str, LayerSums]
+"""By the name of the normalisation in its network."""
 
 
 @dataclass(frozen=True)
@@ -39,31 +53,32 @@ def names_of_norms(network: nn.Module) -> dict[ImageNorm, str]:
     return {norm: name for name, norm in norms if norm.statistics == "image"}
 
 
-def refined(context: Context | None, sums: Iterable[Sums], norms: Mapping[ImageNorm, str]) -> Context:
+def refined(context: Context | None, tiles: Iterable[Sums]) -> Context:
     """The context after one more pass.
 
     Args:
         context: that of the last pass, which the tiles were measured with; None in the first one.
-        sums: what every tile adds.
-        norms: those of the network, by name.
+        tiles: what every tile adds.
     """
-    totals: dict[str, list[Tensor]] = {}
-    for part in sums:
-        for name, values in part.items():
-            known = totals.get(name)
-            totals[name] = list(values) if known is None else [a + b for a, b in zip(known, values, strict=True)]
-    eps = {name: norm.eps for norm, name in norms.items()}
+    layers: dict[str, LayerSums] = {}
+    for sums in tiles:
+        for name, layer in sums.items():
+            layers[name] = _added(layers[name], layer) if name in layers else layer
     moments: dict[str, Moments] = {}
     change = 0.0 if context is not None else math.inf
-    for name, (count, total, squares) in totals.items():
-        mean = total / count
-        variance = (squares / count - mean.square()).clamp(min=0)
+    for name, layer in layers.items():
+        mean = layer.total / layer.count
+        variance = (layer.squares / layer.count - mean.square()).clamp(min=0)
         if context is not None:
-            change = max(change, _difference(context.moments[name], (mean, variance), eps[name]))
+            change = max(change, _difference(context.moments[name], (mean, variance), layer.eps))
         moments[name] = (mean.float(), variance.float())
     passes = 1 if context is None else context.passes + 1
     # As many passes as there are normalisations are exact, whatever still changes.
-    return Context(moments, passes, change <= UNCHANGED or passes >= len(norms))
+    return Context(moments, passes, change <= UNCHANGED or passes >= len(layers))
+
+
+def _added(a: LayerSums, b: LayerSums) -> LayerSums:
+    return LayerSums(a.count + b.count, a.total + b.total, a.squares + b.squares, a.eps)
 
 
 def _difference(before: Moments, after: Moments, eps: float) -> float:
@@ -91,15 +106,15 @@ class Measurement:
     def __init__(self, context: Context | None, norms: Mapping[ImageNorm, str], place: Place) -> None:
         self.known = None if context is None else KnownMoments(context, norms)
         self.norms, self.place = norms, place
-        self.sums: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self.sums: dict[str, LayerSums] = {}
 
     def __call__(self, norm: ImageNorm, x: Tensor) -> Moments | None:
         """Measure (1,C,h,w), at whatever scale the layer works, and answer as `KnownMoments`."""
         (top, bottom), (left, right) = _core(self.place.row), _core(self.place.column)
         height, width = x.shape[-2:]
         core = x[..., round(top * height) : round(bottom * height), round(left * width) : round(right * width)].double()
-        count = torch.tensor(core[:, 0].numel())
-        self.sums[self.norms[norm]] = (count, core.sum(dim=(0, 2, 3)), core.square().sum(dim=(0, 2, 3)))
+        total, squares = core.sum(dim=(0, 2, 3)), core.square().sum(dim=(0, 2, 3))
+        self.sums[self.norms[norm]] = LayerSums(core[:, 0].numel(), total, squares, norm.eps)
         return None if self.known is None else self.known(norm, x)
 
 

@@ -1,7 +1,7 @@
 """Run a network over images of any size, tile by tile, on whatever device there is."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,9 +129,7 @@ class Engine:
         self.precision = name_of(dtype)
         network = prepared(model.module, self.device)
         self.full_precision: Backend = TorchBackend(network, self.device, torch.float32)
-        self.backend = (
-            self.full_precision if dtype == torch.float32 else TorchBackend(network, self.device, dtype)
-        )
+        self.backend = self.full_precision if dtype == torch.float32 else TorchBackend(network, self.device, dtype)
         self.limits = self._limits()
 
     def __call__(self, pixels: NDArray[Any], limits: Limits | None = None) -> Restoration:
@@ -156,15 +154,11 @@ class Engine:
         while True:
             plan = plan_tiles(self.spec, reader.height, reader.width, tried)
             try:
-                context = self.observe(reader, plan)
-                bands = list(self.bands(reader, plan, context))
-                break
+                restored, info = self._whole(reader, plan)
+                return Restoration(restored, replace(info, halvings=halvings), tried)
             except OutOfDeviceMemory:
                 tried = self._smaller(plan, tried)
                 halvings += 1
-        info = replace(self.info(plan, context), redone=sum(band.redone for band in bands), halvings=halvings)
-        restored = bands[0].pixels if len(bands) == 1 else np.concatenate([band.pixels for band in bands])
-        return Restoration(restored, info, tried)
 
     def plan(self, height: int, width: int) -> TilePlan:
         """How an image of that size is cut up."""
@@ -180,12 +174,14 @@ class Engine:
         context: Context | None = None
         while plan.statistics is not None and (context is None or not context.settled):
             sums = (
-                # In float32: one tile that overflowed would spoil the sums of all.
-                self.full_precision.measure(strip[None, :, column.start : column.stop], context, [Place(row, column)])
+                # In float32: one tile that overflowed would spoil the sums of all. Copied: images may be read-only.
+                self.full_precision.measure(
+                    strip[None, :, column.start : column.stop].copy(), context, [Place(row, column)]
+                )
                 for row, strip in self._strips(reader, plan)
                 for column in plan.columns
             )
-            context = refined(context, sums, self.full_precision.norms)
+            context = refined(context, sums)
             if plan.statistics == "fast":
                 break
         return context
@@ -215,13 +211,27 @@ class Engine:
     def identity(self) -> dict[str, object]:
         """All that decides pixels beside the network and the image, for journals.
 
-        Where tiles are exact their shape does not count: whatever fits gives the same pixels up to rounding.
+        Where tiles are exact they do not count: whatever fits gives the same pixels up to rounding.
         """
-        free_to_choose = self.spec.tiling == "exact" and self.settings.overlap is None
-        limits = self.limits
-        tiling = [limits.tile, limits.overlap, limits.statistics]
-        sizes = None if free_to_choose else [limits.tile_pixels, limits.whole_pixels]
-        return {"algorithm": ALGORITHM, "precision": self.precision, "tiling": tiling, "sizes": sizes}
+        exact = self.spec.tiling == "exact" and self.limits.overlap is None
+        return {
+            "algorithm": ALGORITHM,
+            "precision": self.precision,
+            "limits": None if exact else asdict(self.limits),
+        }
+
+    def _whole(self, reader: RowReader, plan: TilePlan) -> tuple[NDArray[Any], TilingInfo]:
+        """All rows in one array, and how it was done."""
+        context = self.observe(reader, plan)
+        restored = np.empty((plan.height * self.spec.scale, plan.width * self.spec.scale, 3), reader.dtype)
+        redone = 0
+        for band in self.bands(reader, plan, context):
+            if len(band.pixels) == len(restored):
+                restored = band.pixels
+            else:
+                restored[band.top : band.top + len(band.pixels)] = band.pixels
+            redone += band.redone
+        return restored, replace(self.info(plan, context), redone=redone)
 
     def _joined(self, reader: RowReader, plan: TilePlan, context: Context | None) -> Iterator[Band]:
         """Put cores side by side."""

@@ -1,56 +1,144 @@
-"""Restore one array."""
+"""Restore one image to its final size."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
-from restorekit.inference.engine import Engine, Settings
-from restorekit.inference.size import Size, restored
+from restorekit.imaging.resize import resize
+from restorekit.inference.engine import Engine, Settings, TilingInfo
+from restorekit.inference.tiling import Limits
 from restorekit.media.image import Image
-from restorekit.weights.load import load
+from restorekit.runtime.provenance import file_stamp
+from restorekit.weights.load import load_model
 
 
-@lru_cache(maxsize=2)
-def _restorer(model: str, weights: str | Path | None, scale: int | None, settings: Settings) -> Engine:
-    loaded = load(model, weights, scale)
-    return Engine(loaded.model, loaded.spec, settings)
+@dataclass(frozen=True)
+class Size:
+    """How large a result gets: by a factor, or a size in pixels; by default what the network gives."""
+
+    factor: float | None = None
+    pixels: tuple[int, int] | None = None
+    """Height and width."""
+
+    def __post_init__(self) -> None:
+        if self.factor is not None and self.pixels is not None:
+            raise UsageError("A factor and a size in pixels exclude each other.", "Give one of them.")
+        if (self.factor is not None and not 0 < self.factor <= 64) or (self.pixels and min(self.pixels) < 1):
+            raise UsageError("A result cannot have that size.", "Give a factor of at most 64, or height and width.")
+
+    def of(self, height: int, width: int, scale: int) -> tuple[int, int]:
+        """Height and width of an image's result from a network of that scale; a factor rounds half up."""
+        if self.pixels:
+            return self.pixels
+        factor = self.factor or scale
+        return max(1, math.floor(height * factor + 0.5)), max(1, math.floor(width * factor + 0.5))
 
 
-def restore(
-    picture: NDArray[Any],
+@dataclass(frozen=True)
+class RestoredImage:
+    """An image at its final size."""
+
+    image: Image
+    info: TilingInfo
+    """Of all passes through the network together."""
+    limits: Limits
+    """Of tiles that fitted, for the next image."""
+
+
+def restore_to_size(image: Image, engine: Engine, size: Size = Size(), limits: Limits | None = None) -> RestoredImage:
+    """Restore an image and bring it to its size.
+
+    A network that enlarges runs as often as it takes to reach the size; one antialiased bicubic resize does the rest.
+
+    Args:
+        image: any depth; alpha is resized along.
+        engine: the network.
+        size: of the result.
+        limits: of tiles that fitted the image before.
+
+    Raises:
+        RestorekitError: see `Engine`.
+    """
+    height, width = size.of(*image.size, engine.spec.scale)
+    restoration = engine(image.rgb(), limits)
+    pixels, info = restoration.pixels, restoration.info
+    while engine.spec.scale > 1 and (pixels.shape[0] < height or pixels.shape[1] < width):
+        restoration = engine(pixels, restoration.limits)
+        pixels, info = restoration.pixels, info + restoration.info
+    if pixels.shape[:2] != (height, width):
+        resized = resize(pixels, (height, width))
+        pixels = resized if pixels.dtype != np.float32 else np.clip(resized, 0, 1).astype(np.float32)
+    return RestoredImage(image.with_rgb(pixels), info, restoration.limits)
+
+
+def restore_image(
+    array: NDArray[Any],
     *,
     model: str = "gggan-lite",
     weights: str | Path | None = "auto",
     scale: int | None = None,
+    config: Mapping[str, object] = MappingProxyType({}),
     settings: Settings = Settings(),
     size: Size = Size(),
 ) -> NDArray[Any]:
-    """Restore one picture. The network is loaded once and kept for the next call.
+    """Restore one array. The network is loaded once and kept for the next call.
 
     Args:
-        picture: (H,W), (H,W,1), (H,W,3) or (H,W,4) uint8, uint16, or float32 in 0..1; RGB order, alpha is kept.
+        array: (H,W), (H,W,1), (H,W,3) or (H,W,4) uint8, uint16, bool, or floating point in 0..1; RGB order, alpha is
+            kept.
         model: name of a system.
         weights: "auto", a tag, a file, or None for an untrained network.
         scale: of the network, for super-resolution; None for that of the weights.
+        config: options of the system that differ from those of the weights, e.g. ``{"variant": "lanczos"}``.
         settings: device, precision and tiles.
         size: of the result; by default what the network gives.
 
     Returns:
-        The same channels and type.
+        The same channels and type; bool becomes float32.
 
     Raises:
-        UsageError: another shape or type.
+        UsageError: another shape or type, or values outside 0..1.
         WeightsError: see `load_model`.
     """
-    picture = np.asarray(picture)
-    samples = picture[..., None] if picture.ndim == 2 else picture
-    if samples.ndim != 3 or samples.shape[2] not in (1, 3, 4):
-        raise UsageError(f"A picture is (H,W), (H,W,1), (H,W,3) or (H,W,4), not {picture.shape}.")
-    alpha = samples[..., 3] if samples.shape[2] == 4 else None
-    found = restored(Image(samples[..., :3], alpha), _restorer(model, weights, scale, settings), size)
-    planes = found.pixels if found.alpha is None else np.dstack([found.pixels, found.alpha])
-    return planes[..., 0] if picture.ndim == 2 else planes
+    array = np.asarray(array)
+    engine = _engine(model, weights, _stamp(weights), scale, _Hashable(config), settings)
+    restored = restore_to_size(Image.from_array(array), engine, size).image
+    result = restored.pixels if restored.alpha is None else np.dstack([restored.pixels, restored.alpha])
+    result = result.astype(array.dtype, copy=False) if array.dtype.kind == "f" else result
+    return result[..., 0] if array.ndim == 2 else result
+
+
+class _Hashable(dict[str, object]):
+    """Options as a key of a cache; they may hold lists."""
+
+    def __init__(self, config: Mapping[str, object]) -> None:
+        super().__init__(config)
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(repr(sorted(self.items())))
+
+
+def _stamp(weights: str | Path | None) -> tuple[int, ...]:
+    """Tells a weights file that was written anew from the one that is loaded."""
+    path = Path(weights or "")
+    return tuple(file_stamp(path).values()) if path.is_file() else ()
+
+
+@lru_cache(maxsize=2)
+def _engine(
+    model: str,
+    weights: str | Path | None,
+    stamp: tuple[int, ...],
+    scale: int | None,
+    config: _Hashable,
+    settings: Settings,
+) -> Engine:
+    return Engine(load_model(model, weights, scale, config), settings)

@@ -8,7 +8,7 @@ into each other over half the overlap.
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,10 +179,10 @@ def spans(length: int, tile: int, overlap: int, multiple: int, fade: int) -> tup
     )
 
 
-def _ramp(distance: NDArray[np.float64], fade: int) -> NDArray[np.float64]:
+def _ramp(distance: NDArray[np.floating[Any]], fade: int) -> NDArray[np.floating[Any]]:
     """0 well before an edge, 1 well after it; a straight line over `fade` pixels on both sides."""
     if fade == 0:
-        return (distance > 0).astype(np.float64)
+        return (distance > 0).astype(distance.dtype)
     return np.clip(distance / (2 * fade) + 0.5, 0, 1)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.errors import UsageError
 from restorekit.imaging.resize import resize
 
 Format = Literal["png", "jpeg", "webp", "tiff", "bmp"]
@@ -39,6 +40,16 @@ class Image:
     format: Format = "png"
     lossless: bool = True
     """Whether the source's compression kept every value (a WebP may be either)."""
+
+    @classmethod
+    def from_array(cls, array: NDArray[Any]) -> "Image":
+        """An array (H,W), (H,W,1), (H,W,3) or (H,W,4), uint8, uint16, bool, or floating point in 0..1, as an image."""
+        samples = array[..., None] if array.ndim == 2 else array
+        if samples.ndim != 3 or samples.shape[2] not in (1, 3, 4):
+            raise UsageError(f"An image is (H,W), (H,W,1), (H,W,3) or (H,W,4), not {array.shape}.")
+        if samples.dtype.kind in "fb":
+            samples = samples.astype(np.float32)
+        return cls(samples[..., :3], samples[..., 3] if samples.shape[2] == 4 else None)
 
     @property
     def size(self) -> tuple[int, int]:

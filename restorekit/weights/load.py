@@ -9,6 +9,7 @@ from torch import nn
 
 from restorekit.errors import WeightsError
 from restorekit.models import registry
+from restorekit.models.model import Model, Provenance
 from restorekit.models.spec import Spec
 from restorekit.weights import formats, manifest, state_dict
 
@@ -155,20 +156,12 @@ def _owners(name: str, state: state_dict.State) -> list[str]:
     return found
 
 
-def load_model(name: str, weights: str | Path | None = "auto", scale: int | None = None) -> nn.Module:
-    """Load a network: RGB (N,3,H,W) in 0..1 in, (N,3,sH,sW) out.
-
-    Args:
-        name: a system, e.g. "gggan-lite"; `restorekit models` lists them.
-        weights: "auto" for the default weights that ship or else have been fetched, a tag such as "endoscopy", a file, or
-            None for an untrained network.
-        scale: s, output pixels for one input pixel; None for that of the weights.
-
-    Returns:
-        The network in evaluation mode.
-
-    Raises:
-        UnknownModel: no such system.
-        WeightsError: no such weights, or they are damaged or belong to another network.
-    """
-    return load(name, weights, scale).model.eval()
+def load_model(
+    name: str,
+    weights: str | Path | None = "auto",
+    scale: int | None = None,
+    config: Mapping[str, object] = MappingProxyType({}),
+) -> Model:
+    """Load a network: RGB (N,3,H,W) in 0..1 in, (N,3,sH,sW) out; see `load`."""
+    loaded = load(name, weights, scale, config)
+    return Model(loaded.model.eval(), loaded.spec, Provenance(loaded.weights, loaded.sha256, dict(config)))

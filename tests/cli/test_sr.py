@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from restorekit.cli.app import app
 from restorekit.errors import ExitCode, RestorekitError
-from restorekit.inference.size import Size
+from restorekit.inference.image import Size
 from restorekit.media.decode import read_image
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image, Metadata

@@ -282,7 +282,7 @@ def test_speed_is_measured_in_a_process_of_its_own(weights_file: Path) -> None:
     assert found.seconds > 0
     assert found.megapixels == 32 * 48 / 1e6
     assert 50 < found.peak_mb < 4000
-    assert (found.device, found.precision) == ("cpu", "float32")
+    assert (found.device, found.precision) == ("cpu", "fp32")
 
 
 DATA = Path(os.environ.get("RESTOREKIT_DATA", "nowhere"))

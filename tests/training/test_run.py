@@ -84,7 +84,7 @@ def test_another_recipe_does_not_continue_a_run(sharp: Path, tmp_path: Path) -> 
 
 def test_the_result_loads_with_its_own_sizes(sharp: Path, tmp_path: Path) -> None:
     run(TINY, sharp, tmp_path / "run")
-    model = load_model("gggan-lite", tmp_path / "run" / "weights.safetensors")
+    model = load_model("gggan-lite", tmp_path / "run" / "weights.safetensors").module
     assert sum(parameter.numel() for parameter in model.parameters()) < 100_000
     strip = read_rgb8(next((tmp_path / "run" / "strips").iterdir()))
     assert strip.shape[1] == 3 * 160

@@ -70,7 +70,7 @@ def test_every_shipped_file_is_what_the_manifest_says() -> None:
     for entry in manifest.bundled():
         assert entry.path.stat().st_size == entry.size
         assert state_dict.sha256(entry.path) == entry.sha256
-        assert load_model(entry.model, entry.tag).training is False
+        assert load_model(entry.model, entry.tag).module.training is False
     assert sum(entry.size for entry in manifest.bundled()) < 24e6
     for model, scale in {(entry.model, entry.scale) for entry in manifest.bundled()}:
         own = [entry for entry in manifest.bundled() if (entry.model, entry.scale) == (model, scale)]

@@ -1,6 +1,5 @@
 """Run a network with PyTorch."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -13,14 +12,14 @@ from torch import Tensor, nn
 from restorekit.imaging.dtypes import RANGES
 from restorekit.inference.backends import OutOfDeviceMemory
 from restorekit.inference.context import Context, KnownMoments, Measurement, Sums, names_of_norms
+from restorekit.inference.folding import folded
 from restorekit.inference.tiling import Place
-from restorekit.models.folding import fold
 from restorekit.models.image_norm import MomentSource, moments_of_image
 
 
 def prepared(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy of a network for inference: folded, frozen, on its device, in the layout that convolutions like best."""
-    network = fold(copy.deepcopy(network)).requires_grad_(False)
+    network = folded(network).requires_grad_(False)
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 

@@ -1,0 +1,82 @@
+"""The progress bar of every command."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from restorekit.cli.console import err, say
+
+if TYPE_CHECKING:
+    from restorekit.runtime.progress import Event, Work
+
+
+class _Remaining(ProgressColumn):
+    """Remaining time by the work that is really done: fast failures and skipped files do not make it look short."""
+
+    def render(self, task: Task) -> Text:
+        done, total = task.fields["amount"], task.fields["total_amount"]
+        if task.finished or not done or not total or task.elapsed is None:
+            return Text("-:--:--", style="progress.remaining")
+        left = int(task.elapsed / done * max(0.0, total - done))
+        return Text(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}", style="progress.remaining")
+
+
+class Bar:
+    """Shows a run: what does it, a bar, and every failure as soon as it happens. See `runtime.progress.Progress`.
+
+    Nothing is drawn where stderr is no terminal; descriptions and failures are told there too.
+
+    Args:
+        title: what is being done, e.g. "Deblurring".
+    """
+
+    def __init__(self, title: str) -> None:
+        self._bar = Progress(
+            TextColumn(title),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("left"),
+            _Remaining(),
+            console=err,
+            disable=not err.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task(title, total=None, rate="", amount=0.0, total_amount=0.0)
+        self._unit, self._amount, self._begun = "", 0.0, time.monotonic()
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self, work: Work) -> None:
+        """The run begins, or another part of it."""
+        if work.description:
+            say(f"{work.description}.")
+        self._unit, self._amount, self._begun = work.unit, 0.0, time.monotonic()
+        self._bar.reset(self._task, total=work.items, rate="", amount=0.0, total_amount=work.amount)
+
+    def step(self, event: Event) -> None:
+        """Something has moved on."""
+        reason = getattr(event.detail, "reason", "")
+        if event.status == "failed" and reason:
+            hint = getattr(event.detail, "hint", "")
+            err.print(f"[red]Failed:[/] {escape(f'{event.key}: {reason} {hint}'.rstrip())}", soft_wrap=True)
+        self._amount += event.amount
+        rate = self._amount / max(time.monotonic() - self._begun, 1e-6)
+        text = f"{rate:.2f} {self._unit}/s" if self._amount else ""
+        self._bar.update(self._task, advance=event.items, amount=self._amount, rate=text)
+
+    def end(self, summary: object) -> None:
+        """The run is over; whoever called it shows the summary."""

@@ -1,0 +1,240 @@
+"""Restore files and folders: reading, computing and writing overlap, and no file can stop the others."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+
+import numpy as np
+
+from restorekit.errors import UnwritableOutput, UsageError
+from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.imaging.resize import resize
+from restorekit.inference.engine import Engine, Settings
+from restorekit.inference.image import RestoredImage, Size, restore_to_size
+from restorekit.inference.tiling import Limits
+from restorekit.media.decode import megapixels, read_image
+from restorekit.media.discover import Job
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
+from restorekit.models.model import Model
+from restorekit.models.spec import Task
+from restorekit.pipeline.plan import plan_files, side_by_side_path
+from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
+from restorekit.runtime.executor import Executor, LocalExecutor
+from restorekit.runtime.journal import Journal
+from restorekit.runtime.progress import SILENT, Event, Progress, Work
+from restorekit.runtime.provenance import file_stamp
+from restorekit.weights.load import load_model
+
+JOURNAL = Path(".restorekit", "restored.jsonl")  # below the output folder; hidden: no run takes it for images
+GAP = 8  # white pixels between the two halves of a side-by-side view
+
+
+def restore_folder(
+    inputs: Iterable[str | Path],
+    out: str | Path,
+    *,
+    model: str = "gggan-lite",
+    weights: str | Path | None = "auto",
+    scale: int | None = None,
+    task: Task | None = None,
+    config: Mapping[str, object] = MappingProxyType({}),
+    settings: Settings = Settings(),
+    size: Size = Size(),
+    overwrite: bool = False,
+    dry_run: bool = False,
+    compare: Path | None = None,
+    report: Path | None = None,
+    progress: Progress = SILENT,
+    executor: Executor = LocalExecutor(),
+) -> RunSummary:
+    """Restore images from files, folders and glob patterns into a folder that keeps their tree.
+
+    Inputs are never touched. Results appear whole or not at all. What an earlier run finished with the same model, weights
+    and settings, from the same input, is skipped.
+
+    Args:
+        inputs: files, folders (with everything below) or patterns.
+        out: where results go; may lie inside an input.
+        model: name of a system.
+        weights: "auto", a tag, a file, or None for an untrained network.
+        scale: of the network, for super-resolution; None for that of the weights.
+        task: what the system must be for; None for any.
+        config: options of the system that differ from those of the weights.
+        settings: device, precision and tiles.
+        size: of the results; by default what the network gives.
+        overwrite: restore also what is done.
+        dry_run: only find out what would be done; nothing is written.
+        compare: folder for views of input and result side by side (PNG).
+        report: file that gets one line of JSON for every image.
+        progress: sees the run; the `detail` of its events is a `FileResult`.
+        executor: runs the work.
+
+    Returns:
+        One result for every planned image.
+
+    Raises:
+        UsageError: an input does not exist, there is no image, or a result would replace an input.
+        WeightsError: see `load_model`.
+        UnwritableOutput: nothing can be written to `out`.
+    """
+    out = Path(out)
+    jobs = plan_files(map(Path, inputs), out, compare)
+    network = load_model(model, weights, scale, config)
+    _check_task(network, task)
+    engine = Engine(network, settings)
+    journal = Journal(out / JOURNAL, _identity(network, engine, size))
+    info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
+    summary = RunSummary(len(jobs), info)
+
+    finished = set() if overwrite else {job for job in jobs if _is_finished(job, out, journal, compare)}
+    missing = [job for job in jobs if job not in finished]
+    skipped = [FileResult(job.source, out / job.relative, "skipped") for job in jobs if job in finished]
+    if dry_run:
+        summary.results = skipped + [FileResult(job.source, out / job.relative, "planned") for job in missing]
+        return summary
+    if missing:
+        journal.check()
+
+    sizes = {job: megapixels(job.source) for job in missing}
+    description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
+    progress.begin(Work(len(jobs), sum(sizes.values()), "MP", description))
+    begun = time.monotonic()
+    worker = FileWorker(engine, size, out, compare, journal, sizes)
+    with _opened(report) as lines:
+        for result in _chained(skipped, executor.run(missing, worker)):
+            summary.results.append(result)
+            if lines:
+                lines.write(report_line(result, info))
+                lines.flush()
+            status = "done" if result.status == "planned" else result.status
+            progress.step(Event(str(result.source), 1, result.megapixels, status, result))
+    summary.seconds = time.monotonic() - begun
+    progress.end(summary)
+    return summary
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """An image in memory, and the file as it was before it was read."""
+
+    image: Image
+    stamp: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RestoredFile:
+    """An image before and after."""
+
+    read: ReadFile
+    restored: RestoredImage
+    seconds: float
+
+
+@dataclass
+class FileWorker:
+    """Restores the images of one run; see `runtime.executor.Worker`."""
+
+    engine: Engine
+    size: Size
+    out: Path
+    compare: Path | None
+    journal: Journal
+    megapixels: Mapping[Job, float]
+    limits: Limits | None = field(default=None, init=False)
+    """Of tiles that fitted the images before; only `compute` uses it."""
+
+    def read(self, job: Job) -> ReadFile:
+        """Decode one image."""
+        stamp = file_stamp(job.source)
+        return ReadFile(read_image(job.source), stamp)
+
+    def compute(self, job: Job, item: ReadFile) -> RestoredFile:
+        """Restore one image."""
+        begun = time.monotonic()
+        restored = restore_to_size(item.image, self.engine, self.size, self.limits)
+        self.limits = restored.limits
+        return RestoredFile(item, restored, time.monotonic() - begun)
+
+    def write(self, job: Job, computed: RestoredFile) -> FileResult:
+        """Store one result, and note it once it is in its place."""
+        before, restored = computed.read.image, computed.restored
+        output = self.out / job.relative
+        if self.compare is not None:
+            write_image(_side_by_side(before, restored.image), side_by_side_path(self.compare, job))
+        write_image(restored.image, output)
+        self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output))
+        return FileResult(job.source, output, "done", self.megapixels[job], computed.seconds, info=restored.info)
+
+    def failed(self, job: Job, error: Exception) -> FileResult:
+        """What is wrong with one image stays with it."""
+        result = failed_result(job.source, self.out / job.relative, error)
+        return replace(result, megapixels=self.megapixels[job])
+
+
+def _check_task(network: Model, task: Task | None) -> None:
+    spec = network.spec
+    if task is not None and spec.task != task:
+        does, other = ("enlarges", "sr") if spec.task == "sr" else ("does not enlarge", "deblur")
+        raise UsageError(f"{spec.name} {does} images.", f"Its command is `restorekit {other}`.")
+
+
+def _identity(network: Model, engine: Engine, size: Size) -> dict[str, object]:
+    """All that decides the pixels of every result."""
+    return {
+        "model": network.spec.name,
+        "weights": network.provenance.sha256,
+        "config": dict(network.provenance.config),
+        "scale": network.spec.scale,
+        "size": [size.factor, size.pixels],
+        **engine.identity(),
+    }
+
+
+def _facts(source: Mapping[str, int], output: Path) -> dict[str, object]:
+    """What tells that a result was made from this input, and is still the one that was written."""
+    return {"source": dict(source), "output": output.stat().st_size}
+
+
+def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None) -> bool:
+    if compare is not None and not side_by_side_path(compare, job).exists():
+        return False
+    try:
+        facts = _facts(file_stamp(job.source), out / job.relative)
+    except OSError:  # one of them is not there
+        return False
+    return journal.find(job.relative.as_posix(), facts) is not None
+
+
+def _side_by_side(before: Image, after: Image) -> Image:
+    """Both as 8-bit RGB, the smaller one enlarged, with a white gap between."""
+    left, right = (from_unit(to_unit(half.rgb())) for half in (before, after))
+    if left.shape != right.shape:
+        left = resize(left, after.size)
+    return Image(np.hstack([left, np.full((after.size[0], GAP, 3), 255, np.uint8), right]))
+
+
+def _chained(skipped: list[FileResult], restored: Iterator[FileResult]) -> Iterator[FileResult]:
+    yield from skipped
+    yield from restored
+
+
+@contextmanager
+def _opened(report: Path | None) -> Iterator[IO[str] | None]:
+    """The report, empty; None where none was asked for."""
+    if report is None:
+        yield None
+        return
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        file = report.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UnwritableOutput(
+            f"The report cannot be written ({error.strerror}).", "Choose another file.", report
+        ) from None
+    with file:
+        yield file

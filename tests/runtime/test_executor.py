@@ -1,0 +1,116 @@
+import pickle
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from restorekit.runtime.executor import AHEAD, LocalExecutor
+
+
+@dataclass
+class Doubling:
+    """Doubles numbers; what is listed fails in that stage."""
+
+    bad: dict[int, str] = field(default_factory=dict)
+    alive: int = 0
+    most_alive: int = 0
+    threads: dict[str, str] = field(default_factory=dict)
+
+    def _stage(self, name: str, job: int) -> None:
+        self.threads[name] = threading.current_thread().name
+        if self.bad.get(job) == name:
+            raise ValueError(f"{name} {job}")
+
+    def read(self, job: int) -> int:
+        self.alive += 1
+        self.most_alive = max(self.most_alive, self.alive)
+        self._stage("read", job)
+        return job
+
+    def compute(self, job: int, item: int) -> int:
+        self._stage("compute", job)
+        return 2 * item
+
+    def write(self, job: int, computed: int) -> str:
+        self._stage("write", job)
+        self.alive -= 1
+        return f"{job} -> {computed}"
+
+    def failed(self, job: int, error: Exception) -> str:
+        if isinstance(error, ZeroDivisionError):
+            raise error
+        self.alive -= 1
+        return f"{job}: {error}"
+
+
+@pytest.mark.parametrize("stage", ["read", "compute", "write"])
+def test_results_come_in_order_and_an_error_stays_with_its_job(stage: str) -> None:
+    results = list(LocalExecutor().run(range(9), Doubling({3: stage, 4: stage, 8: stage})))
+    assert results == [f"{job}: {stage} {job}" if job in (3, 4, 8) else f"{job} -> {2 * job}" for job in range(9)]
+
+
+def test_no_job_gives_no_result() -> None:
+    assert list(LocalExecutor().run([], Doubling())) == []
+
+
+def test_stages_run_side_by_side_and_computing_stays_with_the_caller() -> None:
+    worker = Doubling()
+    list(LocalExecutor().run(range(3), worker))
+    assert worker.threads["compute"] == threading.current_thread().name
+    assert len({name.split("_")[0] for name in worker.threads.values()}) == 3
+
+
+def test_few_items_are_alive_whatever_the_number_of_jobs() -> None:
+    worker = Doubling()
+    taken = 0
+
+    def jobs() -> Iterator[int]:
+        nonlocal taken
+        for job in range(200):
+            taken += 1
+            yield job
+
+    for finished, _ in enumerate(LocalExecutor().run(jobs(), worker), start=1):
+        assert taken - finished <= 2 * AHEAD + 3
+    assert worker.most_alive <= 2 * AHEAD + 3
+
+
+def test_reading_goes_on_while_another_item_is_computed() -> None:
+    @dataclass
+    class Meeting(Doubling):
+        met: threading.Event = field(default_factory=threading.Event)
+
+        def read(self, job: int) -> int:
+            if job == 1:
+                self.met.set()
+            return job
+
+        def compute(self, job: int, item: int) -> int:
+            assert self.met.wait(5)  # the next item is read although this one is not finished
+            return item
+
+    assert len(list(LocalExecutor().run(range(2), Meeting()))) == 2
+
+
+def test_stopping_early_lets_what_is_on_its_way_to_the_disk_arrive() -> None:
+    worker = Doubling()
+    run = LocalExecutor().run(range(100), worker)
+    assert next(run) == "0 -> 0"
+    run.close()
+    written = 100 - worker.alive  # every thread has ended: nothing changes any more
+    assert worker.alive <= AHEAD + 2
+    assert written > 0
+
+
+def test_a_worker_may_end_the_run() -> None:
+    class Strict(Doubling):
+        def compute(self, job: int, item: int) -> int:
+            return 1 // item
+
+    with pytest.raises(ZeroDivisionError):
+        list(LocalExecutor().run(range(3), Strict()))
+
+
+def test_an_executor_is_a_value() -> None:
+    assert list(pickle.loads(pickle.dumps(LocalExecutor())).run([2], Doubling())) == ["2 -> 4"]
