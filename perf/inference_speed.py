@@ -41,7 +41,8 @@ def loop():
 if side == "loop":
     work = loop
 else:
-    from restorekit.inference.engine import Engine, Settings
+    from restorekit.inference.engine import Engine
+    from restorekit.inference.settings import Settings
     tiles = {"tile": 512, "overlap": int(sys.argv[3])} if len(sys.argv) > 3 else {}
     restorer = Engine(model, registry.spec_of(name), Settings("cpu", side, **tiles))
     work = lambda: restorer(photo)

@@ -28,7 +28,8 @@ for part in model.parameters():
         torch.nn.init.normal_(part, std=1e-3)
 photo = (np.random.default_rng(0).random((side, side, 3)) * 255).astype(np.uint8)
 if how == "engine":
-    from restorekit.inference.engine import Engine, Settings
+    from restorekit.inference.engine import Engine
+    from restorekit.inference.settings import Settings
     restorer = Engine(model, spec, Settings("cpu", "fp32", tile=side))
     work = lambda: restorer(photo)
 else:

@@ -15,8 +15,9 @@ from restorekit._version import __version__
 if TYPE_CHECKING:
     from restorekit.degradation.pairs import synthesize
     from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UnwritableOutput, UsageError, WeightsError
-    from restorekit.inference.engine import Engine, Settings
+    from restorekit.inference.engine import Engine
     from restorekit.inference.image import Size, restore_image
+    from restorekit.inference.settings import Settings
     from restorekit.metrics import psnr, ssim
     from restorekit.models.model import Model
     from restorekit.models.spec import Spec
@@ -28,7 +29,7 @@ _HOMES = {
     "ExitCode": "errors",
     "Model": "models.model",
     "RestorekitError": "errors",
-    "Settings": "inference.engine",
+    "Settings": "inference.settings",
     "Size": "inference.image",
     "Spec": "models.spec",
     "UnreadableImage": "errors",

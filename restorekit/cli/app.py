@@ -8,6 +8,7 @@ import typer
 from restorekit._version import __version__
 from restorekit.cli import benchmark, console, deblur, demo, models, sr, synth_blur, train
 from restorekit.errors import ExitCode, RestorekitError
+from restorekit.runtime.memory import keep_buffers
 
 EPILOG = (
     "Exit codes: 0 all done, 1 defect, 2 usage, 3 some pictures failed, 4 weights, 5 output not writable, "
@@ -41,7 +42,8 @@ def restorekit(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Restore blurred or small pictures: one, a folder, a million."""
+    """Restore blurred or small images: one, a folder, a million."""
+    keep_buffers()
 
 
 def main() -> None:

@@ -17,22 +17,21 @@ def deblur(
     config: options.Config = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    tile: options.Tile = "auto",
-    overlap: options.Overlap = "auto",
+    tile: options.Tile = None,
+    overlap: options.Overlap = None,
     statistics: options.Statistics = "fast",
-    batch: options.Batch = "auto",
+    batch: options.Batch = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     compare: options.Compare = None,
     report: options.Report = None,
 ) -> None:
-    """Sharpen blurred pictures.
+    """Sharpen blurred images.
 
     Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth and metadata. A second run does only what is
     missing. Inputs are never touched.
     """
-    chosen = options.settings(device, precision, tile, overlap, statistics, batch)
-    from restorekit.inference.engine import Settings
+    from restorekit.inference.settings import Settings
     from restorekit.pipeline.files import restore_folder
 
     with Bar("Deblurring") as bar:
@@ -43,7 +42,7 @@ def deblur(
             weights=None if weights == "none" else weights,
             task="deblur",
             config=options.config(config),
-            settings=Settings(**chosen),
+            settings=Settings(device, precision, tile, overlap, statistics, batch),
             overwrite=overwrite,
             dry_run=dry_run,
             compare=compare,

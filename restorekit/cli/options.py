@@ -1,15 +1,19 @@
 """Options and values that several subcommands share."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from restorekit.errors import UsageError
+from restorekit.inference import settings
+from restorekit.runtime import precision
 
-Inputs = Annotated[list[Path], typer.Argument(help="Pictures, folders (with everything below) or glob patterns.")]
+Inputs = Annotated[list[Path], typer.Argument(help="Images, folders (with everything below) or glob patterns.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16. auto is fp16 on a GPU, fp32 on a CPU.")]
+Precision = Annotated[
+    precision.Precision, typer.Option(help="Type to compute in. auto is fp16 on a GPU, fp32 on a CPU.")
+]
 Weights = Annotated[
     str,
     typer.Option(help="A tag of the model's weights (see `restorekit models`), a file, auto, or none for random ones."),
@@ -18,40 +22,27 @@ Config = Annotated[
     list[str] | None,
     typer.Option(help="Option of the system, KEY=VALUE, e.g. variant=lanczos for bicubic; may be repeated."),
 ]
-Tile = Annotated[str, typer.Option(help="Side of the tiles in pixels, or auto.")]
-Overlap = Annotated[str, typer.Option(help="Context around a tile in pixels; auto is the network's reach: no seams.")]
+Tile = Annotated[
+    int | None, typer.Option(min=1, help="Side of the tiles in pixels; by default the shape that costs least.")
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(min=0, help="Context around a tile in pixels; by default the receptive field, so that nothing shows."),
+]
 Statistics = Annotated[
-    str,
+    settings.Statistics,
     typer.Option(
-        help="For networks that normalise by the picture's statistics and pictures too large for one piece: fast "
+        help="For networks that normalise by the image's statistics and images too large for one piece: fast "
         "gathers them once, exact until they are right."
     ),
 ]
-Batch = Annotated[str, typer.Option(help="Tiles computed together, or auto.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Tiles computed together; by default what is fastest.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Restore again what is already done.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
-Compare = Annotated[
-    Path | None, typer.Option(help="Write pictures that show input and result side by side to this folder.")
-]
-Report = Annotated[Path | None, typer.Option(help="Write one line of JSON for every picture to this file.")]
+Compare = Annotated[Path | None, typer.Option(help="Write views of input and result side by side to this folder.")]
+Report = Annotated[Path | None, typer.Option(help="Write one line of JSON for every image to this file.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Results go here; the tree of folders is kept.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
-
-
-def settings(device: str, precision: str, tile: str, overlap: str, statistics: str, batch: str) -> dict[str, Any]:
-    """The fields of `inference.engine.Settings` from their texts on the command line.
-
-    Raises:
-        UsageError: one of them makes no sense.
-    """
-    return {
-        "device": device,
-        "precision": one_of(precision, "precision", ("auto", "fp32", "bf16", "fp16")),
-        "tile": whole(tile, "tile"),
-        "overlap": whole(overlap, "overlap"),
-        "statistics": one_of(statistics, "statistics", ("fast", "exact")),
-        "batch": whole(batch, "batch"),
-    }
 
 
 def span(text: str, name: str) -> tuple[float, float]:
@@ -65,19 +56,6 @@ def span(text: str, name: str) -> tuple[float, float]:
         return float(low), float(high or low)
     except ValueError:
         raise UsageError(f"--{name} {text} is no range.", f"Write it like --{name} 50:80.") from None
-
-
-def whole(text: str, name: str) -> int | None:
-    """A positive whole number, or None for `auto`.
-
-    Raises:
-        UsageError: neither.
-    """
-    if text == "auto":
-        return None
-    if text.isdecimal() and (int(text) > 0 or name == "overlap"):
-        return int(text)
-    raise UsageError(f"--{name} {text} is neither auto nor a number of pixels.", f"Write it like --{name} 512.")
 
 
 def one_of(text: str, name: str, choices: tuple[str, ...]) -> str:

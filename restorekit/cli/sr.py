@@ -28,25 +28,24 @@ def sr(
     config: options.Config = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    tile: options.Tile = "auto",
-    overlap: options.Overlap = "auto",
+    tile: options.Tile = None,
+    overlap: options.Overlap = None,
     statistics: options.Statistics = "fast",
-    batch: options.Batch = "auto",
+    batch: options.Batch = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     compare: options.Compare = None,
     report: options.Report = None,
 ) -> None:
-    """Enlarge small pictures (super-resolution).
+    """Enlarge small images (super-resolution).
 
     Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth, alpha and metadata. A second run does only what
     is missing. Inputs are never touched.
     """
-    chosen = options.settings(device, precision, tile, overlap, statistics, batch)
     if sum(given is not None for given in (scale, outscale, size)) > 1:
         raise UsageError("--scale, --outscale and --size exclude each other.", "Give one of them.")
-    from restorekit.inference.engine import Settings
     from restorekit.inference.image import Size
+    from restorekit.inference.settings import Settings
     from restorekit.pipeline.files import restore_folder
     from restorekit.weights import manifest
 
@@ -70,7 +69,7 @@ def sr(
             scale=network,
             task="sr",
             config=options.config(config),
-            settings=Settings(**chosen),
+            settings=Settings(device, precision, tile, overlap, statistics, batch),
             size=wanted,
             overwrite=overwrite,
             dry_run=dry_run,

@@ -42,7 +42,8 @@ def model(text: str, settings: dict[str, Any], protocol: Protocol, scale: int) -
         UsageError: it is for another task or scale.
         UnknownModel, WeightsError: see `weights.loading.load`.
     """
-    from restorekit.inference.engine import Engine, Settings
+    from restorekit.inference.engine import Engine
+    from restorekit.inference.settings import Settings
     from restorekit.models import registry
     from restorekit.weights.load import load_model
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from restorekit.errors import RestorekitError
+from restorekit.runtime.memory import keep_buffers
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def _here(
     import numpy as np
     import torch
 
-    from restorekit.inference.engine import Engine, Settings
+    from restorekit.inference.engine import Engine
+    from restorekit.inference.settings import Settings
     from restorekit.weights.load import load_model
 
     engine = Engine(load_model(model, weights, scale), Settings(**settings))
@@ -92,4 +94,5 @@ def _peak_mb() -> float:
 
 
 if __name__ == "__main__":
+    keep_buffers()
     sys.stdout.write(json.dumps(asdict(_here(*json.loads(sys.argv[1])))))

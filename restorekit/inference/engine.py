@@ -13,13 +13,14 @@ from restorekit.imaging.dtypes import RANGES, from_unit
 from restorekit.inference.backends import Backend, OutOfDeviceMemory
 from restorekit.inference.backends.torch import TorchBackend, prepared
 from restorekit.inference.context import Context, refined
-from restorekit.inference.tiling import Limits, Place, Span, Statistics, TilePlan, plan_tiles
+from restorekit.inference.settings import Settings
+from restorekit.inference.tiling import Limits, Place, Span, TilePlan, plan_tiles
 from restorekit.media.rows import ArrayReader, RowReader
 from restorekit.models.model import Model
 from restorekit.models.spec import Spec
 from restorekit.runtime.device import choose_device
 from restorekit.runtime.memory import total_memory
-from restorekit.runtime.precision import Precision, choose_dtype, name_of
+from restorekit.runtime.precision import choose_dtype, name_of
 
 ALGORITHM = 2
 """Version of what decides pixels here: raised when the same network, settings and image give other pixels than before."""
@@ -27,31 +28,6 @@ ALGORITHM = 2
 CPU_TILE_BYTES = 440 << 20  # of activations: larger tiles gain little and fall out of the cache
 GPU_SHARE = 0.5  # of a GPU's memory, for activations
 WHOLE_SHARE = 0.25  # of a machine's memory, for networks that gain from seeing an image whole
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run a network; every "auto" and None is decided once, when an engine is made."""
-
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
-    precision: Precision = "auto"
-    """auto is fp16 on a GPU where the system allows it, else fp32."""
-    tile: int | None = None
-    """Side of square tiles in pixels; None chooses the shape that costs least."""
-    overlap: int | None = None
-    """Context around a tile in pixels; None takes the receptive field, which makes tiles invisible."""
-    statistics: Statistics = "fast"
-    """For networks that normalise by the image's statistics, where it does not fit as a whole: "fast" gathers them in one
-    pass, approximately; "exact" repeats that until they are those of the whole image."""
-    batch: int | None = None
-    """Tiles that go through the network together; None is 1 on a CPU, where more is slower, else as many as fit."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("tile", 1), ("overlap", 0), ("batch", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{name} cannot be {value}.", f"It is at least {least}, or None.")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
 from restorekit.imaging.resize import resize
-from restorekit.inference.engine import Engine, Settings, TilingInfo
+from restorekit.inference.engine import Engine, TilingInfo
+from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
 from restorekit.media.image import Image
 from restorekit.runtime.provenance import file_stamp

@@ -8,14 +8,14 @@ into each other over half the overlap.
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.inference.settings import Statistics
 from restorekit.models.spec import Spec
 
-Statistics = Literal["fast", "exact"]
 MOST_COLUMNS = 64  # of tiles, when the best shape is looked for
 MOST_TOGETHER = 8  # tiles in a batch that is chosen automatically
 

@@ -13,8 +13,9 @@ import numpy as np
 from restorekit.errors import UnwritableOutput, UsageError
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.imaging.resize import resize
-from restorekit.inference.engine import Engine, Settings
+from restorekit.inference.engine import Engine
 from restorekit.inference.image import RestoredImage, Size, restore_to_size
+from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
 from restorekit.media.decode import megapixels, read_image
 from restorekit.media.discover import Job

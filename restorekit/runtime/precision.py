@@ -1,18 +1,21 @@
-"""Choose the type that convolutions compute in."""
+"""Choose the type that convolutions compute in. PyTorch is imported where it computes: the command line needs the names."""
+
+from __future__ import annotations
 
 import time
 from functools import cache
-from typing import Literal
-
-import torch
-import torch.nn.functional as F
+from typing import TYPE_CHECKING, Literal, get_args
 
 from restorekit.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Purpose = Literal["inference", "training"]
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""PyTorch's names of the types."""
 REPEATS = 3  # timed steps of each type
 
 
@@ -34,10 +37,15 @@ def choose_dtype(
     Raises:
         UsageError: the network is not safe in the type that was asked for.
     """
+    import torch
+
+    if precision not in get_args(Precision):
+        raise UsageError(f"There is no precision called '{precision}'.", f"Use {', '.join(get_args(Precision))}.")
     if precision != "auto":
         if precision != "fp32" and not half_precision:
             raise UsageError("This system is not safe in half precision.", "Use the precision fp32.")
-        return DTYPES[precision]
+        dtype: torch.dtype = getattr(torch, NAMES[precision])
+        return dtype
     if not half_precision:
         return torch.float32
     if device.type == "cuda":
@@ -47,7 +55,7 @@ def choose_dtype(
 
 def name_of(dtype: torch.dtype) -> str:
     """The precision's name, e.g. "fp32"."""
-    return next(name for name, known in DTYPES.items() if known == dtype)
+    return next(name for name, known in NAMES.items() if str(dtype) == f"torch.{known}")
 
 
 @cache
@@ -56,6 +64,9 @@ def bf16_speed_up() -> float:
 
     Three convolutions and their gradients, measured in turns: less than 0.1 s on two cores, once in a process.
     """
+    import torch
+    import torch.nn.functional as F
+
     generator = torch.Generator().manual_seed(0)
     weights = [torch.randn(64, 64, 3, 3, generator=generator).mul_(0.02).requires_grad_() for _ in range(3)]
     batch = torch.rand(1, 64, 40, 40, generator=generator)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.inference import engine as engine_module
-from restorekit.inference.engine import Engine, Settings, TilingInfo
+from restorekit.inference.engine import Engine, TilingInfo
+from restorekit.inference.settings import Settings
 from restorekit.media.rows import ArrayReader
 from restorekit.models import registry
 from restorekit.models.model import Model

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
-from restorekit.inference.engine import Engine, Settings
+from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size, restore_to_size
+from restorekit.inference.settings import Settings
 from restorekit.media.image import Image
 from restorekit.models import registry
 from restorekit.models.model import Model

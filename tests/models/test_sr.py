@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from restorekit.errors import UsageError, WeightsError
 from restorekit.imaging.resize import KERNELS, resize
-from restorekit.inference.engine import Engine, Settings
+from restorekit.inference.engine import Engine
+from restorekit.inference.settings import Settings
 from restorekit.models import registry
 from restorekit.models.layers import kaiming_init_
 from restorekit.models.upsampling import enlarge

@@ -6,7 +6,8 @@ import torch
 from helpers import SHALLOW, SIDES, SMALL, measured_reach, noise, randomise
 from torch import Tensor, nn
 
-from restorekit.inference.engine import Engine, Settings
+from restorekit.inference.engine import Engine
+from restorekit.inference.settings import Settings
 from restorekit.models import registry
 from restorekit.models.model import Model
 

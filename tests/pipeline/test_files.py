@@ -13,8 +13,9 @@ import pytest
 
 from restorekit import restore_folder
 from restorekit.errors import ExitCode, UnwritableOutput, UsageError
-from restorekit.inference.engine import Engine, Settings
+from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size
+from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
