@@ -25,6 +25,7 @@ from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.plan import plan_files, side_by_side_path
 from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
+from restorekit.runtime.atomic import remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
@@ -100,6 +101,8 @@ def restore_folder(
         return summary
     if missing:
         journal.check()
+        for folder in {(out / job.relative).parent for job in missing}:
+            remove_leftovers(folder)
 
     sizes = {job: megapixels(job.source) for job in missing}
     description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"

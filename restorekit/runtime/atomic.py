@@ -1,7 +1,11 @@
 """Write files whole or not at all: beside their place first, synced to the disk, then renamed."""
 
 import os
+import platform
 import secrets
+import sys
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,7 +13,9 @@ from pathlib import Path
 from restorekit.errors import UnwritableOutput
 
 SUFFIX = ".part"
-"""Ends the names of files that are still being written."""
+"""Ends the names of files that are still being written. They begin with a dot, the machine and the process."""
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+LEFT_ALONE = 86_400  # seconds after which a leftover counts as dead where processes cannot be asked
 
 
 @contextmanager
@@ -28,7 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UnwritableOutput: no permission, no space, no such place. Nothing is left behind.
     """
-    beside = path.with_name(f".{secrets.token_hex(6)}{SUFFIX}")  # a name of its own, short enough for any file system
+    # A name of its own, short enough for any file system.
+    beside = path.with_name(f".{HOST}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
@@ -58,6 +65,31 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     with replacing(path) as beside:
         beside.write_bytes(data)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes of this machine left half written in a folder; what others still write stays.
+
+    Args:
+        folder: not searched below; it may be absent.
+    """
+    for leftover in folder.glob(f".{HOST}-*-*{SUFFIX}"):
+        process = leftover.name.split("-")[1]
+        with suppress(OSError):  # another run may remove it as well
+            if not process.isdecimal() or not _is_writing(int(process), leftover):
+                leftover.unlink(missing_ok=True)
+
+
+def _is_writing(process: int, path: Path) -> bool:
+    if sys.platform == "win32":  # a signal would end the process there instead of asking for it
+        return time.time() - path.stat().st_mtime < LEFT_ALONE
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def _sync(path: Path) -> None:

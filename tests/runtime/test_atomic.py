@@ -1,12 +1,13 @@
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from restorekit.errors import UnwritableOutput
-from restorekit.runtime.atomic import replacing, write_atomically
+from restorekit.runtime.atomic import HOST, remove_leftovers, replacing, write_atomically
 
 
 def test_a_file_is_replaced_as_a_whole_and_folders_are_made(tmp_path: Path) -> None:
@@ -76,3 +77,27 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_atomically(tmp_path / "file" / "a.bin", b"x")
     assert caught.value.path == tmp_path / "file" / "a.bin"
     assert caught.value.hint
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_write_stays(tmp_path: Path) -> None:
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, pathlib, sys; from restorekit.runtime.atomic import replacing\n"
+            "with replacing(pathlib.Path(sys.argv[1], 'a.bin')) as beside: beside.write_bytes(b'half'); os._exit(9)",
+            str(tmp_path),
+        ],
+        check=False,
+    )
+    assert killed.returncode == 9
+    (left,) = tmp_path.iterdir()
+    other_machine = tmp_path / left.name.replace(HOST, "f" * 8 if HOST != "f" * 8 else "e" * 8)
+    not_ours = tmp_path / ".download.part"
+    for path in (other_machine, not_ours):
+        path.write_bytes(b"x")
+    with replacing(tmp_path / "b.bin") as beside:
+        beside.write_bytes(b"being written")
+        remove_leftovers(tmp_path)
+        assert sorted(tmp_path.iterdir()) == sorted([other_machine, not_ours, beside])
+    remove_leftovers(tmp_path / "absent")
