@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from restorekit._version import __version__
 
 if TYPE_CHECKING:
-    from restorekit.degradation.pairs import synthesize
+    from restorekit.degradation.pairs import synthesize_pairs
+    from restorekit.degradation.synthetic_blur import BlurSettings
     from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UnwritableOutput, UsageError, WeightsError
     from restorekit.inference.engine import Engine
     from restorekit.inference.image import Size, restore_image
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from restorekit.weights.load import load_model
 
 _HOMES = {
+    "BlurSettings": "degradation.synthetic_blur",
     "Engine": "inference.engine",
     "ExitCode": "errors",
     "Model": "models.model",
@@ -41,11 +43,12 @@ _HOMES = {
     "restore_folder": "pipeline.files",
     "restore_image": "inference.image",
     "ssim": "metrics",
-    "synthesize": "degradation.pairs",
+    "synthesize_pairs": "degradation.pairs",
 }
 """Where each public name lives. It is imported when it is first used: `import restorekit` loads neither torch nor OpenCV."""
 
 __all__ = [
+    "BlurSettings",
     "Engine",
     "ExitCode",
     "Model",
@@ -63,7 +66,7 @@ __all__ = [
     "restore_folder",
     "restore_image",
     "ssim",
-    "synthesize",
+    "synthesize_pairs",
 ]
 
 

@@ -1,35 +1,48 @@
 """`restorekit synth-blur`."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from restorekit.cli import console, options
+from restorekit.degradation.choices import BlurKind, ConvolutionBorder, Light
+
+if TYPE_CHECKING:
+    from restorekit.degradation.pairs import PairsSummary
+    from restorekit.runtime.progress import Event, Work
+
+WIDE_SWEEP = 15  # degrees
 
 
 def synth_blur(
     inputs: options.Inputs,
     out: Annotated[Path, typer.Option("--out", "-o", help="The set is written here.")],
     kind: Annotated[
-        str, typer.Option(help="linear, trajectory (a shaking hand), rotational (the camera rolls) or mixed.")
+        BlurKind,
+        typer.Option(help="A straight path, a shaking hand, a rolling camera, or the first and the last mixed."),
     ] = "linear",
-    length: Annotated[str, typer.Option(help="Pixels travelled, LOW:HIGH.")] = "50:80",
+    length: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Pixels travelled.")] = "50:80",
     angle: Annotated[
-        str, typer.Option(help="Direction of linear blur in degrees, counter-clockwise, LOW:HIGH.")
+        str, typer.Option(metavar="LOW:HIGH", help="Direction of linear blur in degrees, counter-clockwise.")
     ] = "-40:40",
-    sweep: Annotated[str, typer.Option(help="Angle swept by rotational blur in degrees, LOW:HIGH.")] = "1:6",
+    sweep: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Angle swept by rotational blur in degrees.")] = "1:6",
     border: Annotated[
-        str, typer.Option(help="reflect keeps the size; valid crops to what no invented pixel touched.")
+        ConvolutionBorder,
+        typer.Option(help="reflect keeps the size; valid crops to what no invented pixel touched."),
     ] = "reflect",
     light: Annotated[
-        str, typer.Option(help="Blur stored values (srgb) or linear light; auto: linear for rotational.")
+        Light, typer.Option(help="Blur stored values (srgb) or linear light; auto: linear for rotational.")
     ] = "auto",
-    noise: Annotated[float, typer.Option(help="Standard deviation of Gaussian noise in grey levels of 255.")] = 0.0,
+    noise: Annotated[
+        float, typer.Option(min=0, help="Standard deviation of Gaussian noise in grey levels of 255.")
+    ] = 0.0,
     split: Annotated[
         str, typer.Option(help="Parts and their sizes, e.g. train=480,test=300. One part, all, by default.")
     ] = "",
-    per_image: Annotated[int, typer.Option(min=1, help="Differently blurred copies of each picture.")] = 1,
+    per_image: Annotated[int, typer.Option(min=1, help="Differently blurred copies of each image.")] = 1,
     seed: options.Seed = 0,
     workers: Annotated[
         int, typer.Option(min=0, help="Threads; 0 takes all cores. The result does not depend on it.")
@@ -38,39 +51,51 @@ def synth_blur(
     """Build a paired set: OUT/PART/{blur,sharp}/NAME.png and OUT/pairs.jsonl.
 
     The defaults are those of the GGGAN paper for frames of 1349x1079: linear motion of 50 to 80 px at -40 to 40 degrees,
-    one kernel a picture. A second run makes only what is missing.
+    one PSF for each image. A second run makes only what is missing.
     """
-    chosen: dict[str, Any] = {
-        "kind": options.one_of(kind, "kind", ("linear", "trajectory", "rotational", "mixed")),
-        "length": options.span(length, "length"),
-        "angle": options.span(angle, "angle"),
-        "sweep": options.span(sweep, "sweep"),
-        "border": options.one_of(border, "border", ("reflect", "valid")),
-        "light": options.one_of(light, "light", ("auto", "srgb", "linear")),
-        "noise": noise,
-        "seed": seed,
-    }
+    lengths, angles, sweeps = options.span(length, "length"), options.span(angle, "angle"), options.span(sweep, "sweep")
     parts = {part: int(count) for part, count in options.numbers([split], "split").items()} if split else None
-    if chosen["kind"] in ("rotational", "mixed") and chosen["sweep"][1] > 15:
-        console.say("Warning: a sweep of more than 15 degrees leaves hardly anything to recognise.")
-    from restorekit.degradation import pairs
+    if kind in ("rotational", "mixed") and sweeps[1] > WIDE_SWEEP:
+        console.say(f"Warning: a sweep of more than {WIDE_SWEEP} degrees leaves hardly anything to recognise.")
+    from restorekit.degradation.pairs import synthesize_pairs
+    from restorekit.degradation.synthetic_blur import BlurSettings
 
+    settings = BlurSettings(kind, lengths, angles, sweeps, border, light, noise, seed)
     with console.Bar("Blurring") as bar:
-        made = pairs.synthesize(
+        summary = synthesize_pairs(
             inputs,
             out,
-            recipe=pairs.Recipe(**chosen),
+            settings=settings,
             split=parts,
             per_image=per_image,
             workers=workers or None,
-            start=lambda count: bar.expect(count, count),
-            watch=lambda one: bar.advance(one.status != "skipped", "pairs"),
+            progress=_PairsBar(bar),
         )
-    counts = [str(sum(one.status == status for one in made)) for status in ("done", "skipped", "failed")]
-    console.out.print(
-        console.listing(f"Pairs in {out}", ("planned", "done", "skipped", "failed"), [[str(len(made)), *counts]])
-    )
-    failed = [(one.name, one.reason) for one in made if one.status == "failed"]
+    _show(summary, out)
+    raise typer.Exit(summary.exit_code)
+
+
+def _show(summary: PairsSummary, out: Path) -> None:
+    counts = [str(summary.planned), *(str(summary.count(status)) for status in ("done", "skipped", "failed"))]
+    console.out.print(console.listing(f"Pairs in {out}", ("planned", "done", "skipped", "failed"), [counts]))
+    failed = [(result.key, result.reason) for result in summary.results if result.status == "failed"]
     if failed:
         console.out.print(console.listing("Failed", ("pair", "reason"), failed))
-    raise typer.Exit(pairs.exit_code(made))
+
+
+class _PairsBar:
+    """Moves the bar with every pair."""
+
+    def __init__(self, bar: console.Bar) -> None:
+        self.bar = bar
+
+    def begin(self, work: Work) -> None:
+        """The run begins."""
+        self.bar.expect(work.items, work.amount)
+
+    def step(self, event: Event) -> None:
+        """A pair is finished."""
+        self.bar.advance(event.amount, "pairs", event.items)
+
+    def end(self, summary: object) -> None:
+        """The run is over."""

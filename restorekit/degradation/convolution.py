@@ -4,17 +4,17 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.degradation.choices import ConvolutionBorder
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 
 CORES = os.cpu_count() or 1
 LARGE = 1_000_000  # values; below, threads cost more than they bring
-ConvolutionBorder = Literal["reflect", "valid"]
 
 
 def convolve(sharp: NDArray[Any], kernel: PSF, border: ConvolutionBorder = "reflect") -> NDArray[Any]:

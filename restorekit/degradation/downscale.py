@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from restorekit.degradation.choices import DownscaleMethod
 from restorekit.degradation.degradation import Rgb8
 from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.imaging.resize import resize
 
-DownscaleMethod = Literal["matlab", "pillow", "opencv", "gauss"]
 DOWNSCALE_METHODS: tuple[DownscaleMethod, ...] = get_args(DownscaleMethod)
 
 

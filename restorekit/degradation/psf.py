@@ -5,6 +5,7 @@ import numpy as np
 from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import PSF
 
+MAX_LENGTH = 10_000  # px: a PSF of that side takes 400 MB
 TRAJECTORY_SAMPLES = 2000  # points of a hand-held path, as DeblurGAN's generator has
 DISC_SAMPLES = 8  # of a defocus disc, for a pixel and axis
 
@@ -25,8 +26,8 @@ def linear(length: float, angle: float) -> PSF:
     Raises:
         UsageError: a negative or absurd length.
     """
-    if not 0 <= length < 10_000:
-        raise UsageError(f"A blur cannot be {length} px long.", "Give 0 to 9999.")
+    if not 0 <= length <= MAX_LENGTH:
+        raise UsageError(f"A blur cannot be {length:g} px long.", f"Give 0 to {MAX_LENGTH}.")
     if length == 0:
         return np.ones((1, 1), np.float32)
     direction = np.array([np.cos(np.radians(angle)), -np.sin(np.radians(angle))])  # x right, y down

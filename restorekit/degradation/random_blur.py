@@ -1,21 +1,22 @@
 """Random blur, noise and compression: what sharp training images go through on the fly."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.degradation import psf
+from restorekit.degradation.choices import PSFKind
 from restorekit.degradation.convolution import convolve
 from restorekit.degradation.degradation import Rgb8
 from restorekit.degradation.jpeg import jpeg_compress
 from restorekit.degradation.noise import add_noise
+from restorekit.degradation.ranges import Range, check_range
 from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 
-PSFKind = Literal["linear", "line", "trajectory", "defocus", "sharp"]
 PSF_KINDS: tuple[PSFKind, ...] = get_args(PSFKind)
 
 
@@ -31,9 +32,9 @@ class RandomBlur:
     )
     """linear: `length` and `angle`; line: any angle, 1 px to the longest `length`; trajectory: a shaking hand, path up
     to twice the longest `length`; defocus: a disc up to a sixth of it; sharp: no blur at all."""
-    length: tuple[float, float] = (13.0, 21.0)
-    angle: tuple[float, float] = (-40.0, 40.0)
-    noise: tuple[float, float] = (0.0, 3.0)
+    length: Range = (13.0, 21.0)
+    angle: Range = (-40.0, 40.0)
+    noise: Range = (0.0, 3.0)
     """Standard deviation in grey levels of 255."""
     noise_share: float = 0.3
     jpeg: tuple[int, int] = (60, 98)
@@ -52,10 +53,10 @@ class RandomBlur:
             raise UsageError(f"`shares` knows no blur '{unknown[0]}'.", f"Use {', '.join(PSF_KINDS)}.")
         if min(self.shares.values(), default=0) < 0 or not sum(self.shares.values()) > 0:
             raise UsageError("`shares` must not be negative, and one of them must be positive.")
-        for name in ("length", "angle", "noise", "jpeg"):
-            low, high = getattr(self, name)
-            if not low <= high:
-                raise UsageError(f"`{name}` ends before it begins ({low:g}:{high:g}).", "Swap the two.")
+        check_range("length", self.length, 0, psf.MAX_LENGTH)
+        check_range("angle", self.angle)
+        check_range("noise", self.noise, 0)
+        check_range("jpeg", self.jpeg, 1, 100)
 
     def draw_linear_psf(self, rng: np.random.Generator) -> PSF:
         """Draw one PSF of the kind that this blur is mainly for."""

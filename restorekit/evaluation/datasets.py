@@ -1,17 +1,14 @@
 """Read the real folder trees of the benchmark sets. A folder that is none of them gets an error that shows the tree."""
 
-import base64
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.degradation.pairs import RECORDS
+from restorekit.degradation.pairs import read_pairs
 from restorekit.errors import UsageError
 from restorekit.media.discover import find_pairs, find_pictures
 
@@ -88,13 +85,8 @@ def truths(folder: Path) -> Found:
 
 def _pairs(folder: Path) -> list[Item]:
     """Sibling folders `blur` and `sharp`, with the kernels of `synth-blur` where they are recorded."""
-    kernels = {}
-    for parent in (folder, folder.parent):
-        for record in _lines(parent / RECORDS):
-            if "kernel" in record and record.get("light") == "srgb":
-                shape = (record["kernel_side"], record["kernel_side"])
-                values = np.frombuffer(base64.b64decode(record["kernel"]), np.float32)
-                kernels[(parent / record["sharp"]).resolve()] = values.reshape(shape)
+    records = [record for parent in (folder, folder.parent) for record in read_pairs(parent)]
+    kernels = {record.sharp.resolve(): record.kernel for record in records}
     items = []
     for pair in find_pairs(folder):
         relative = pair.sharp.relative_to(folder)
@@ -102,12 +94,6 @@ def _pairs(folder: Path) -> list[Item]:
         kernel = kernels.get(pair.sharp.resolve())
         items.append(Item(name, (pair.sharp,), pair.blurred, kernel=kernel))
     return items
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
 
 
 def _frames(folder: Path) -> list[Item]:

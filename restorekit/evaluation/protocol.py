@@ -69,7 +69,7 @@ class Protocol:
     other_data: bool = False
     """The published rows are of other pictures."""
     blur: dict[str, Any] = field(default_factory=dict)
-    """Changes to `blur.pairs.Recipe`, for sets that are blurred here."""
+    """Changes to `degradation.synthetic_blur.BlurSettings`, for sets that are blurred here."""
     notes: tuple[str, ...] = ()
     """What does not fit in the published numbers."""
     tables: tuple[Table, ...] = ()

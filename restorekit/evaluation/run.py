@@ -244,19 +244,20 @@ class Benchmark:
 
     def _blurred(self, data: Path, frames: int) -> tuple[Item, ...]:
         """Blur sharp frames as the protocol says."""
-        from restorekit.degradation.pairs import Recipe, synthesize
+        from restorekit.degradation.pairs import synthesize_pairs
+        from restorekit.degradation.synthetic_blur import BlurSettings
 
         blur: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in self.protocol.blur.items()
         }
         draw = 0 < self.protocol.expected < frames
-        made = synthesize(
+        summary = synthesize_pairs(
             [data],
             self.out / "pairs",
-            recipe=Recipe(**blur),
+            settings=BlurSettings(**blur),
             split={"all": self.protocol.expected} if draw else None,
         )
-        if failed := [one for one in made if one.status == "failed"]:
+        if failed := [result for result in summary.results if result.status == "failed"]:
             self.messages.append(f"{len(failed)} frames could not be blurred, e.g. {failed[0].reason}")
         return datasets.find("pairs", self.out / "pairs" / "all").items
 

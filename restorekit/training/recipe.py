@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from restorekit.degradation.choices import DownscaleMethod
 from restorekit.degradation.degradation import Degradation
-from restorekit.degradation.downscale import Downscale, DownscaleMethod
+from restorekit.degradation.downscale import Downscale
 from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 from restorekit.models import registry

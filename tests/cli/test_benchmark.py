@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from restorekit.cli.app import main
-from restorekit.degradation.pairs import Recipe, synthesize
+from restorekit.degradation.pairs import synthesize_pairs
+from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import ExitCode
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
@@ -18,7 +19,7 @@ from restorekit.models import registry
 def pairs(tmp_path: Path, photo: np.ndarray) -> Path:
     for name in ("a", "b"):
         write_image(Image(photo[:64, :80] if name == "a" else photo[40:104, 60:140]), tmp_path / f"in/{name}.png")
-    synthesize([tmp_path / "in"], tmp_path / "pairs", recipe=Recipe(length=(5, 9)))
+    synthesize_pairs([tmp_path / "in"], tmp_path / "pairs", settings=BlurSettings(length=(5, 9)))
     return tmp_path / "pairs/all"
 
 

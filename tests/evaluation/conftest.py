@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restorekit.degradation.pairs import Recipe, synthesize
+from restorekit.degradation.pairs import synthesize_pairs
+from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 
@@ -19,5 +20,5 @@ def frames(tmp_path: Path, photo: np.ndarray) -> Path:
 @pytest.fixture
 def pairs(tmp_path: Path, frames: Path) -> Path:
     """The same frames as pairs with known kernels: `pairs/all/{blur,sharp}`."""
-    synthesize([frames], tmp_path / "pairs", recipe=Recipe(length=(5, 9)))
+    synthesize_pairs([frames], tmp_path / "pairs", settings=BlurSettings(length=(5, 9)))
     return tmp_path / "pairs"

@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restorekit.degradation.pairs import Recipe, synthesize
+from restorekit.degradation.pairs import synthesize_pairs
 from restorekit.degradation.psf import linear
+from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import UsageError
 from restorekit.evaluation import datasets
 from restorekit.media.encode import write_image
@@ -84,7 +85,7 @@ def test_super_resolution_sets_are_averaged_apart(tmp_path: Path) -> None:
 
 def test_pairs_of_synth_blur_come_with_their_kernels(tmp_path: Path, photo: np.ndarray) -> None:
     write_image(Image(photo[:60, :60]), tmp_path / "in/a.png")
-    synthesize([tmp_path / "in"], tmp_path / "set", recipe=Recipe(length=(7, 7), angle=(30, 30)))
+    synthesize_pairs([tmp_path / "in"], tmp_path / "set", settings=BlurSettings(length=(7, 7), angle=(30, 30)))
     for folder in (tmp_path / "set", tmp_path / "set/all"):
         (item,) = datasets.find("pairs", folder).items
         assert item.kernel is not None
