@@ -78,7 +78,7 @@ def standard_moments(norm: ImageNorm, x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros_like(norm.running_mean), torch.ones_like(norm.running_var)
 
 
-def measured_reach(
+def measured_receptive_field(
     model: nn.Module, divisor: int, guess: int, forward: Callable[[nn.Module, Tensor], Tensor] = nn.Module.__call__
 ) -> int:
     """Farthest input pixel, along an axis, that any output pixel of one cell of the grid depends on."""

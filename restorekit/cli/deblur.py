@@ -32,6 +32,7 @@ def deblur(
     missing. Inputs are never touched.
     """
     from restorekit.inference.settings import Settings
+    from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
 
     with Bar("Deblurring") as bar:
@@ -41,7 +42,7 @@ def deblur(
             model=model,
             weights=None if weights == "none" else weights,
             task="deblur",
-            config=options.config(config),
+            config=registry.parse_config(model, config or ()),
             settings=Settings(device, precision, tile, overlap, statistics, batch),
             overwrite=overwrite,
             dry_run=dry_run,

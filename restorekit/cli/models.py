@@ -31,7 +31,7 @@ def models(
     from restorekit.weights import manifest
 
     rows = []
-    for spec in registry.specs():
+    for spec in registry.survey():
         if isinstance(spec, Broken):
             rows.append((spec.name, "broken", spec.reason, "", "", "", "", ""))
             continue
@@ -87,7 +87,7 @@ def systems_markdown() -> str:
         "| system | task | what it is | paper | parameters | MACs/pixel | tiling |",
         "|---|---|---|---|---|---|---|",
     ]
-    for spec in registry.specs():
+    for spec in registry.survey():
         if isinstance(spec, Broken):
             lines.append(f"| `{spec.name}` | broken | {spec.reason} | | | | |")
             continue

@@ -20,7 +20,10 @@ Weights = Annotated[
 ]
 Config = Annotated[
     list[str] | None,
-    typer.Option(help="Option of the system, KEY=VALUE, e.g. variant=lanczos for bicubic; may be repeated."),
+    typer.Option(
+        help="Option of the system, KEY=VALUE, e.g. variant=lanczos for bicubic, taps=5,10 or prenet=no for gggan; may be "
+        "repeated."
+    ),
 ]
 Tile = Annotated[
     int | None, typer.Option(min=1, help="Side of the tiles in pixels; by default the shape that costs least.")
@@ -67,21 +70,6 @@ def one_of(text: str, name: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise UsageError(f"--{name} cannot be '{text}'.", f"Use {', '.join(choices)}.")
     return text
-
-
-def config(entries: list[str] | None) -> dict[str, object]:
-    """`KEY=VALUE` entries; values that look like whole numbers are numbers.
-
-    Raises:
-        UsageError: an entry is not like that.
-    """
-    found: dict[str, object] = {}
-    for entry in entries or []:
-        key, equals, value = entry.partition("=")
-        if not (key and equals and value):
-            raise UsageError(f"--config {entry} is not KEY=VALUE.", "Write it like --config variant=lanczos.")
-        found[key] = int(value) if value.removeprefix("-").isdecimal() else value
-    return found
 
 
 def numbers(entries: list[str], name: str) -> dict[str, float]:

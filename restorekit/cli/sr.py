@@ -46,10 +46,12 @@ def sr(
         raise UsageError("--scale, --outscale and --size exclude each other.", "Give one of them.")
     from restorekit.inference.image import Size
     from restorekit.inference.settings import Settings
+    from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
     from restorekit.weights import manifest
 
     wanted = Size(factor=outscale or scale, pixels=_pixels(size) if size else None)
+    model = model if model == "auto" else registry.resolve(model)
     if model == "auto":
         if weights != "auto":
             raise UsageError("--weights needs the --model that they are for.", "Add --model NAME.")
@@ -68,7 +70,7 @@ def sr(
             weights=None if weights == "none" else weights,
             scale=network,
             task="sr",
-            config=options.config(config),
+            config=registry.parse_config(model, config or ()),
             settings=Settings(device, precision, tile, overlap, statistics, batch),
             size=wanted,
             overwrite=overwrite,

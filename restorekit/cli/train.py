@@ -50,9 +50,7 @@ def train(
         str | None,
         typer.Option(help="How super-resolution's small pictures are made: matlab, pillow, opencv or gauss."),
     ] = None,
-    config: Annotated[
-        list[str] | None, typer.Option(help="Size of the network, e.g. prenet=0; may be repeated.")
-    ] = None,
+    config: options.Config = None,
     mix: Annotated[
         str | None, typer.Option(help="Shares of blur on sharp data, e.g. linear=0.6,trajectory=0.2,sharp=0.2.")
     ] = None,
@@ -76,6 +74,7 @@ def train(
     from restorekit.training.recipe import Recipe
     from restorekit.weights import manifest
 
+    model = registry.resolve(model)
     if recipe and Path(recipe).is_file():
         base = Recipe.from_file(Path(recipe))
     elif recipe or (manifest.ships(model) and not Recipe.is_printed(model)):
@@ -96,7 +95,7 @@ def train(
         "schedule": schedule,
         "milestones": tuple(map(int, milestones.split(","))) if milestones else None,
         "weights": base.weights | options.numbers(weight, "weight") if weight else None,
-        "config": base.config | _sizes(options.numbers(config, "config")) if config else None,
+        "config": base.config | registry.parse_config(base.model, config) if config else None,
         "features": str(features) if features else None,
         "shrink": options.one_of(shrink, "shrink", ("matlab", "pillow", "opencv", "gauss")) if shrink else None,
         "precision": options.one_of(precision, "precision", ("auto", "fp32", "bf16", "fp16")) if precision else None,
@@ -107,7 +106,7 @@ def train(
     if start:
         begin = Path(start) if Path(start).is_file() else manifest.choose(model, start).path
     chosen = replace(base, **{name: value for name, value in given.items() if value is not None})
-    deblurs = registry.spec_of(chosen.model).task == "deblur"
+    deblurs = registry.configure(chosen.model, **chosen.config)[1].task == "deblur"
     if deblurs and not recipe and not start and not chosen.blur.ramp:
         # Random weights would stay with the identity on the whole mix.
         chosen = replace(chosen, blur=replace(chosen.blur, ramp=chosen.steps * chosen.batch // 4))
@@ -126,11 +125,6 @@ def train(
             watch=_Reporter(bar),
         )
     console.out.print(f"Weights: {weights}", soft_wrap=True)
-
-
-def _sizes(values: dict[str, float]) -> dict[str, Any]:
-    """0 and 1 are switches or sizes alike to Python; other whole numbers are sizes."""
-    return {name: int(value) for name, value in values.items()}
 
 
 class _Reporter:

@@ -1,1 +1,1 @@
-"""Systems that restore pictures: one file each, found by name (see `registry`)."""
+"""Systems that restore images: one file each, found by name (see `registry`)."""

@@ -70,7 +70,7 @@ def upsample2x(x: Tensor) -> Tensor:
 def pad_to_multiple(rgb: Tensor, divisor: int, least: int = 1) -> Tensor:
     """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`, of `least` or more.
 
-    Mirrored where the picture is large enough for it, repeated where it is not, so that 1x1 works too.
+    Mirrored where the image is large enough for it, repeated where it is not, so that 1x1 works too.
     """
     height, width = rgb.shape[-2:]
     down, right = (max(-side % divisor, -(-least // divisor) * divisor - side) for side in (height, width))

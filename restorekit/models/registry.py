@@ -3,27 +3,30 @@
 A system is one file in a task's folder (`models/deblur/gggan_lite.py` is `gggan-lite`). It holds
 
     spec: Spec                      facts about the default configuration
-    Config                          a frozen dataclass of the sizes that rebuild the network
+    Config                          a frozen dataclass of the sizes that rebuild the network (see `models.config`)
     build(config: Config) -> nn.Module
-    describe(config) -> Spec        optional: facts about other configurations, where tiles or scale depend on them
+    describe(config) -> Spec        optional: facts about other configurations, where a size changes more than the width
     recipe: dict                    optional: what the paper prints of its training, as fields of `training.Recipe`
     from_upstream(state)            optional: recognises tensors published elsewhere by their names and shapes; gives the
                                     options of Config and the tensors under our names, or None if they are not its own
 
-Nothing else needs an edit when a file is added.
+Nothing else needs an edit when a file is added, and no system's file imports another's. What several systems share is in
+`layers`, `upsampling`, `gradient_guidance`, `networks/` and `backbones/`.
 """
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from pathlib import Path
+from pkgutil import iter_modules
 from typing import Protocol, cast, get_args
 
 from torch import Tensor, nn
 
-from restorekit.errors import RestorekitError, UnknownModel, UsageError
+from restorekit.errors import RestorekitError, UnknownModel
+from restorekit.models.config import check_options, parse_options
 from restorekit.models.spec import Spec, Task
 
 
@@ -40,7 +43,7 @@ class System(Protocol):
 
 @dataclass(frozen=True)
 class Broken:
-    """A system whose file cannot be imported, and why."""
+    """A system whose file cannot be used, and why."""
 
     name: str
     reason: str
@@ -48,13 +51,12 @@ class Broken:
 
 @cache
 def _modules() -> dict[str, str]:
-    """Name to module path of every system, found by listing the folders (nothing is imported)."""
-    here = Path(__file__).parent
+    """Name to module path of every system, by listing the folders; no system is imported."""
+    folders = [import_module(f"restorekit.models.{task}") for task in get_args(Task)]
     return {
-        file.stem.replace("_", "-"): f"restorekit.models.{folder.name}.{file.stem}"
-        for folder in (here / task for task in get_args(Task))
-        for file in sorted(folder.glob("*.py"))
-        if not file.stem.startswith("_")
+        module.name.replace("_", "-"): f"{folder.__name__}.{module.name}"
+        for folder in folders
+        for module in sorted(iter_modules(folder.__path__))
     }
 
 
@@ -63,60 +65,111 @@ def names() -> tuple[str, ...]:
     return tuple(_modules())
 
 
-def find(name: str) -> System:
-    """Import the one file that holds `name`. The others are not touched, so none of them can break it.
+def resolve(name: str) -> str:
+    """The registered spelling of a name: ``GGGAN_Lite`` is ``gggan-lite``.
 
     Raises:
         UnknownModel: there is no such system; the message names close ones.
     """
+    plain = name.strip().lower().replace("_", "-").replace(" ", "-")
+    if plain in _modules():
+        return plain
+    near = get_close_matches(plain, names(), n=3)
+    guess = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise UnknownModel(f"There is no model called '{name}'.", f"{guess}`restorekit models` lists all.")
+
+
+def find(name: str) -> System:
+    """Import the one file that holds a system. The others are not touched, so none of them can break it.
+
+    Raises:
+        UnknownModel: there is no such system.
+    """
+    return cast(System, import_module(_modules()[resolve(name)]))
+
+
+def spec_of(name: str) -> Spec:
+    """Facts about one system in its default configuration.
+
+    Raises:
+        UnknownModel: no such system.
+        RestorekitError: the system contradicts its file's name.
+    """
+    spec = find(name).spec
+    if spec.name != resolve(name):
+        raise RestorekitError(f"The file of '{resolve(name)}' calls itself '{spec.name}'.", "Rename one of them.")
+    return spec
+
+
+def survey() -> tuple[Spec | Broken, ...]:
+    """Facts about every system; one that cannot be used is there as `Broken` and disturbs no other."""
+    return tuple(_spec_or_reason(name) for name in names())
+
+
+def _spec_or_reason(name: str) -> Spec | Broken:
     try:
-        return cast(System, import_module(_modules()[name]))
-    except KeyError:
-        near = get_close_matches(name, names(), n=3) or list(names())
-        raise UnknownModel(f"There is no model called '{name}'.", f"Did you mean {', '.join(near)}?") from None
+        return spec_of(name)
+    except Exception as error:  # whatever a broken file throws at import belongs in the table, not in a traceback
+        return Broken(name, f"{type(error).__name__}: {error}")
 
 
-def specs() -> Iterator[Spec | Broken]:
-    """Spec of every system; a file that cannot be imported yields `Broken` and disturbs no other."""
-    for name in names():
-        try:
-            yield find(name).spec
-        except Exception as error:  # whatever a broken file throws at import belongs in the table, not in a traceback
-            yield Broken(name, f"{type(error).__name__}: {error}")
+def list_models(task: Task | None = None) -> tuple[Spec, ...]:
+    """Facts about all systems that can be used, with a warning about each that cannot.
+
+    Args:
+        task: only those for "deblur" or for "sr".
+    """
+    specs: list[Spec] = []
+    for system in survey():
+        if isinstance(system, Broken):
+            warnings.warn(f"The system '{system.name}' cannot be used: {system.reason}", stacklevel=2)
+        elif task in (None, system.task):
+            specs.append(system)
+    return tuple(specs)
 
 
-def configure(name: str, **config: object) -> tuple[object, Spec]:
+def parse_config(name: str, entries: Iterable[str]) -> dict[str, object]:
+    """Read options of a system as the command line takes them, for `configure`, `build` and `load_model`.
+
+    Args:
+        name: a system's name, e.g. ``"gggan"``.
+        entries: ``KEY=VALUE`` each: ``taps=5,10``, ``dropout=0.1``, ``block=rrdb``, ``prenet=no``.
+
+    Raises:
+        UnknownModel: no such system.
+        UsageError: it has no such option, or the value is not of the option's type.
+    """
+    return parse_options(resolve(name), find(name).Config, entries)
+
+
+def configure(name: str, **options: object) -> tuple[object, Spec]:
     """The configuration of a system, checked, and the facts that hold for it.
 
     Args:
         name: a system's name, e.g. ``"gggan-lite"``.
-        config: sizes that differ from the defaults; the system's `Config` lists them.
+        options: sizes that differ from the defaults; the system's `Config` lists them.
 
     Raises:
         UnknownModel: no such system.
-        UsageError: the system has no such option.
+        UsageError: the system has no such option, or there is no network of these sizes.
     """
     system = find(name)
-    try:
-        chosen = system.Config(**config)
-    except TypeError as error:
-        raise UsageError(f"{name} does not take these options: {error}.") from None
-    describe = getattr(system, "describe", lambda config: system.spec)
-    return chosen, describe(chosen)
+    config = system.Config(**check_options(resolve(name), system.Config, options))
+    return config, system.describe(config) if hasattr(system, "describe") else system.spec
 
 
-def build(name: str, **config: object) -> nn.Module:
+def build(name: str, **options: object) -> nn.Module:
     """Make an untrained network.
 
     Args:
         name: a system's name, e.g. ``"gggan-lite"``.
-        config: sizes that differ from the defaults; the system's `Config` lists them.
+        options: sizes that differ from the defaults; the system's `Config` lists them.
 
     Raises:
         UnknownModel: no such system.
-        UsageError: the system has no such option.
+        UsageError: the system has no such option, or there is no network of these sizes.
     """
-    return find(name).build(configure(name, **config)[0])
+    return find(name).build(configure(name, **options)[0])
 
 
 def from_upstream(name: str, state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
@@ -134,16 +187,3 @@ def from_upstream(name: str, state: dict[str, Tensor]) -> tuple[dict[str, object
     """
     convert = getattr(find(name), "from_upstream", None)
     return convert(state) if convert else None
-
-
-def spec_of(name: str) -> Spec:
-    """Facts about one system.
-
-    Raises:
-        UnknownModel: no such system.
-        RestorekitError: the system contradicts its file's name.
-    """
-    spec = find(name).spec
-    if spec.name != name:
-        raise RestorekitError(f"The file of '{name}' calls itself '{spec.name}'.", "Rename one of them.")
-    return spec

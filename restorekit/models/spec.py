@@ -22,10 +22,11 @@ class Spec:
     macs_per_pixel: int
     """Multiply-accumulates of all convolutions for one full-resolution input pixel."""
     size_multiple: int
-    """The network works on a grid of this many pixels. Pictures of other sizes are padded inside; tiles must start on it."""
+    """The network works on a grid of this many pixels. Images of other sizes are padded inside; tiles must start on it."""
     receptive_field: int | None
-    """Radius of the receptive field in input pixels: an output pixel depends on no input pixel farther away. None: it sees
-    the whole picture. Where `tiling` is "whole" this is the radius once the statistics are fixed."""
+    """Radius of the receptive field in input pixels: the first and the last output pixel of a cell of the grid depend on
+    nothing farther away. None: they see the whole image. Where `tiling` is "whole" this is the radius once the statistics
+    are fixed."""
     tiling: Tiling
     """exact: tiles with an overlap of `receptive_field` equal the whole image. approximate: the receptive field is too large
     for that, tiles get `overlap`. whole: the network normalises by statistics of the whole image (see `ImageNorm`)."""

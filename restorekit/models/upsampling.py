@@ -1,20 +1,23 @@
 """What super-resolution systems share: exact enlargement inside a network, luma, sub-pixel stages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.errors import UsageError
 from restorekit.imaging.resize import ResizeBorder, ResizeKernel, phases
 from restorekit.models.layers import at_least_float, conv3, leaky
 
 LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # BT.601 with range 16..235, as MATLAB's rgb2ycbcr
 LUMA_OFFSET = 16 / 255
 LUMA_SPAN = 219 / 255  # luma of white minus luma of black
+
+SubPixelScale = Literal[2, 3, 4, 8]
+STAGES: Mapping[SubPixelScale, tuple[int, ...]] = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+"""Sub-pixel stages that make up a scale."""
 
 
 @lru_cache(maxsize=32)
@@ -75,18 +78,6 @@ def restore_luma(rgb: Tensor, scale: int, network: Callable[[Tensor, Tensor], Te
     above = luma(enlarged)
     restored = network(luma(rgb), above).to(above.dtype)
     return enlarged + (restored - above) / LUMA_SPAN
-
-
-def stages(scale: int) -> tuple[int, ...]:
-    """Sub-pixel stages that make up a scale: 2 and 3 in one step, 4 and 8 in steps of 2.
-
-    Raises:
-        UsageError: another scale.
-    """
-    try:
-        return {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}[scale]
-    except KeyError:
-        raise UsageError(f"There is no network for scale {scale}.", "Use 2, 3, 4 or 8.") from None
 
 
 class Enlarge(nn.Module):

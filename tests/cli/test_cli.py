@@ -128,7 +128,14 @@ def test_synth_blur_builds_a_set_that_train_takes(
             "--workers",
             "0",
         ),
-        *("--weight", "adversarial=0,gradient_adversarial=0", "--config", "channels=16,blocks=6,gradient_channels=16"),
+        *(
+            "--weight",
+            "adversarial=0,gradient_adversarial=0",
+            "--config",
+            "channels=16",
+            "--config",
+            "gradient_channels=16",
+        ),
     )
     assert command(*trained, monkeypatch=monkeypatch) == ExitCode.OK
     assert "validation: PSNR" in capsys.readouterr().err

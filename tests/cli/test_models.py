@@ -62,7 +62,7 @@ def test_a_broken_system_is_shown_as_broken_and_the_others_stay(
     monkeypatch.syspath_prepend(tmp_path)
     modules = {"wreck": "wreck", **registry._modules()}
     monkeypatch.setattr(registry, "_modules", lambda: modules)
-    assert sum(isinstance(spec, Broken) for spec in registry.specs()) == 1
+    assert sum(isinstance(spec, Broken) for spec in registry.survey()) == 1
     found = rows()
     assert found["wreck"][1:3] == ["broken", "ZeroDivisionError: division by zero"]
     assert found["gggan-lite"][1] == "deblur"

@@ -229,7 +229,7 @@ def test_reach_without_statistics_of_the_picture_is_what_the_spec_says() -> None
 
 
 def test_statistics_of_the_picture_are_those_of_upstreams_training_mode() -> None:
-    """A backbone unit equals PyTorch's batch norm in training mode on one picture, and evaluation mode when running."""
+    """A backbone unit equals PyTorch's batch norm in training mode on one image, and evaluation mode when running."""
     rgb = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     theirs = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6())
     nn.init.uniform_(theirs[1].weight, 0.5, 2)

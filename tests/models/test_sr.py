@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL, measured_reach, noise, randomise
+from helpers import SMALL, measured_receptive_field, noise, randomise
 from scipy.io import savemat
 from torch import Tensor, nn
 
@@ -113,7 +113,10 @@ def test_drrn_without_normalisation_is_the_297k_of_its_paper() -> None:
 def test_variants_reach_as_far_as_they_say(name: str, config: dict[str, object], receptive_field: int) -> None:
     spec = registry.configure(name, **config)[1]
     assert spec.receptive_field == receptive_field
-    assert measured_reach(registry.build(name, **config), spec.size_multiple, receptive_field + 2) == receptive_field
+    assert (
+        measured_receptive_field(registry.build(name, **config), spec.size_multiple, receptive_field + 2)
+        == receptive_field
+    )
 
 
 def test_the_spec_is_the_description_of_the_default() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import SHALLOW, SIDES, SMALL, measured_reach, noise, randomise
+from helpers import SHALLOW, SIDES, SMALL, measured_receptive_field, noise, randomise
 from torch import Tensor, nn
 
 from restorekit.inference.engine import Engine
@@ -19,7 +19,7 @@ REACHING = [
     if registry.spec_of(name).receptive_field is not None and not name.startswith("deblurgan-v2")
 ]
 AS_PUBLISHED = ("deepdeblur", "sang", "spsr-deblur", "srn")
-"""Deblurring systems that make the picture anew instead of correcting it."""
+"""Deblurring systems that make the image anew instead of correcting it."""
 
 
 def small(name: str) -> nn.Module:
@@ -28,7 +28,7 @@ def small(name: str) -> nn.Module:
 
 
 def measured_macs(model: nn.Module, side: int) -> float:
-    """Multiply-accumulates of all convolutions for one pixel of a side x side picture."""
+    """Multiply-accumulates of all convolutions for one pixel of a side x side image."""
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -58,14 +58,14 @@ def finest_scale(model: nn.Module, rgb: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", REACHING)
 def test_reach_is_what_the_spec_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Which of four values is the largest depends on the picture; any of them may be.
+    # Which of four values is the largest depends on the image; any of them may be.
     monkeypatch.setattr(nn.functional, "max_pool2d", lambda x, side, *_, **__: nn.functional.avg_pool2d(x, side))
     sizes = SMALL.get(name, {})
     spec = registry.configure(name, **sizes)[1]
     # SRN's gradient stops between the scales, but only in training.
     forward = finest_scale if name == "srn" else nn.Module.__call__
     model = registry.build(name, **sizes)
-    assert measured_reach(model, spec.size_multiple, spec.receptive_field, forward) == spec.receptive_field
+    assert measured_receptive_field(model, spec.size_multiple, spec.receptive_field, forward) == spec.receptive_field
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if registry.spec_of(name).tiling == "exact"])

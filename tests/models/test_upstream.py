@@ -1,4 +1,4 @@
-"""Weights published elsewhere: networks written down here as upstream lays them out must give the same pictures as ours."""
+"""Weights published elsewhere: networks written down here as upstream lays them out must give the same images as ours."""
 
 from collections.abc import Callable
 
@@ -140,7 +140,7 @@ def test_deepdeblur_in_upstreams_layout() -> None:
     rgb = noise(1, 3, 16, 24).double()
     with torch.no_grad():
         expected = theirs(rgb)
-        assert expected.std() > 0.2  # the test would not see a wrong factor in a flat picture
+        assert expected.std() > 0.2  # the test would not see a wrong factor in a flat image
         torch.testing.assert_close(loaded("deepdeblur", theirs.state_dict()).double()(rgb), expected, atol=1e-5, rtol=0)
 
 
@@ -193,7 +193,7 @@ def test_spsr_without_enlargement_in_upstreams_layout() -> None:
     [
         ("deblurgan", lambda: UpstreamDeblurGAN(8, 2, True).state_dict()),
         ("deepdeblur", lambda: UpstreamDeepDeblur(8, 2).state_dict()),
-        ("spsr-deblur", lambda: spsr_layout(8, 4, 5)),
+        ("spsr-deblur", lambda: spsr_layout(8, 4, 20)),
     ],
 )
 def test_a_missing_or_strange_tensor_is_named_and_other_files_are_not_recognised(

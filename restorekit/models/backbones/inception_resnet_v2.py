@@ -4,7 +4,7 @@ Szegedy, Ioffe, Vanhoucke, Alemi. Inception-v4, Inception-ResNet and the Impact 
 AAAI 2017 (arXiv:1602.07261). Sizes and names of tensors are those of the PyTorch form that DeblurGAN-v2 used (the
 `pretrainedmodels` package, weights from TensorFlow), which differs from the paper in the stem and in widths.
 
-Convolutions and pools that halve the size pad nothing, so the maps are a few pixels smaller than the picture's share.
+Convolutions and pools that halve the size pad nothing, so the maps are a few pixels smaller than the image's share.
 """
 
 from typing import cast
@@ -162,7 +162,7 @@ class InceptionResNetV2(nn.Module):
     """
 
     WIDTHS = (32, 64, 192, 1088, 2080)
-    """Maps of the five sizes, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
+    """Maps of the five sizes, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the image."""
 
     def __init__(self, blocks: tuple[int, int, int], statistics: Statistics, classes: int = 1000) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ Fig. 3.
 
 Every residual block has two convolutions, as the paper says and as the published weights have; an operator-precedence
 slip in today's upstream file leaves only one. Upstream tests in training mode, so instance normalisation uses the
-statistics of the picture itself; the running ones in its files are not used.
+statistics of the image itself; the running ones in its files are not used.
 """
 
 import re
@@ -15,6 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from restorekit.models.config import Count, Dropout
 from restorekit.models.image_norm import ImageNorm
 from restorekit.models.layers import clamp_output, pad_to_multiple, relu, zero_init_
 from restorekit.models.spec import Spec
@@ -46,9 +47,9 @@ recipe = {
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 64
-    blocks: int = 9
-    dropout: float = 0.5
+    channels: Count = 64
+    blocks: Count = 9
+    dropout: Dropout = 0.5
 
 
 def _reflected(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:

@@ -1,11 +1,11 @@
-"""DeblurGAN-v2 on MobileNetV2: a small feature pyramid network that corrects the blurred picture.
+"""DeblurGAN-v2 on MobileNetV2: a small feature pyramid network that corrects the blurred image.
 
 Kupyn, Martyniuk, Wu, Wang. DeblurGAN-v2: Deblurring (Orders-of-Magnitude) Faster and Better. ICCV 2019 (arXiv:1908.03826).
 Sizes, names and the normalisations' behaviour follow the official code: it runs in training mode at test time too, so every
-normalisation uses the picture's own statistics, in the backbone as well. That is `statistics = "image"`; "running" is
+normalisation uses the image's own statistics, in the backbone as well. That is `statistics = "image"`; "running" is
 what the same network does in evaluation mode. The backbone's last three blocks are in the files but nothing runs them.
 
-Ours: pictures are continued by mirroring at the right and bottom (the code that measures upstream's scores mirrors on all
+Ours: images are continued by mirroring at the right and bottom (the code that measures upstream's scores mirrors on all
 sides, its `predict.py` adds grey), the result is not clipped in training, and the last convolution starts at zero, so that
 the untrained network returns its input.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from restorekit.models.backbones.mobilenet_v2 import mobilenet_v2
 from restorekit.models.image_norm import Statistics
-from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, TopDown, without_copies
+from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, Filters, TopDown, without_copies
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -29,7 +29,7 @@ spec = Spec(
     parameters=3_312_707,
     macs_per_pixel=41_330,
     size_multiple=SIZE_MULTIPLE,
-    receptive_field=277,  # of the convolutions; statistics of the picture reach everywhere
+    receptive_field=277,  # of the convolutions; statistics of the image reach everywhere
     tiling="whole",
     objective="deblurgan_v2",
     bytes_per_pixel=800,
@@ -50,10 +50,10 @@ LEVELS = (0, 2, 4, 7, 11, 16)  # the backbone's blocks where each of the five le
 class Config:
     """Sizes that rebuild the network, and how it normalises."""
 
-    filters: int = 128
+    filters: Filters = 128
     """Maps of the pyramid; the heads have half as many."""
     statistics: Statistics = "image"
-    """What the normalisations use at test time: the picture's own statistics, or those collected in training."""
+    """What the normalisations use at test time: the image's own statistics, or those collected in training."""
 
 
 class Pyramid(TopDown):
@@ -66,7 +66,7 @@ class Pyramid(TopDown):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(N,3,H,W) in [-1,1], sides divisible by 32, to five maps, finest first."""
         maps: list[Tensor] = []
-        # The backbone stays out of half precision: normalising thin maps of a flat picture by its own statistics blows up
+        # The backbone stays out of half precision: normalising thin maps of a flat image by its own statistics blows up
         # rounding errors (a quarter of an untrained network's correction in bfloat16, 1% so), and it is 12% of the work.
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.lateral0.weight.dtype)
@@ -77,7 +77,7 @@ class Pyramid(TopDown):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration: without statistics of the whole picture, tiles are exact."""
+    """Facts about one configuration: without statistics of the whole image, tiles are exact."""
     return replace(spec, tiling="exact" if config.statistics == "running" else "whole")
 
 

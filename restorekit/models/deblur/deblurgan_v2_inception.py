@@ -4,18 +4,19 @@ Kupyn, Martyniuk, Wu, Wang. DeblurGAN-v2: Deblurring (Orders-of-Magnitude) Faste
 The backbone pads nothing where it halves the size; upstream mirrors its maps until they fit onto each other, and so do we.
 The blocks after Mixed-7a and the classifier are in the files but nothing runs them.
 
-Ours, besides what `deblurgan_v2` says: pictures with a side below 128 pixels are continued to 128, because the backbone's
+Ours, besides what `deblurgan_v2` says: images with a side below 128 pixels are continued to 128, because the backbone's
 deepest map would have no pixel left to mirror.
 """
 
 from dataclasses import dataclass, replace
 
 import torch
+from pydantic import NonNegativeInt
 from torch import Tensor
 
 from restorekit.models.backbones.inception_resnet_v2 import InceptionResNetV2
 from restorekit.models.image_norm import Statistics
-from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, TopDown, without_copies
+from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, Filters, TopDown, without_copies
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -24,9 +25,9 @@ spec = Spec(
     summary="DeblurGAN-v2, pyramid on Inception-ResNet-v2",
     paper="Kupyn et al. 2019, arXiv:1908.03826",
     parameters=60_929_291,
-    macs_per_pixel=267_300,  # of a 256x256 picture; the unpadded backbone does less on smaller ones, 283,233 at 512x512
+    macs_per_pixel=267_300,  # of a 256x256 image; the unpadded backbone does less on smaller ones, 283,233 at 512x512
     size_multiple=SIZE_MULTIPLE,
-    receptive_field=1290,  # of the convolutions; statistics of the picture reach everywhere
+    receptive_field=1290,  # of the convolutions; statistics of the image reach everywhere
     tiling="whole",
     objective="deblurgan_v2",
     bytes_per_pixel=1700,
@@ -62,12 +63,12 @@ COPIES = {
 class Config:
     """Sizes that rebuild the network, and how it normalises."""
 
-    filters: int = 256
+    filters: Filters = 256
     """Maps of the pyramid; the heads have half as many."""
-    blocks: tuple[int, int, int] = (10, 20, 9)
+    blocks: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt] = (10, 20, 9)
     """Residual blocks of the backbone at 1/8, 1/16 and 1/32; those at 1/32 are unused."""
     statistics: Statistics = "image"
-    """What the normalisations use at test time: the picture's own statistics, or those collected in training."""
+    """What the normalisations use at test time: the image's own statistics, or those collected in training."""
 
 
 class Pyramid(TopDown):
@@ -83,8 +84,13 @@ class Pyramid(TopDown):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration: without statistics of the whole picture, tiles are exact."""
-    return replace(spec, tiling="exact" if config.statistics == "running" else "whole")
+    """Facts about one configuration: without statistics of the whole image, tiles are exact."""
+    eighth, sixteenth, _ = config.blocks  # 2 and 3 pixels of their grid reach each of them
+    return replace(
+        spec,
+        tiling="exact" if config.statistics == "running" else "whole",
+        receptive_field=170 + 2 * 8 * eighth + 3 * 16 * sixteenth,
+    )
 
 
 def build(config: Config) -> DeblurGANv2:

@@ -5,16 +5,20 @@ Figs. 4 and 5, in the form of the authors' PyTorch code.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from restorekit.models.config import Count
 from restorekit.models.layers import ResidualBlock, clamp_output, pad_to_multiple, relu
+from restorekit.models.receptive_field import Window, of_cell
 from restorekit.models.spec import Spec
 
-MIDDLE = 0.5  # subtracted from the pictures: the middle of their range
+MIDDLE = 0.5  # subtracted from the images: the middle of their range
 
 spec = Spec(
     name="deepdeblur",
@@ -38,9 +42,9 @@ recipe = {"crop": 256, "batch": 2, "steps": 900_000, "milestones": (300_000, 900
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 64
-    blocks: int = 19
-    scales: int = 3
+    channels: Count = 64
+    blocks: Count = 19
+    scales: Annotated[int, Field(ge=1, le=6)] = 3
 
 
 def _resnet(inputs: int, config: Config) -> nn.Sequential:
@@ -71,20 +75,35 @@ class DeepDeblur(nn.Module):
         return F.avg_pool2d(rgb, factor)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
-        """Restored pictures from the coarsest scale to the full one; H and W are multiples of 4."""
+        """Restored images from the coarsest scale to the full one; H and W are multiples of 4."""
         restored: list[Tensor] = []
         for level in reversed(range(len(self.resnets))):
             blurred = self.reduce(rgb, 2**level) - MIDDLE
             if restored:
                 blurred = torch.cat([blurred, self.enlarge[level](restored[-1])], dim=1)
             restored.append(self.resnets[level](blurred))
-        return [picture + MIDDLE for picture in restored]
+        return [image + MIDDLE for image in restored]
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         restored = self.pyramid(pad_to_multiple(rgb, 2 ** len(self.enlarge)))[-1]
         return clamp_output(restored[..., :height, :width], self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    multiple = 2 ** (config.scales - 1)
+    radius = of_cell(lambda pixel: _window(config, pixel), multiple)
+    return replace(spec, size_multiple=multiple, receptive_field=radius)
+
+
+def _window(config: Config, pixel: int) -> Window:
+    resnet = 4 * config.blocks + 4  # radius: two 5x5 convolutions of every block, two around them
+    window = Window.of(pixel).conv(resnet)
+    for _ in range(config.scales - 1):
+        window = window.shuffle(2).conv(2).conv(resnet)
+    return window.pool(2 ** (config.scales - 1))
 
 
 def build(config: Config) -> DeepDeblur:
@@ -96,7 +115,7 @@ def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str
     """Recognise DeepDeblur-PyTorch's files (`body_models.L.body.N...`, `conv_end_models.L.uppath.0...`).
 
     They are trained on the range 0..255. Without a bias on the input side the network is not homogeneous, so its first
-    and last convolutions are scaled: the input weights by 255, those that make pictures by 1/255.
+    and last convolutions are scaled: the input weights by 255, those that make images by 1/255.
     """
     if "body_models.0.body.0.weight" not in state:
         return None

@@ -2,14 +2,15 @@
 
 Ramakrishnan et al., Deep Generative Filter for Motion Deblurring, ICCVW 2017 (arXiv:1709.03481). A block is ReLU, 1x1,
 3x3, batch normalisation; dilation rises to the middle of the field and falls again. Ten blocks, growth 64 after a
-bottleneck of 256 and the dilations are our choice; that the result is added to the blurred picture too.
+bottleneck of 256 and the dilations are our choice; that the result is added to the blurred image too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from restorekit.models.config import Count, Counts
 from restorekit.models.layers import clamp_output, conv3, zero_init_
 from restorekit.models.spec import Spec
 
@@ -32,10 +33,10 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 64
-    growth: int = 64
-    bottleneck: int = 256
-    dilations: tuple[int, ...] = (1, 1, 2, 1, 3, 2, 3, 1, 2, 1)
+    channels: Count = 64
+    growth: Count = 64
+    bottleneck: Count = 256
+    dilations: Counts = (1, 1, 2, 1, 3, 2, 3, 1, 2, 1)
 
 
 class Block(nn.Sequential):
@@ -67,6 +68,11 @@ class DGF(nn.Module):
         correction = torch.tanh(self.tail(torch.cat([head, maps[-1]], dim=1)))
         # Added on -1..1, where everything is twice as large.
         return clamp_output(rgb + correction / 2, self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    return replace(spec, receptive_field=1 + sum(config.dilations))
 
 
 def build(config: Config) -> DGF:

@@ -1,11 +1,13 @@
 """DN: the dense encoder-decoder of Song and Wu without the multi-scale block (their ablation)."""
 
+from dataclasses import replace
+
 from torch import nn
 
-from restorekit.models.networks.dense import SIZE_MULTIPLE, Config, DenseDeblur
+from restorekit.models.networks.dense import SIZE_MULTIPLE, Config, DenseDeblur, receptive_field
 from restorekit.models.spec import Spec
 
-__all__ = ["Config", "build", "recipe", "spec"]
+__all__ = ["Config", "build", "describe", "recipe", "spec"]
 
 spec = Spec(
     name="dn",
@@ -23,6 +25,11 @@ spec = Spec(
 
 # The paper's rate is flat, then falls in a line.
 recipe = {"crop": 256, "batch": 1, "steps": 630_000, "schedule": "cosine"}
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    return replace(spec, receptive_field=receptive_field(config, multi_scale=False))
 
 
 def build(config: Config) -> nn.Module:

@@ -13,12 +13,14 @@ untrained network returns its input.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from restorekit.models.gradient_guidance import Branches, gradient_map
+from restorekit.models.config import Count, Counts, Halvable
+from restorekit.models.gradient_guidance import Branches, check_taps, gradient_map
 from restorekit.models.layers import (
     Res2NetBlock,
     ResidualInResidual,
@@ -52,13 +54,19 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network. `prenet`, `gradient_branch` and `block` are the paper's ablations."""
 
-    channels: int = 64
-    modules: int = 23
-    taps: tuple[int, ...] = (5, 10, 15, 20)
+    channels: Halvable = 64
+    modules: Count = 23
+    taps: tuple[Count, ...] = (5, 10, 15, 20)
+    """Modules of the image branch after which the gradient branch listens."""
     prenet: bool = True
-    prenet_widths: tuple[int, ...] = (32, 64, 128)
+    prenet_widths: Annotated[Counts, Field(max_length=6)] = (32, 64, 128)
+    """Maps of the pre-network's levels, finest first."""
     gradient_branch: bool = True
     block: Literal["res2net", "rrdb"] = "res2net"
+
+    def __post_init__(self) -> None:
+        if self.gradient_branch:
+            check_taps(self.taps, self.modules, "modules")
 
 
 def module(channels: int, block: Literal["res2net", "rrdb"]) -> ResidualInResidual:

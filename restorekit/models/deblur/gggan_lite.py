@@ -1,25 +1,26 @@
 """GGGAN-lite: GGGAN's parts on a grid of 4x4 pixel cells, small enough for a CPU and for video.
 
-Our own design, after Shi et al. (see `gggan`). The picture is pixel-unshuffled by 4, so that every convolution sees one
+Our own design, after Shi et al. (see `gggan`). The image is pixel-unshuffled by 4, so that every convolution sees one
 sixteenth of the positions; pre-network, image branch, gradient branch and fusion keep their roles. What differs, and why:
 
-- The pre-network works on cells of 8x8 and 16x16 pixels only: long motion needs context, at little cost. Its picture
-  feeds the gradient branch and the loss; the image branch starts from the blurred picture and takes the pre-network's
+- The pre-network works on cells of 8x8 and 16x16 pixels only: long motion needs context, at little cost. Its image
+  feeds the gradient branch and the loss; the image branch starts from the blurred image and takes the pre-network's
   features as advice, through a convolution that starts at zero. Two corrections in a row learned much more slowly.
 - The gradient map is taken at full resolution, where the edges are, and then unshuffled too.
 - Plain residual blocks with dense 3x3 convolutions and multiples of 16 maps: CPUs run many thin ones far below their peak.
-- Pictures enter centred and scaled by 4 (about unit variance), corrections leave scaled by 0.1: without both, training
+- Images enter centred and scaled by 4 (about unit variance), corrections leave scaled by 0.1: without both, training
   stays with the identity for long.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.gradient_guidance import Branches, gradient_map
+from restorekit.models.config import Count
+from restorekit.models.gradient_guidance import Branches, check_taps, gradient_map
 from restorekit.models.layers import (
     ResidualBlock,
     clamp_output,
@@ -28,10 +29,11 @@ from restorekit.models.layers import (
     pad_to_multiple,
     zero_init_,
 )
+from restorekit.models.receptive_field import Window, of_cell
 from restorekit.models.spec import Spec
 
 CELL = 4  # side of a cell of the working grid in pixels
-GAIN = 4.0  # what centred pictures and gradient maps are multiplied with
+GAIN = 4.0  # what centred images and gradient maps are multiplied with
 SHARE = 0.1  # what corrections are multiplied with: about the size of sharp minus blurred
 
 spec = Spec(
@@ -53,13 +55,16 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 64
-    blocks: int = 6
-    taps: tuple[int, ...] = (3, 6)
+    channels: Count = 64
+    blocks: Count = 6
+    taps: tuple[Count, ...] = (3, 6)
     """Blocks of the image branch after which the gradient branch listens."""
-    gradient_channels: int = 32
-    prenet_widths: tuple[int, int] = (64, 96)
+    gradient_channels: Count = 32
+    prenet_widths: tuple[Count, Count] = (64, 96)
     """Maps on cells of 8 and of 16 pixels."""
+
+    def __post_init__(self) -> None:
+        check_taps(self.taps, self.blocks, "blocks")
 
 
 class PreNetwork(nn.Module):
@@ -125,6 +130,24 @@ class GGGANLite(nn.Module):
         height, width = rgb.shape[-2:]
         image = self.branches(pad_to_multiple(rgb, spec.size_multiple)).image
         return clamp_output(image[..., :height, :width], self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    return replace(spec, receptive_field=of_cell(lambda pixel: _window(config, pixel), spec.size_multiple))
+
+
+def _window(config: Config, pixel: int) -> Window:
+    """The pre-network's features reach the result along the image branch, into a listener from there, or as gradient."""
+    listeners = len(config.taps)
+    image = 2 * config.blocks
+    tapped = [2 * tap + listeners - index for index, tap in enumerate(config.taps)]
+    # The gradient branch's head, the gradient of the neighbouring cell, the last layer of `pre`.
+    gradient = listeners + 3
+    fusion = 1
+    on_cells = Window.of(pixel).shuffle(CELL).conv(fusion + max(image, gradient, *tapped))
+    low = on_cells.shuffle(2).conv(2).shuffle(2).conv(4)
+    return low.pool(2).conv(2).pool(2).pool(CELL)
 
 
 def build(config: Config) -> GGGANLite:

@@ -1,17 +1,19 @@
-"""Noroozi et al.: three stages that correct the blurred picture at a quarter, a half and the full size.
+"""Noroozi et al.: three stages that correct the blurred image at a quarter, a half and the full size.
 
 Noroozi, Chandramouli, Favaro. Motion Deblurring in the Wild, GCPR 2017 (arXiv:1701.01486); the survey's eq. 21:
-L1 = N1(B) + d4(B), L2 = N2(L1) + d2(B), L3 = N3(L2) + B. Where nothing can be done a correction is zero and the picture
+L1 = N1(B) + d4(B), L2 = N2(L1) + d2(B), L3 = N3(L2) + B. Where nothing can be done a correction is zero and the image
 stays as it is. Neither paper prints all sizes: widths and depths are ours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restorekit.models.config import Count, Halvable
 from restorekit.models.layers import clamp_output, conv3, pad_to_multiple, relu, upsample2x, zero_init_
+from restorekit.models.receptive_field import Window, of_cell
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -33,9 +35,9 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    widths: tuple[int, int, int] = (128, 96, 64)
+    widths: tuple[Halvable, Count, Count] = (128, 96, 64)
     """Maps of the stages at a quarter, a half and the full size."""
-    layers: int = 8
+    layers: Count = 8
     """3x3 convolutions of a stage between its first and its last."""
 
 
@@ -68,7 +70,7 @@ class Noroozi(nn.Module):
         return F.avg_pool2d(rgb, factor)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
-        """Restored pictures at a quarter, a half and the full size; H and W are multiples of 4."""
+        """Restored images at a quarter, a half and the full size; H and W are multiples of 4."""
         half, quarter = self.reduce(rgb, 2), self.reduce(rgb, 4)
         restored = [quarter + self.coarse(rgb)]
         for stage, blurred in ((self.middle, half), (self.fine, rgb)):
@@ -81,6 +83,19 @@ class Noroozi(nn.Module):
         height, width = rgb.shape[-2:]
         restored = self.pyramid(pad_to_multiple(rgb, spec.size_multiple))[-1]
         return clamp_output(restored[..., :height, :width], self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    return replace(spec, receptive_field=of_cell(lambda pixel: _window(config, pixel), 4))
+
+
+def _window(config: Config, pixel: int) -> Window:
+    stage = config.layers + 1  # radius of its 3x3 convolutions
+    window = Window.of(pixel)
+    for _ in range(2):  # the fine stage and the middle one
+        window = window.conv(2 + stage).bilinear()
+    return window.conv(stage).conv(1, stride=2).conv(2, stride=2)
 
 
 def build(config: Config) -> Noroozi:

@@ -1,13 +1,14 @@
 """Sang et al.'s generator: nineteen residual blocks of 5x5 convolutions at full resolution, no normalisation.
 
 Computer Engineering and Applications, 2018. The paper's last activation is a ReLU, which has no gradient where the output
-would be negative; `residual` starts from the blurred picture instead and has no last activation.
+would be negative; `residual` starts from the blurred image instead and has no last activation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
+from restorekit.models.config import Count
 from restorekit.models.layers import ResidualBlock, clamp_output, relu, zero_init_
 from restorekit.models.spec import Spec
 
@@ -32,10 +33,10 @@ recipe = {"batch": 6, "steps": 600_000, "milestones": ()}
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 64
-    blocks: int = 19
+    channels: Count = 64
+    blocks: Count = 19
     residual: bool = False
-    """Correct the blurred picture instead of making a new one; then the untrained network returns its input."""
+    """Correct the blurred image instead of making a new one; then the untrained network returns its input."""
 
 
 class Sang(nn.Module):
@@ -57,6 +58,11 @@ class Sang(nn.Module):
         """(N,3,H,W) in [0,1] to the same."""
         restored = rgb + self.body(rgb) if self.residual else self.body(rgb).relu()
         return clamp_output(restored, self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration: every 5x5 convolution reaches 2 pixels."""
+    return replace(spec, receptive_field=2 * (2 * config.blocks + 2))
 
 
 def build(config: Config) -> Sang:

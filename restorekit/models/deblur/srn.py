@@ -1,7 +1,7 @@
 """SRN-DeblurNet: one encoder-decoder applied at three scales, each starting from the result of the coarser one.
 
 Tao et al., Scale-recurrent Network for Deep Image Deblurring, CVPR 2018 (arXiv:1802.01770), Fig. 3, and its TensorFlow code.
-Convolutions of stride 2 pad as TensorFlow's SAME does (one pixel before, two after), and pictures are resized as its
+Convolutions of stride 2 pad as TensorFlow's SAME does (one pixel before, two after), and images are resized as its
 `resize_images` did: shrinking keeps every second or fourth pixel, doubling puts the mean between two.
 
 The authors' weights are for TensorFlow 1. The weights that exist for PyTorch are of iwtw's port, whose layers differ; `form`
@@ -9,17 +9,20 @@ The authors' weights are for TensorFlow 1. The weights that exist for PyTorch ar
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restorekit.models.config import Count
 from restorekit.models.layers import ResidualBlock, clamp_output, pad_to_multiple, relu, upsample2x
 from restorekit.models.spec import Spec
 
-SCALES = (4, 2, 1)  # by how much the picture is shrunk
+SCALES = (4, 2, 1)  # by how much the image is shrunk
+RADII = {("official", False): 1277, ("official", True): 1309, ("port", False): 1287, ("port", True): 1350}
+"""Of the receptive field in input pixels, by `form` and `lstm`."""
 
 spec = Spec(
     name="srn",
@@ -48,7 +51,7 @@ recipe = {
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 32
+    channels: Count = 32
     lstm: bool = False
     """The paper's recurrent form: a convolutional LSTM at the bottleneck passes its state from scale to scale."""
     form: Literal["official", "port"] = "official"
@@ -133,12 +136,12 @@ class SRN(nn.Module):
         return upsample2x(x) if self.port else _double(x)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
-        """Restored pictures from the coarsest scale to the full one; H and W are multiples of 16."""
-        picture = rgb * 2 - 1 if self.port else rgb
+        """Restored images from the coarsest scale to the full one; H and W are multiples of 16."""
+        image = rgb * 2 - 1 if self.port else rgb
         restored: list[Tensor] = []
         state: tuple[Tensor, Tensor] | None = None
         for scale in SCALES:
-            blurred = self.reduce(picture, scale)
+            blurred = self.reduce(image, scale)
             before = torch.zeros_like(blurred) if self.port else blurred
             if restored:
                 # The gradient stops between scales, as in the official code.
@@ -157,6 +160,11 @@ class SRN(nn.Module):
         height, width = rgb.shape[-2:]
         restored = self.pyramid(pad_to_multiple(rgb, spec.size_multiple))[-1]
         return clamp_output(restored[..., :height, :width], self.training)
+
+
+def describe(config: Config) -> Spec:
+    """Facts about one configuration."""
+    return replace(spec, receptive_field=RADII[config.form, config.lstm])
 
 
 def build(config: Config) -> SRN:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from restorekit.models.config import Count
 from restorekit.models.layers import at_least_float, clamp_output, conv3, pad_to_multiple, relu, upsample2x, zero_init_
 from restorekit.models.spec import Spec
 
@@ -35,10 +36,10 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 32
+    channels: Count = 32
     """Maps that are swept, at a quarter of the size."""
-    stages: int = 3
-    widths: tuple[int, ...] = (64, 128, 256, 512)
+    stages: Count = 3
+    widths: tuple[Count, Count, Count, Count] = (64, 128, 256, 512)
     """Maps of the weight network at 1/2, 1/4, 1/8 and 1/16 of the size."""
 
 

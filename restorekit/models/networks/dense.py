@@ -8,13 +8,17 @@ decoder also drops a dense block's input from what goes up, and DCPDN (arXiv:180
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from restorekit.models.config import Count, Dropout
 from restorekit.models.layers import clamp_output, pad_to_multiple, zero_init_
+from restorekit.models.receptive_field import Window, of_cell
 
 SIZE_MULTIPLE = 32
 WINDOWS = (32, 16, 8, 4)  # of the multi-scale block's average pools, in pixels
@@ -24,13 +28,14 @@ WINDOWS = (32, 16, 8, 4)  # of the multi-scale block's average pools, in pixels
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 48
+    channels: Count = 48
     """Maps of the head."""
-    growth: int = 16
-    layers: int = 4
+    growth: Count = 16
+    layers: Count = 4
     """Dense layers of a block; the bottleneck has twice as many."""
-    levels: int = 4
-    dropout: float = 0.2
+    levels: Annotated[int, Field(ge=1, le=5)] = 4
+    """Halvings of the size; five reach the grid of 32 pixels that images are padded to."""
+    dropout: Dropout = 0.2
 
 
 class TPReLU(nn.Module):
@@ -86,6 +91,23 @@ class MultiScale(nn.Module):
             small = branch(F.avg_pool2d(x, window))
             maps.append(F.interpolate(small, scale_factor=window, mode="bilinear", align_corners=False))
         return torch.cat(maps, dim=1)
+
+
+def receptive_field(config: Config, multi_scale: bool) -> int:
+    """Radius of the receptive field in input pixels."""
+    return of_cell(lambda pixel: _window(config, multi_scale, pixel), SIZE_MULTIPLE)
+
+
+def _window(config: Config, multi_scale: bool, pixel: int) -> Window:
+    window = Window.of(pixel).conv(1)
+    if multi_scale:
+        window = window.bilinear(WINDOWS[0]).pool(WINDOWS[0])
+    for _ in range(config.levels):
+        window = window.conv(config.layers).transposed3()
+    window = window.conv(2 * config.layers)
+    for _ in range(config.levels):
+        window = window.pool(2).conv(config.layers)
+    return window.conv(3)
 
 
 class DenseDeblur(nn.Module):

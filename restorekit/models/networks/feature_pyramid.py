@@ -5,16 +5,22 @@ section 3.1 and the official code. Tensors are named as there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
+from restorekit.models.config import LARGEST
 from restorekit.models.image_norm import ImageNorm, Statistics
 from restorekit.models.layers import clamp_output, conv3, pad_to_multiple, zero_init_
 
-SIZE_MULTIPLE = 32  # the deepest map is the picture's 1/32
+SIZE_MULTIPLE = 32  # the deepest map is the image's 1/32
+
+Filters = Annotated[int, Field(ge=4, le=LARGEST)]
+"""Maps of the pyramid; the last convolution sees a quarter of them."""
 
 Pad = tuple[int, int, int, int]  # left, right, top, bottom
 
@@ -31,7 +37,7 @@ class TopDown(nn.Module):
     """The pyramid above a backbone: every map gets the pyramid's width and hears of the coarser ones.
 
     Args:
-        widths: maps of the backbone at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture.
+        widths: maps of the backbone at 1/2, 1/4, 1/8, 1/16 and 1/32 of the image.
         filters: maps of the pyramid; the finest level has half as many.
         statistics: what the normalisations use.
         pads: what each of the backbone's maps lacks at its sides, in its own pixels; mirrored.
@@ -81,7 +87,7 @@ class DeblurGANv2(nn.Module):
         fpn: a pyramid: (N,3,H,W) in [-1,1] to five maps, as `TopDown.join` gives them.
         filters: maps of the pyramid.
         statistics: what the normalisations use.
-        least: smallest side in pixels that the backbone can take; smaller pictures are padded to it.
+        least: smallest side in pixels that the backbone can take; smaller images are padded to it.
     """
 
     def __init__(self, fpn: nn.Module, filters: int, statistics: Statistics, least: int = SIZE_MULTIPLE) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.gradient_guidance import Branches, gradient_map
+from restorekit.models.config import Count
+from restorekit.models.gradient_guidance import Branches, check_taps, gradient_map
 from restorekit.models.layers import conv3, leaky, rrdb
 from restorekit.models.upsampling import Enlarge
 
@@ -20,11 +21,14 @@ from restorekit.models.upsampling import Enlarge
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: int = 64
-    growth: int = 32
-    blocks: int = 23
-    taps: tuple[int, ...] = (5, 10, 15, 20)
+    channels: Count = 64
+    growth: Count = 32
+    blocks: Count = 23
+    taps: tuple[Count, ...] = (5, 10, 15, 20)
     """Blocks of the image branch after which the gradient branch listens."""
+
+    def __post_init__(self) -> None:
+        check_taps(self.taps, self.blocks, "blocks")
 
 
 def receptive_field(config: Config, factors: tuple[int, ...] = ()) -> int:

@@ -1,7 +1,7 @@
 """Bicubic enlargement as MATLAB's `imresize` does it, and the other resizers that papers call bicubic: the baselines.
 
 Keys, Cubic Convolution Interpolation for Digital Image Processing, IEEE Trans. ASSP 29(6), 1981, a = -0.5. Nothing is
-learned. MATLAB rounds 8-bit pictures after each axis; a network has no bit depth, so here they are rounded once, at the end
+learned. MATLAB rounds 8-bit images after each axis; a network has no bit depth, so here they are rounded once, at the end
 (`resampling.resize` does both).
 """
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from restorekit.errors import UsageError
-from restorekit.imaging.resize import KERNELS, ResizeBorder, ResizeKernel
+from restorekit.imaging.resize import ResizeBorder, ResizeKernel
+from restorekit.models.config import Scale
 from restorekit.models.layers import clamp_output
-from restorekit.models.receptive_field import through_enlargement
+from restorekit.models.receptive_field import through_upsampling
 from restorekit.models.spec import Spec
 from restorekit.models.upsampling import enlarge
 
@@ -37,7 +37,7 @@ spec = Spec(
 class Config:
     """What decides the result."""
 
-    scale: int = 4
+    scale: Scale = 4
     variant: ResizeKernel = "cubic"
     """cubic has a = -0.5, cubic-opencv a = -0.75; linear, lanczos and nearest are what they are called."""
     border: ResizeBorder = "symmetric"
@@ -57,19 +57,11 @@ class Bicubic(nn.Module):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration.
-
-    Raises:
-        UsageError: no such variant, or a scale below 1.
-    """
-    if config.variant not in KERNELS or config.scale < 1:
-        raise UsageError(
-            f"There is no '{config.variant}' enlargement by {config.scale}.", f"Variants are {', '.join(KERNELS)}."
-        )
+    """Facts about one configuration."""
     return replace(
         spec,
         scale=config.scale,
-        receptive_field=through_enlargement(config.scale, 0, config.variant),
+        receptive_field=through_upsampling(config.scale, 0, config.variant),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

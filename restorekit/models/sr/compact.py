@@ -1,4 +1,4 @@
-"""SRVGGNetCompact: a plain stack of 3x3 convolutions on the small grid; Real-ESRGAN's fast generator for pictures and video.
+"""SRVGGNetCompact: a plain stack of 3x3 convolutions on the small grid; Real-ESRGAN's fast generator for images and video.
 
 Wang et al., Real-ESRGAN, ICCVW 2021 (arXiv:2107.10833), and its code. Head, 16 or 32 body convolutions with a PReLU each,
 one convolution to 3 s^2 maps, pixel shuffle, plus the nearest-enlarged input. The tensors have upstream's names.
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restorekit.models.config import Count, Scale
 from restorekit.models.layers import clamp_output, conv3, zero_init_
 from restorekit.models.spec import Spec
 
@@ -34,9 +35,9 @@ recipe = {"crop": 192, "batch": 16, "steps": 200_000, "learning_rate": 2e-4, "sc
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-    channels: int = 64
-    convolutions: int = 16
+    scale: Scale = 4
+    channels: Count = 64
+    convolutions: Count = 16
     """Convolutions of the body: 16 for Real-ESRGAN's video models, 32 for its general one."""
 
 

@@ -12,8 +12,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from restorekit.models.config import Count, Scale
 from restorekit.models.layers import clamp_output, conv3, kaiming_init_, relu, zero_init_
-from restorekit.models.receptive_field import through_enlargement
+from restorekit.models.receptive_field import through_upsampling
 from restorekit.models.spec import Spec
 from restorekit.models.upsampling import restore_luma
 
@@ -38,10 +39,10 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-    channels: int = 128
-    blocks: int = 1
-    units: int = 25
+    scale: Scale = 4
+    channels: Count = 128
+    blocks: Count = 1
+    units: Count = 25
     """Residual units of each recursive block: 25 for B1U25, 9 for B1U9."""
 
 
@@ -101,7 +102,7 @@ def describe(config: Config) -> Spec:
     return replace(
         spec,
         scale=config.scale,
-        receptive_field=through_enlargement(config.scale, layers),
+        receptive_field=through_upsampling(config.scale, layers),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

@@ -8,10 +8,13 @@ starts at zero: the untrained network is the bicubic enlargement.
 """
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from restorekit.models.config import LARGEST, Halvable, Scale
 from restorekit.models.layers import clamp_output, conv3, kaiming_init_, relu, zero_init_
 from restorekit.models.spec import Spec
 from restorekit.models.upsampling import enlarge
@@ -36,10 +39,10 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-    channels: int = 128
+    scale: Scale = 4
+    channels: Halvable = 128
     """Maps of both states; the input network has half as many in between."""
-    states: int = 7
+    states: Annotated[int, Field(ge=2, le=LARGEST)] = 7
     """Large states including the absent first, T in the paper."""
 
 
@@ -80,7 +83,12 @@ class DSRN(nn.Module):
 
 def describe(config: Config) -> Spec:
     """Facts about one configuration."""
-    return replace(spec, scale=config.scale, bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2)
+    return replace(
+        spec,
+        scale=config.scale,
+        receptive_field=2 * (config.states - 1),
+        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
+    )
 
 
 def build(config: Config) -> DSRN:

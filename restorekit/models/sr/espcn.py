@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restorekit.models.config import Scale
 from restorekit.models.layers import clamp_output, conv3
 from restorekit.models.spec import Spec
 from restorekit.models.upsampling import restore_luma
@@ -35,7 +36,7 @@ recipe = {"crop": 192, "batch": 16, "steps": 200_000, "learning_rate": 1e-3, "sc
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
+    scale: Scale = 4
 
 
 class ESPCN(nn.Module):

@@ -7,11 +7,14 @@ with a tenth of He's initialisation (section 3.1, smaller initialisation).
 
 import re
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError
+from restorekit.models.config import Count, Scale
 from restorekit.models.layers import clamp_output, conv3, kaiming_init_, leaky, pad_to_multiple, rrdb
 from restorekit.models.spec import Spec
 from restorekit.models.upsampling import Enlarge
@@ -37,26 +40,26 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-    doublings: int = 2
+    scale: Scale = 4
+    doublings: Annotated[int, Field(ge=0, le=6)] = 2
     """Enlargements at the end, 2 in all that ESRGAN and Real-ESRGAN published. What they give beyond the scale is taken off
     by a pixel-unshuffle in front."""
-    channels: int = 64
-    growth: int = 32
-    blocks: int = 23
+    channels: Count = 64
+    growth: Count = 32
+    blocks: Count = 23
     """23, or 6 in Real-ESRGAN's small network for drawings."""
+
+    def __post_init__(self) -> None:
+        largest = 1 << self.doublings
+        if largest % self.scale:
+            raise UsageError(
+                f"doublings={self.doublings} do not make scale={self.scale}.", f"The scale divides {largest}."
+            )
 
     @property
     def unshuffle(self) -> int:
-        """Pixels along a side that become channels.
-
-        Raises:
-            UsageError: the doublings do not give the scale.
-        """
-        factor, rest = divmod(1 << self.doublings, self.scale)
-        if rest:
-            raise UsageError(f"{self.doublings} doublings give no scale of {self.scale}.", "Use 1, 2, 4.")
-        return factor
+        """Pixels along a side that become channels."""
+        return (1 << self.doublings) // self.scale
 
 
 class ESRGAN(nn.Module):
@@ -82,11 +85,7 @@ class ESRGAN(nn.Module):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration.
-
-    Raises:
-        UsageError: a scale for which there is no network.
-    """
+    """Facts about one configuration."""
     cell, after = config.unshuffle, 2  # the last two convolutions
     for _ in range(config.doublings):
         after = -(-(after + 1) // 2)

@@ -1,14 +1,15 @@
-"""SPSR: an image branch of RRDBs guided by a branch that enlarges the picture's gradient.
+"""SPSR: an image branch of RRDBs guided by a branch that enlarges the image's gradient.
 
 Ma et al., Structure-Preserving Super Resolution with Gradient Guidance, CVPR 2020 (arXiv:2003.13081). The network is
 `models/networks/spsr.py`; here it enlarges.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from torch import Tensor, nn
 
-from restorekit.errors import UsageError
 from restorekit.models.layers import clamp_output
 from restorekit.models.networks import spsr
 from restorekit.models.spec import Spec
@@ -29,32 +30,21 @@ spec = Spec(
     scale=4,
 )
 
-FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
+FACTORS: Mapping[int, tuple[int, ...]] = {2: (2,), 3: (3,), 4: (2, 2)}  # of the enlargements in a row
 
 
 @dataclass(frozen=True)
 class Config(spsr.Config):
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-
-    @property
-    def factors(self) -> tuple[int, ...]:
-        """Enlargements in a row.
-
-        Raises:
-            UsageError: a scale for which there is no network.
-        """
-        if self.scale not in FACTORS:
-            raise UsageError(f"There is no spsr for scale {self.scale}.", "Use 2, 3 or 4.")
-        return FACTORS[self.scale]
+    scale: Literal[2, 3, 4] = 4
 
 
 class SPSR(spsr.SPSR):
     """The generator. RGB (N,3,H,W) in [0,1] to (N,3,sH,sW)."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, config.factors)
+        super().__init__(config, FACTORS[config.scale])
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Restore a batch."""
@@ -62,15 +52,11 @@ class SPSR(spsr.SPSR):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration.
-
-    Raises:
-        UsageError: a scale for which there is no network.
-    """
+    """Facts about one configuration."""
     return replace(
         spec,
         scale=config.scale,
-        receptive_field=spsr.receptive_field(config, config.factors),
+        receptive_field=spsr.receptive_field(config, FACTORS[config.scale]),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

@@ -10,13 +10,14 @@ first map of every layer passes it on, the others start as He et al. and count a
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from restorekit.errors import UsageError
+from restorekit.models.config import Scale
 from restorekit.models.layers import clamp_output, kaiming_init_, relu
-from restorekit.models.receptive_field import through_enlargement
+from restorekit.models.receptive_field import through_upsampling
 from restorekit.models.spec import Spec
 from restorekit.models.upsampling import restore_luma
 
@@ -40,9 +41,9 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-    middle: int = 5
-    """Window of the second convolution: 1, 3 or 5."""
+    scale: Scale = 4
+    middle: Literal[1, 3, 5] = 5
+    """Window of the second convolution."""
 
 
 def _convolution(inputs: int, outputs: int, window: int) -> nn.Conv2d:
@@ -79,17 +80,11 @@ class SRCNN(nn.Module):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration.
-
-    Raises:
-        UsageError: another window.
-    """
-    if config.middle not in (1, 3, 5):
-        raise UsageError(f"There is no srcnn 9-{config.middle}-5.", "The second window is 1, 3 or 5.")
+    """Facts about one configuration."""
     return replace(
         spec,
         scale=config.scale,
-        receptive_field=through_enlargement(config.scale, 6 + config.middle // 2),
+        receptive_field=through_upsampling(config.scale, 6 + config.middle // 2),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 

@@ -4,7 +4,7 @@ Zhang, Lin, Guan, Liu. GAN image super-resolution reconstruction model with impr
 Journal of Harbin Institute of Technology 51(11), 2019, Tables 1 and 2, Figs. 4b and 5.
 
 Not printed and our choice, after TensorLayer's public SRGAN, whose settings the paper shares: PReLU on the head, tanh on
-pictures in -1..1, a long skip from the head, initial standard deviation 0.02 (the paper says variance; with it sixteen
+images in -1..1, a long skip from the head, initial standard deviation 0.02 (the paper says variance; with it sixteen
 blocks without normalisation explode).
 """
 
@@ -14,10 +14,11 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from restorekit.models.config import Count
 from restorekit.models.layers import at_least_float, clamp_output, conv3
 from restorekit.models.receptive_field import through_stages
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import SubPixel, stages
+from restorekit.models.upsampling import STAGES, SubPixel, SubPixelScale
 
 spec = Spec(
     name="srgan-em",
@@ -41,9 +42,9 @@ recipe = {"crop": 384, "batch": 16, "steps": 25_000, "milestones": (12_500,)}
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-    channels: int = 64
-    blocks: int = 16
+    scale: SubPixelScale = 4
+    channels: Count = 64
+    blocks: Count = 16
     batch_norm: bool = False
     """The paper's ablation (Table 4): SRGAN's blocks with batch normalisation."""
     output: Literal["tanh", "none"] = "tanh"
@@ -77,7 +78,7 @@ class SRGANEM(nn.Module):
         self.head = nn.Sequential(conv3(3, n), nn.PReLU(n))
         self.blocks = nn.Sequential(*(Block(n, config.batch_norm) for _ in range(config.blocks)))
         self.trunk = nn.Sequential(conv3(n, n), nn.BatchNorm2d(n)) if config.batch_norm else conv3(n, n)
-        self.up = nn.Sequential(*(SubPixel(n, stage, nn.PReLU(n)) for stage in stages(config.scale)))
+        self.up = nn.Sequential(*(SubPixel(n, stage, nn.PReLU(n)) for stage in STAGES[config.scale]))
         self.out = nn.Conv2d(n, 3, 1)
         self.tanh = config.output == "tanh"
         for layer in self.modules():
@@ -97,11 +98,7 @@ class SRGANEM(nn.Module):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration.
-
-    Raises:
-        UsageError: a scale for which there is no network.
-    """
+    """Facts about one configuration."""
     radius = 1 + 2 * config.blocks + 1 + through_stages(config.scale, after=0)
     return replace(spec, scale=config.scale, receptive_field=radius)
 

@@ -12,10 +12,11 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from restorekit.models.config import Count
 from restorekit.models.layers import at_least_float, clamp_output, conv3
 from restorekit.models.receptive_field import through_stages
 from restorekit.models.spec import Spec
-from restorekit.models.upsampling import SubPixel, stages
+from restorekit.models.upsampling import STAGES, SubPixel, SubPixelScale
 
 spec = Spec(
     name="srresnet",
@@ -37,9 +38,9 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-    channels: int = 64
-    blocks: int = 16
+    scale: SubPixelScale = 4
+    channels: Count = 64
+    blocks: Count = 16
     batch_norm: bool = True
     slopes: Literal["shared", "channel"] = "shared"
     """PReLU with one slope for all maps, or one for each."""
@@ -75,7 +76,7 @@ class SRResNet(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(3, n, 9, padding=4), prelu())
         self.blocks = nn.Sequential(*(Block(n, config.batch_norm, prelu()) for _ in range(config.blocks)))
         self.trunk = nn.Sequential(conv3(n, n), end)
-        self.up = nn.Sequential(*(SubPixel(n, stage, prelu()) for stage in stages(config.scale)))
+        self.up = nn.Sequential(*(SubPixel(n, stage, prelu()) for stage in STAGES[config.scale]))
         self.out = nn.Conv2d(n, 3, 9, padding=4)
         self.tanh = config.output == "tanh"
 
@@ -89,11 +90,7 @@ class SRResNet(nn.Module):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration.
-
-    Raises:
-        UsageError: a scale for which there is no network.
-    """
+    """Facts about one configuration."""
     radius = 4 + 2 * config.blocks + 1 + through_stages(config.scale, after=4)
     return replace(spec, scale=config.scale, receptive_field=radius)
 

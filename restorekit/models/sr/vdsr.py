@@ -7,11 +7,14 @@ enlargement.
 """
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 
+from restorekit.models.config import LARGEST, Count, Scale
 from restorekit.models.layers import clamp_output, kaiming_init_, relu, zero_init_
-from restorekit.models.receptive_field import through_enlargement
+from restorekit.models.receptive_field import through_upsampling
 from restorekit.models.spec import Spec
 from restorekit.models.upsampling import restore_luma
 
@@ -36,9 +39,9 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    scale: int = 4
-    channels: int = 64
-    layers: int = 20
+    scale: Scale = 4
+    channels: Count = 64
+    layers: Annotated[int, Field(ge=2, le=LARGEST)] = 20
     bias: bool = True
     """Whether convolutions have one. The authors' have; the public PyTorch port's do not."""
 
@@ -72,7 +75,7 @@ def describe(config: Config) -> Spec:
     return replace(
         spec,
         scale=config.scale,
-        receptive_field=through_enlargement(config.scale, config.layers),
+        receptive_field=through_upsampling(config.scale, config.layers),
         bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 
