@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from restorekit.media.decode import read_rgb8
-from restorekit.media.discover import find_pictures
+from restorekit.media.discover import find_images
 from restorekit.metrics.niqe import BLOCK, fit
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -19,6 +19,6 @@ parser.add_argument("folders", type=Path, nargs="+")
 parser.add_argument("-o", "--out", type=Path, required=True)
 asked = parser.parse_args()
 
-pictures = (read_rgb8(job.source) for job in find_pictures(asked.folders))
+pictures = (read_rgb8(job.source) for job in find_images(asked.folders))
 model = fit(picture for picture in pictures if min(picture.shape[:2]) >= 2 * BLOCK)
 np.savez(asked.out, mean=model.mean, covariance=model.covariance)

@@ -34,7 +34,7 @@ def test_restore_is_what_the_network_does(photo: np.ndarray, weights_file: objec
 
 
 def test_other_shapes_are_refused() -> None:
-    with pytest.raises(UsageError, match="not"):
+    with pytest.raises(UsageError, match="is no image"):
         restorekit.restore_image(np.zeros((3, 20, 30), np.uint8), weights=None)
 
 

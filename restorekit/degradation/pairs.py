@@ -34,7 +34,7 @@ from restorekit.degradation.synthetic_blur import ALGORITHM, BlurSettings, Drawn
 from restorekit.errors import ExitCode, RestorekitError, UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 from restorekit.media.decode import read_image
-from restorekit.media.discover import Job, find_pictures
+from restorekit.media.discover import Job, find_images
 from restorekit.media.encode import encode_image
 from restorekit.media.image import Image
 from restorekit.runtime.atomic import write_atomically
@@ -144,7 +144,7 @@ def synthesize_pairs(
         UnwritableOutput: the record cannot be written.
     """
     out = Path(out)
-    planned = _plan(find_pictures([Path(item) for item in inputs], out), split, per_image, settings.seed)
+    planned = _plan(find_images([Path(item) for item in inputs], out), split, per_image, settings.seed)
     journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
     journal.check()
     maker = _PairMaker(out, settings, journal)
@@ -260,7 +260,7 @@ class _PairMaker:
         blurred, shown = drawn.apply(stored, self.settings.border, self.settings.noise, rng)
         record = drawn.to_record()
         for half, name, image in (("sharp", pair.sharp, shown), ("blur", pair.blur, blurred)):
-            data = encode_image(Image(image))
+            data = encode_image(Image(image)).data
             write_atomically(self.out / name, data)
             record[f"{half}_sha256"] = hashlib.sha256(data).hexdigest()
         return record

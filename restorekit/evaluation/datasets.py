@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from restorekit.degradation.pairs import read_pairs
 from restorekit.errors import UsageError
-from restorekit.media.discover import find_pairs, find_pictures
+from restorekit.media.discover import find_images, find_pairs
 
 GOPRO_TEST = (
     *("GOPR0384_11_00", "GOPR0384_11_05", "GOPR0385_11_01", "GOPR0396_11_00", "GOPR0410_11_00", "GOPR0854_11_00"),
@@ -97,7 +97,7 @@ def _pairs(folder: Path) -> list[Item]:
 
 
 def _frames(folder: Path) -> list[Item]:
-    return [Item(_name(job.relative), (job.source,)) for job in find_pictures([folder])]
+    return [Item(_name(job.relative), (job.source,)) for job in find_images([folder])]
 
 
 def _name(relative: Path) -> str:
@@ -116,7 +116,7 @@ def _gopro(folder: Path) -> list[Item]:
 def _kohler(folder: Path) -> list[Item]:
     """Blurry pictures, each with the frames of its camera's trajectory in one folder, or in folders by kernel."""
     truths: dict[str, list[Path]] = {}
-    for job in find_pictures([folder]):
+    for job in find_images([folder]):
         match = re.search(r"GroundTruth_?(\d+)_(\d+)(?:_\d+)?(?:/[^/]+)?$", _name(job.relative))
         if match:
             truths.setdefault(f"{match[1]}_{match[2]}", []).append(job.source)
@@ -134,7 +134,7 @@ def _kohler(folder: Path) -> list[Item]:
 def _lai(folder: Path) -> list[Item]:
     items = []
     for part in ("uniform", "nonuniform"):
-        for job in find_pictures([folder / part]) if (folder / part).is_dir() else []:
+        for job in find_images([folder / part]) if (folder / part).is_dir() else []:
             match = re.fullmatch(r"(.+_\d+)_(?:kernel|gyro)_\d+", job.source.stem)
             sharp = next((folder / "ground_truth").glob(f"{match[1]}.*"), None) if match else None
             if sharp is not None:
@@ -146,7 +146,7 @@ def _hide(folder: Path) -> list[Item]:
     items = []
     for part in ("test-close-ups", "test-long-shot"):
         place = folder / "test" / part
-        for job in find_pictures([place]) if place.is_dir() else []:
+        for job in find_images([place]) if place.is_dir() else []:
             truths = (folder / "GT" / job.relative, folder / "GT" / job.source.name)
             sharp = next((one for one in truths if one.is_file()), None)
             if sharp is None:
@@ -187,7 +187,7 @@ def _sr(folder: Path) -> list[Item]:
     places = [one for one in sorted(folder.iterdir()) if one.is_dir() and _set_name(one) in SETS] or [folder]
     items = []
     for place in places:
-        jobs = find_pictures([place])
+        jobs = find_images([place])
         # Set5's public archive holds HR, LR and results side by side.
         high = [job for job in jobs if re.search(r"(^|_)HR$", job.source.stem)]
         for job in high or jobs:

@@ -13,7 +13,7 @@ from restorekit.evaluation.baselines import Rgb, Task
 from restorekit.evaluation.datasets import Item
 from restorekit.evaluation.protocol import Protocol
 from restorekit.media.decode import read_rgb8
-from restorekit.media.discover import find_pictures
+from restorekit.media.discover import find_images
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def restored(name: str, folder: Path) -> Method:
     """
     by_path: dict[str, Path] = {}
     by_stem: dict[str, list[Path]] = {}
-    for job in find_pictures([folder]):
+    for job in find_images([folder]):
         by_path[job.relative.with_suffix("").as_posix()] = job.source
         by_stem.setdefault(job.source.stem, []).append(job.source)
 

@@ -27,7 +27,7 @@ class Pair:
     blurred: Path | None
 
 
-def find_pictures(inputs: Iterable[Path], out: Path | None = None) -> list[Job]:
+def find_images(inputs: Iterable[Path], out: Path | None = None) -> list[Job]:
     """List the pictures in files, folders (with all below them) and glob patterns, sorted by their results' paths.
 
     In folders, files count as pictures by content; a file that only has a picture's name is listed too, so that the run
@@ -102,7 +102,7 @@ def find_pairs(folder: Path) -> list[Pair]:
         UsageError: a sharp picture has no blurred twin.
     """
     pairs = []
-    for sharp in find_pictures([folder]):
+    for sharp in find_images([folder]):
         parent = sharp.source.parent
         if parent.name == "sharp" and parent != folder and (parent.parent / "blur").is_dir():
             blurred = parent.parent / "blur" / sharp.source.name

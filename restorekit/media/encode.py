@@ -1,11 +1,13 @@
-"""Write picture files: what came in goes out.
+"""Write image files: what came in goes out.
 
-OpenCV writes PNG several times faster than Pillow, which knows the containers (EXIF, ICC, resolution); tifffile writes TIFF.
+OpenCV writes PNG several times faster than Pillow, which writes JPEG, WebP and BMP; tifffile writes TIFF. Metadata is put
+into the finished file by `media.metadata`, except where Pillow takes it along.
 """
 
 import io
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,106 +17,174 @@ import PIL.Image
 import tifffile
 from numpy.typing import NDArray
 
+from restorekit.errors import UnwritableOutput
+from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.image import Image
+from restorekit.media.metadata import (
+    Metadata,
+    add_to_bmp,
+    add_to_jpeg,
+    add_to_png,
+    add_to_tiff,
+    byte_order,
+    fit,
+    is_premultiplied,
+    pillow_options,
+    png_chunk,
+)
+from restorekit.media.sniff import PNG, Format
 from restorekit.runtime.atomic import write_atomically
 
 JPEG_QUALITY = 95
+LARGEST_SIDE: dict[Format, int] = {"jpeg": 65500, "webp": 16383}
+"""Pixels; the other formats hold more than memory does."""
+_OTHER_FORMAT = "Convert the source to PNG, whose results are PNG files too: they hold any size, depth and alpha."
 
 
-def write_image(picture: Image, path: Path) -> None:
-    """Write a picture, whole or not at all: beside its place first, then renamed.
+@dataclass(frozen=True)
+class Encoded:
+    """An image's file, not yet on the disk."""
+
+    data: bytes
+    lost: tuple[str, ...]
+    """What is not in the file, in plain words: what reading the source lost, and what this format cannot hold."""
+
+
+def write_image(image: Image, path: Path) -> tuple[str, ...]:
+    """Write an image, whole or not at all: beside its place first, then renamed.
 
     Args:
-        picture: written in its own format and depth; JPEG and lossy WebP with quality 95.
+        image: written in its own format and depth; JPEG and lossy WebP with quality 95.
         path: the file to make or replace; missing folders are made.
 
+    Returns:
+        What is not in the file; see `Encoded.lost`.
+
     Raises:
-        UnwritableOutput: no permission, no space, no such place. Nothing is left behind.
+        UnwritableOutput: no permission, no space, no such place, or the format cannot hold the image. Nothing is left
+            behind.
     """
-    write_atomically(path, encode_image(picture))
+    try:
+        encoded = encode_image(image)
+    except UnwritableOutput as error:
+        error.path = path
+        raise
+    write_atomically(path, encoded.data)
+    return encoded.lost
 
 
-def encode_image(picture: Image) -> bytes:
-    """The bytes of the picture's file."""
-    writers = {"png": _png, "tiff": _tiff}
-    return writers.get(picture.format, _with_pillow)(picture)
+def encode_image(image: Image) -> Encoded:
+    """Make an image's file in memory.
+
+    Raises:
+        UnwritableOutput: the format cannot hold the image: see `check_storable`.
+    """
+    check_storable(image.format, *image.size)
+    metadata, unstorable = fit(image.metadata, image.format)
+    try:
+        samples, rounded = _storable_samples(image)
+        data = _WRITERS[image.format](samples, image, metadata)
+    except UnwritableOutput:
+        raise
+    except MemoryError as error:
+        raise UnwritableOutput("The image does not fit into memory while it is encoded.", _OTHER_FORMAT) from error
+    except Exception as error:  # encoders raise anything on what they do not expect
+        raise UnwritableOutput(f"The image cannot be encoded as {image.format} ({error}).", _OTHER_FORMAT) from error
+    return Encoded(data, (*image.metadata.lost, *unstorable, *rounded))
 
 
-def _samples(picture: Image) -> NDArray[Any]:
-    """(H,W) or (H,W,2..4), colours first."""
-    parts = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha[..., None]]
-    samples = np.concatenate(parts, axis=2)
-    return samples[..., 0] if samples.shape[2] == 1 else samples
+def check_storable(format: Format, height: int, width: int) -> None:
+    """Check that a format can hold an image of that size, which is worth knowing before it is computed.
+
+    Raises:
+        UnwritableOutput: JPEG holds at most 65500 pixels a side, WebP 16383.
+    """
+    most = LARGEST_SIDE.get(format)
+    if most is not None and max(height, width) > most:
+        raise UnwritableOutput(
+            f"The result has {width}x{height} pixels, {format.upper()} files hold at most {most} a side.", _OTHER_FORMAT
+        )
 
 
-def _png(picture: Image) -> bytes:
-    samples = _samples(picture)
-    if samples.ndim == 3 and samples.shape[2] == 2:  # grey with alpha
-        if samples.dtype == np.uint8:
-            return _with_pillow(picture)
-        samples = samples[..., [0, 0, 0, 1]]  # no library writes 16-bit grey with alpha; the values are kept as RGB
-    if samples.ndim == 3:
-        samples = cv2.cvtColor(samples, cv2.COLOR_RGB2BGR if samples.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
-    meta = picture.metadata
-    blocks = {
-        cv2.IMAGE_METADATA_EXIF: meta.exif,
-        cv2.IMAGE_METADATA_ICCP: meta.icc,
-        cv2.IMAGE_METADATA_XMP: meta.xmp,
-    }
-    kinds = [kind for kind, block in blocks.items() if block]
-    values = [np.frombuffer(blocks[kind], np.uint8) for kind in kinds]
+def _storable_samples(image: Image) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """(H,W) or (H,W,2..4), alpha last, in a type that the format has; and what was rounded, in plain words."""
+    if image.alpha is not None and image.format == "jpeg":
+        raise UnwritableOutput("JPEG files hold no alpha.", _OTHER_FORMAT)
+    samples = image.to_array()
+    if samples.dtype == np.uint8 or image.format == "tiff":
+        return samples, ()
+    if image.format == "png" and samples.dtype == np.uint16:
+        return samples, ()
+    target = np.dtype(np.uint16 if image.format == "png" else np.uint8)
+    words = f"{samples.dtype} rounded to {target}: {image.format.upper()} files hold no more"
+    return from_unit(to_unit(samples), target), (words,)
+
+
+def _png(samples: NDArray[Any], _: Image, metadata: Metadata) -> bytes:
+    if samples.ndim == 3 and samples.shape[2] == 2:
+        return add_to_png(_grey_alpha_png(samples), metadata)
     # No explicit compression level: OpenCV's default is both the fastest and the smallest here.
-    _, code = cv2.imencodeWithMetadata(".png", samples, kinds, values)
-    data = code.tobytes()
-    if (
-        meta.resolution
-    ):  # OpenCV has no option for it; the chunk belongs right behind the 33 bytes of signature and header
-        per_metre = [round(dpi / 0.0254) for dpi in meta.resolution]
-        chunk = b"pHYs" + struct.pack(">IIB", *per_metre, 1)
-        data = data[:33] + struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
-    return data
+    return add_to_png(cv2.imencode(".png", _bgr(samples))[1].tobytes(), metadata)
 
 
-def _with_pillow(picture: Image) -> bytes:
-    meta = picture.metadata
-    options: dict[str, Any] = {}
-    if picture.format != "bmp":
-        if meta.exif:
-            options["exif"] = b"Exif\0\0" + meta.exif
-        if meta.icc:
-            options["icc_profile"] = meta.icc
-        if meta.xmp:
-            options["xmp"] = meta.xmp
-    if meta.resolution and picture.format != "webp":
-        options["dpi"] = meta.resolution
-    if picture.format == "jpeg":
-        options |= {"quality": JPEG_QUALITY, "subsampling": 0}
-    if picture.format == "webp":
-        options |= {"lossless": True, "exact": True} if picture.lossless else {"quality": JPEG_QUALITY}
+def _grey_alpha_png(samples: NDArray[Any]) -> bytes:
+    """(H,W,2) as a PNG, which OpenCV cannot write at all and Pillow not in 16 bits."""
+    height, width, _ = samples.shape
+    depth = samples.dtype.itemsize
+    rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, width * 2 * depth)
+    up = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))  # filter 2: each byte less the one above, modulo 256
+    filtered = np.insert(up, 0, 2, axis=1).tobytes()
+    header = struct.pack(">IIBBBBB", width, height, 8 * depth, 4, 0, 0, 0)
+    pixels = zlib.compress(filtered)
+    return PNG + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
+
+
+def _bgr(samples: NDArray[Any]) -> NDArray[Any]:
+    """Channels in OpenCV's order."""
+    if samples.ndim == 2:
+        return samples
+    return cv2.cvtColor(samples, cv2.COLOR_RGB2BGR if samples.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+
+
+def _jpeg(samples: NDArray[Any], _: Image, metadata: Metadata) -> bytes:
+    return add_to_jpeg(_with_pillow(samples, "JPEG", metadata, quality=JPEG_QUALITY, subsampling=0), metadata)
+
+
+def _webp(samples: NDArray[Any], image: Image, metadata: Metadata) -> bytes:
+    if image.lossless:
+        return _with_pillow(samples, "WEBP", metadata, lossless=True, exact=True)
+    return _with_pillow(samples, "WEBP", metadata, quality=JPEG_QUALITY)
+
+
+def _bmp(samples: NDArray[Any], _: Image, metadata: Metadata) -> bytes:
+    if samples.ndim == 3 and samples.shape[2] == 2:
+        samples = samples[..., [0, 0, 0, 1]]
+    # OpenCV's header says that there is alpha, Pillow's does not.
+    return add_to_bmp(cv2.imencode(".bmp", _bgr(samples))[1].tobytes(), metadata)
+
+
+def _with_pillow(samples: NDArray[Any], format: str, metadata: Metadata, **options: Any) -> bytes:
     target = io.BytesIO()
-    PIL.Image.fromarray(_samples(picture)).save(target, picture.format.upper(), **options)
+    PIL.Image.fromarray(samples).save(target, format, **options, **pillow_options(metadata))
     return target.getvalue()
 
 
-def _tiff(picture: Image) -> bytes:
-    meta = picture.metadata
-    extra: list[tuple[int, str, int, Any, bool]] = [(code, "s", 0, text, True) for code, text in meta.tags]
-    for code, kind, block in ((34675, "B", meta.icc), (700, "B", meta.xmp)):
-        if block:
-            extra.append((code, kind, len(block), block, True))
+def _tiff(samples: NDArray[Any], image: Image, metadata: Metadata) -> bytes:
+    alpha = "assocalpha" if is_premultiplied(metadata) else "unassalpha"
     target = io.BytesIO()
     tifffile.imwrite(
         target,
-        _samples(picture),
-        photometric="rgb" if picture.pixels.shape[2] == 3 else "minisblack",
+        samples,
+        byteorder=byte_order(metadata),
+        photometric="rgb" if image.pixels.shape[2] == 3 else "minisblack",
         planarconfig="contig",
-        extrasamples=None if picture.alpha is None else ["unassalpha"],
+        extrasamples=None if image.alpha is None else [alpha],
         compression="zlib",
         predictor=False,
-        resolution=meta.resolution,
-        resolutionunit="INCH" if meta.resolution else None,
         software=False,
         metadata=None,
-        extratags=extra,
     )
-    return target.getvalue()
+    return add_to_tiff(target.getvalue(), metadata)
+
+
+_WRITERS = {"png": _png, "jpeg": _jpeg, "webp": _webp, "tiff": _tiff, "bmp": _bmp}

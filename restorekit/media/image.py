@@ -1,36 +1,28 @@
-"""A picture in memory: pixels, and all that must survive the restoration."""
+"""An image in memory: pixels, and all that must survive the restoration."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
+from restorekit.imaging.dtypes import RANGES
 from restorekit.imaging.resize import resize
+from restorekit.media.metadata import Metadata
+from restorekit.media.sniff import Format
 
-Format = Literal["png", "jpeg", "webp", "tiff", "bmp"]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What a file says besides its pixels."""
-
-    exif: bytes = b""
-    """EXIF block, a TIFF structure without prefix; its orientation is already applied and reset."""
-    icc: bytes = b""
-    """ICC colour profile. Pixels stay in its colour space."""
-    xmp: bytes = b""
-    resolution: tuple[float, float] | None = None
-    """Pixels per inch across and down."""
-    tags: tuple[tuple[int, str], ...] = ()
-    """Texts of a TIFF's own header (description, maker, date, ...) by tag number."""
+OVERSHOOT = 0.01  # floating-point values this far outside 0..1 are rounding or sharpening, not another range
 
 
 @dataclass(frozen=True)
 class Image:
-    """One still picture, upright."""
+    """One still image, upright.
+
+    Raises:
+        UsageError: pixels or alpha of another shape or type.
+    """
 
     pixels: Pixels
     """(H,W,C): C is 3 for RGB, 1 for grey. uint8, uint16, or float32 in 0..1."""
@@ -41,15 +33,45 @@ class Image:
     lossless: bool = True
     """Whether the source's compression kept every value (a WebP may be either)."""
 
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape or dtype not in RANGES:
+            raise UsageError(f"Pixels of {shape} {dtype} are no image.", "See Image.from_array for other arrays.")
+        if self.alpha is not None and (self.alpha.shape != shape[:2] or self.alpha.dtype != dtype):
+            raise UsageError(f"Alpha of {self.alpha.shape} {self.alpha.dtype} does not fit pixels of {shape} {dtype}.")
+
     @classmethod
     def from_array(cls, array: NDArray[Any]) -> "Image":
-        """An array (H,W), (H,W,1), (H,W,3) or (H,W,4), uint8, uint16, bool, or floating point in 0..1, as an image."""
-        samples = array[..., None] if array.ndim == 2 else array
-        if samples.ndim != 3 or samples.shape[2] not in (1, 3, 4):
-            raise UsageError(f"An image is (H,W), (H,W,1), (H,W,3) or (H,W,4), not {array.shape}.")
-        if samples.dtype.kind in "fb":
-            samples = samples.astype(np.float32)
-        return cls(samples[..., :3], samples[..., 3] if samples.shape[2] == 4 else None)
+        """Take an array as scikit-image, Pillow and matplotlib give it.
+
+        Args:
+            array: (H,W) or (H,W,1) grey, (H,W,3) RGB or (H,W,4) RGB and alpha; uint8, uint16, bool, or floating point in
+                0..1. bool becomes uint8, floating point float32; the other types are kept.
+
+        Raises:
+            UsageError: another shape, type or range.
+        """
+        pixels = np.asarray(array)
+        if pixels.ndim == 2:
+            pixels = pixels[..., None]
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
+            raise UsageError(
+                f"An array of shape {np.shape(array)} is no image.", "Give (H,W), (H,W,1), (H,W,3) or (H,W,4)."
+            )
+        if pixels.dtype == np.bool_:
+            pixels = pixels.astype(np.uint8) * np.uint8(255)
+        elif pixels.dtype.kind == "f":
+            if why := range_error(pixels):
+                raise UsageError(why, "Scale the array to 0..1, or convert it to uint8 or uint16.")
+            pixels = pixels.astype(np.float32, copy=False)
+        elif pixels.dtype not in RANGES:
+            raise UsageError(
+                f"Pixels of type {pixels.dtype} have no known range.",
+                "Convert the array to uint8, uint16, or floating point in 0..1.",
+            )
+        if pixels.shape[2] == 4:
+            return cls(pixels[..., :3], pixels[..., 3])
+        return cls(pixels)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,22 +79,39 @@ class Image:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def rgb(self) -> NDArray[Any]:
-        """(H,W,3) in the picture's own type; grey is repeated."""
+        """(H,W,3) in the image's own type; grey is repeated."""
         return np.broadcast_to(self.pixels, (*self.size, 3))
 
+    def to_array(self) -> NDArray[Any]:
+        """Colours and alpha in one array: (H,W) grey, else (H,W,C) with 2, 3 or 4 channels, alpha last."""
+        if self.alpha is not None:
+            return np.dstack([self.pixels, self.alpha])
+        return self.pixels[..., 0] if self.pixels.shape[2] == 1 else self.pixels
+
     def with_rgb(self, rgb: NDArray[Any]) -> "Image":
-        """The same picture with restored colours (H,W,3) of its own type and any size.
+        """The same image with restored colours (H,W,3) of its own type and any size.
 
         Grey stays grey: the channels' mean. Alpha is resized bicubically where the size is another.
         """
-        alpha = self.alpha
-        if alpha is not None and rgb.shape[:2] != self.size:
-            alpha = resize(alpha, (rgb.shape[0], rgb.shape[1]))
-            if alpha.dtype == np.float64:
-                alpha = np.clip(alpha, 0, 1).astype(np.float32)
+        alpha, metadata = self.alpha, self.metadata
+        height, width = rgb.shape[:2]
+        if (height, width) != self.size:
+            metadata = metadata.resized(height, width)
+            if alpha is not None:
+                alpha = resize(alpha, (height, width))
+                if alpha.dtype == np.float64:
+                    alpha = np.clip(alpha, 0, 1).astype(np.float32)
         if self.pixels.shape[2] == 1:
             mean = rgb.mean(axis=2, keepdims=True, dtype=np.float64)
             if rgb.dtype != np.float32:
                 mean = np.floor(mean + 0.5)
             rgb = mean.astype(rgb.dtype)
-        return replace(self, pixels=rgb, alpha=alpha)
+        return replace(self, pixels=rgb, alpha=alpha, metadata=metadata)
+
+
+def range_error(values: NDArray[Any]) -> str:
+    """Why floating-point pixels cannot be taken as values in 0..1; empty if they can."""
+    low, high = values.min(), values.max()
+    if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:  # false for NaN
+        return ""
+    return f"Floating-point values reach from {low:g} to {high:g}; 0 to 1 is expected."

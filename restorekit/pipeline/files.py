@@ -170,9 +170,11 @@ class FileWorker:
         output = self.out / job.relative
         if self.compare is not None:
             write_image(_side_by_side(before, restored.image), side_by_side_path(self.compare, job))
-        write_image(restored.image, output)
+        lost = write_image(restored.image, output)
         self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output))
-        return FileResult(job.source, output, "done", self.megapixels[job], computed.seconds, info=restored.info)
+        return FileResult(
+            job.source, output, "done", self.megapixels[job], computed.seconds, info=restored.info, lost=lost
+        )
 
     def failed(self, job: Job, error: Exception) -> FileResult:
         """What is wrong with one image stays with it."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from restorekit.errors import UsageError
-from restorekit.media.discover import Job, find_pictures
+from restorekit.media.discover import Job, find_images
 
 
 def plan_files(inputs: Iterable[Path], out: Path, compare: Path | None = None) -> list[Job]:
@@ -19,7 +19,7 @@ def plan_files(inputs: Iterable[Path], out: Path, compare: Path | None = None) -
         UsageError: an input does not exist, there is no image, or a result would replace an input.
     """
     inputs = list(inputs)
-    jobs = [job for job in find_pictures(inputs, out) if compare is None or not _inside(job.source, compare)]
+    jobs = [job for job in find_images(inputs, out) if compare is None or not _inside(job.source, compare)]
     if not jobs:
         raise UsageError(
             f"No image was found in {', '.join(map(str, inputs))}.", "PNG, JPEG, WebP, TIFF or BMP are read."

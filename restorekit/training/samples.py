@@ -17,7 +17,7 @@ from restorekit.degradation.degradation import Degradation
 from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 from restorekit.media.decode import read_rgb8
-from restorekit.media.discover import Pair, find_pairs, find_pictures
+from restorekit.media.discover import Pair, find_images, find_pairs
 
 Picture = NDArray[np.uint8]
 HELD_OUT = 12  # pictures kept for validation when no others are given
@@ -54,7 +54,7 @@ def _tensor(picture: Picture) -> Tensor:
 
 def _items(data: Path) -> list[Pair]:
     """Pairs of a folder, or its sharp pictures as pairs whose blurred half is still to be made."""
-    items = find_pairs(data) or [Pair(job.source, None) for job in find_pictures([data])]
+    items = find_pairs(data) or [Pair(job.source, None) for job in find_images([data])]
     if not items:
         raise UsageError("No picture is in this folder.", "Give a folder of sharp pictures or of pairs.", data)
     return items

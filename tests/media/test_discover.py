@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from restorekit.errors import UsageError
-from restorekit.media.discover import Pair, find_pairs, find_pictures
+from restorekit.media.discover import Pair, find_images, find_pairs
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 
@@ -15,7 +15,7 @@ def put(path: Path) -> Path:
 
 
 def relatives(*inputs: Path, out: Path | None = None) -> list[str]:
-    return [job.relative.as_posix() for job in find_pictures(inputs, out)]
+    return [job.relative.as_posix() for job in find_images(inputs, out)]
 
 
 def test_a_folder_keeps_its_tree_and_junk_is_passed_over(folder: Path) -> None:
@@ -50,7 +50,7 @@ def test_patterns_are_expanded(folder: Path) -> None:
 
 def test_an_absent_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
-        find_pictures([tmp_path / "nowhere"])
+        find_images([tmp_path / "nowhere"])
 
 
 def test_pairs_are_found_at_any_depth_and_must_be_complete(tmp_path: Path) -> None:
