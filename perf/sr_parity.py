@@ -34,8 +34,10 @@ from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
 from restorekit.media.decode import read_rgb8
 from restorekit.metrics import psnr
-from restorekit.weights import manifest, state_dict
-from restorekit.weights.load import Loaded, load
+from restorekit.models.model import Model
+from restorekit.weights import state_dict
+from restorekit.weights.load import load_model
+from restorekit.weights.manifest import load_manifest
 
 Plane = NDArray[Any]
 Method = Callable[[Plane], Plane]
@@ -95,7 +97,7 @@ def score(row: Row, picture: Plane, weights: Path | None) -> float:
     else:
         size = (width // row.scale, height // row.scale)
         small = np.asarray(Image.fromarray(large).resize(size, Image.Resampling.BICUBIC))
-    return psnr(restorer(row, weights)(small), large, colour="y-float", border=row.scale)
+    return psnr(Engine(loaded(row, weights))(small).pixels, large, colour="y-float", border=row.scale)
 
 
 def of_luma(row: Row, large: Plane, repair: Method) -> float:
@@ -119,20 +121,15 @@ def rounded(plane: Plane) -> NDArray[np.uint8]:
     return np.clip(np.floor(plane + 0.5), 0, 255).astype(np.uint8)
 
 
-def loaded(row: Row, weights: Path | None) -> Loaded:
-    return load(row.name, weights or "auto", row.scale)
-
-
-def restorer(row: Row, weights: Path | None) -> Engine:
-    network = loaded(row, weights)
-    return Engine(network.model, network.spec)
+def loaded(row: Row, weights: Path | None) -> Model:
+    return load_model(row.name, weights or "auto", row.scale)
 
 
 def repairing(row: Row, weights: Path | None) -> Method:
     """What a system that works on enlarged luma makes of it; bicubic leaves it."""
     if row.name == "bicubic":
         return lambda above: above
-    model: Any = loaded(row, weights).model.eval()
+    model: Any = loaded(row, weights).module
 
     def repair(above: Plane) -> Plane:
         with torch.inference_mode():
@@ -143,14 +140,14 @@ def repairing(row: Row, weights: Path | None) -> Method:
 
 def at_hand(folder: Path | None) -> dict[str, Path]:
     """Weight files by their hashes."""
-    found = [entry.path for entry in manifest.remote() if entry.path.is_file()]
+    found = [entry.path for entry in load_manifest().remote if entry.path.is_file()]
     found += [path for path in sorted(folder.iterdir()) if path.is_file()] if folder else []
     return {state_dict.sha256(path): path for path in found}
 
 
 def measured(pictures: dict[str, Plane], there: dict[str, Path]) -> Iterator[tuple[Row, float | None]]:
     for row in ROWS:
-        weights = there.get(manifest.fetchable(f"{row.name}:{row.tag}").sha256) if row.tag else None
+        weights = there.get(load_manifest().find_remote(f"{row.name}:{row.tag}").sha256) if row.tag else None
         if row.tag and weights is None:
             yield row, None
             continue

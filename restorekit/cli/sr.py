@@ -48,18 +48,18 @@ def sr(
     from restorekit.inference.settings import Settings
     from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
-    from restorekit.weights import manifest
+    from restorekit.weights.manifest import load_manifest
 
     wanted = Size(factor=outscale or scale, pixels=_pixels(size) if size else None)
     model = model if model == "auto" else registry.resolve(model)
     if model == "auto":
         if weights != "auto":
             raise UsageError("--weights needs the --model that they are for.", "Add --model NAME.")
-        entry = manifest.enlarging(wanted.factor or 4)
+        entry = load_manifest().choose_upscaler(wanted.factor or 4)
         model, weights = entry.model, entry.tag
         network = None
     elif weights == "auto" and wanted.factor:
-        network = manifest.network_scale(model, wanted.factor)
+        network = load_manifest().choose_scale(model, wanted.factor)
     else:
         network = scale  # a file or a tag is for one scale, and says so if it is another
     with Bar("Enlarging") as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,13 +73,14 @@ def train(
     from restorekit.models import registry
     from restorekit.training import run
     from restorekit.training.recipe import Recipe
-    from restorekit.weights import manifest
+    from restorekit.weights.manifest import load_manifest
 
-    model = registry.resolve(model)
+    model, manifest = registry.resolve(model), load_manifest()
     if recipe and Path(recipe).is_file():
         base = Recipe.from_file(Path(recipe))
-    elif recipe or (manifest.ships(model) and not Recipe.is_printed(model)):
-        base = Recipe.from_json(manifest.shipped(model, recipe or None).recipe)
+    elif recipe or (manifest.bundled_for(model) and not Recipe.is_printed(model)):
+        table = manifest.find_bundled(model, recipe or None).recipe
+        base = Recipe.from_json(json.dumps({"config": {}, "blur": {}, **table}))
     else:
         base = Recipe.of_paper(model)
     blur: dict[str, Any] = {

@@ -47,8 +47,8 @@ def check_options(name: str, config: type, options: Mapping[str, object]) -> dic
             checked[key] = pydantic.TypeAdapter(types[key]).validate_python(value)
         except pydantic.ValidationError as error:
             raise UsageError(
-                f"{name} does not take {key}={_shown(value)}: {_reason(error, types[key])}.",
-                f"The default is {key}={_shown(known[key].default)}.",
+                f"{name} does not take {key}={format_value(value)}: {_reason(error, types[key])}.",
+                f"The default is {key}={format_value(known[key].default)}.",
             ) from None
     return checked
 
@@ -92,7 +92,8 @@ def _reason(error: pydantic.ValidationError, annotation: object) -> str:
     return first["msg"][0].lower() + first["msg"][1:]
 
 
-def _shown(value: object) -> str:
+def format_value(value: object) -> str:
+    """An option's value as the command line takes it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

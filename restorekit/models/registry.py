@@ -142,7 +142,7 @@ def parse_config(name: str, entries: Iterable[str]) -> dict[str, object]:
     return parse_options(resolve(name), find(name).Config, entries)
 
 
-def configure(name: str, **options: object) -> tuple[object, Spec]:
+def configure(name: str, /, **options: object) -> tuple[object, Spec]:
     """The configuration of a system, checked, and the facts that hold for it.
 
     Args:
@@ -158,7 +158,7 @@ def configure(name: str, **options: object) -> tuple[object, Spec]:
     return config, system.describe(config) if hasattr(system, "describe") else system.spec
 
 
-def build(name: str, **options: object) -> nn.Module:
+def build(name: str, /, **options: object) -> nn.Module:
     """Make an untrained network.
 
     Args:

@@ -39,9 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
-        _sync(beside)
-        os.replace(beside, path)
-        _sync_folder(path.parent)
+        put_in_place(beside, path)
     except OSError as error:
         raise UnwritableOutput(
             f"The file cannot be written ({error.strerror or error}).",
@@ -65,6 +63,21 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     with replacing(path) as beside:
         beside.write_bytes(data)
+
+
+def put_in_place(finished: Path, path: Path) -> None:
+    """Sync a finished file to the disk and rename it.
+
+    Args:
+        finished: on the same file system as `path`.
+        path: its final name; a file of that name is replaced.
+
+    Raises:
+        OSError: no permission, no space.
+    """
+    _sync(finished)
+    os.replace(finished, path)
+    _sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -25,7 +25,7 @@ from restorekit.training import objectives
 from restorekit.training.recipe import Precision, Recipe
 from restorekit.training.samples import Picture, Samples, Validation
 from restorekit.weights import state_dict
-from restorekit.weights.load import load
+from restorekit.weights.load import load_model
 
 
 @dataclass
@@ -195,7 +195,7 @@ def train(
             )
         trainer.restore(state)
     elif start is not None:
-        state_dict.fit(trainer.model, load(recipe.model, start).model.state_dict(), start)
+        state_dict.fit(trainer.model, load_model(recipe.model, start).module.state_dict(), start)
     (out / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
     log = _Log(out / "log.csv", trainer.step)
 

@@ -2,12 +2,9 @@
 
 import http.client
 import json
-import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,17 +13,19 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from restorekit._version import __version__
-from restorekit.errors import UnwritableOutput, WeightsError
-from restorekit.weights import state_dict
+from restorekit.errors import WeightsError
+from restorekit.runtime.atomic import put_in_place
+from restorekit.runtime.progress import SILENT, Event, Progress, Work
+from restorekit.weights import cache, state_dict
 from restorekit.weights.manifest import RemoteWeights
 
 CHUNK = 1 << 18
 """Most bytes read at once."""
-PASSING = (408, 425, 429, 500, 502, 503, 504)
-"""HTTP answers after which trying again helps."""
-
-Watch = Callable[[int, int], None]
-"""Told the bytes that are here and the bytes there will be (0: unknown)."""
+MB = 10**6
+LARGEST = 1 << 32
+"""Bytes after which a file whose length nobody states is given up; the largest known one has 250 MB."""
+TEMPORARY = (408, 416, 425, 429, 500, 502, 503, 504)
+"""HTTP statuses after which trying again helps."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,13 @@ class _Interrupted(Exception):
     """The transfer broke in a way that trying again may mend."""
 
 
-def fetch(entry: RemoteWeights, watch: Watch = lambda here, total: None, patience: Patience | None = None) -> bool:
-    """Bring one weights file into the cache.
+def fetch(entry: RemoteWeights, progress: Progress = SILENT, patience: Patience | None = None) -> bool:
+    """Fetch one weights file into the cache. Several processes may do so at once: one fetches, the others wait for it.
 
     Args:
-        entry: what to bring; a file whose hash is right is never fetched again, one that a person put in its place is
+        entry: what to fetch; a file whose hash is right is never fetched again, and one that a person put in its place is
             verified and kept.
-        watch: told of the progress.
+        progress: told of every chunk; its items are megabytes.
         patience: when to give up.
 
     Returns:
@@ -61,232 +60,223 @@ def fetch(entry: RemoteWeights, watch: Watch = lambda here, total: None, patienc
         WeightsError: no connection, no such file, not the file that the manifest describes, or a browser is needed.
         UnwritableOutput: the cache cannot be written.
     """
-    with _writing(entry.path):
-        entry.path.parent.mkdir(parents=True, exist_ok=True)
-    if entry.path.is_file():
-        digest = state_dict.sha256(entry.path)
-        if digest == entry.expected or (not entry.expected and entry.size in (0, entry.path.stat().st_size)):
-            _keep(entry, digest)
+    if _is_here(entry):
+        return False
+    with cache.locked(entry.path):
+        if _is_here(entry):  # another process has just fetched it
             return False
-        if not entry.url:
-            raise WeightsError(
-                f"The file is not the one that was published (sha256 {digest[:12]}).", by_hand(entry), entry.path
-            )
-    if not entry.url:
-        raise WeightsError(f"{entry.name} can only be had with a browser.", by_hand(entry))
-    part = _Part(entry)
-    with part.alone():
-        resumed = part.length() > 0
-        _transfer(part, watch, patience or Patience())
-        fault = _fault(entry, part.path)
-        if fault and resumed:  # the beginning may have been of another file
-            part.drop()
-            _transfer(part, watch, patience or Patience())
-            fault = _fault(entry, part.path)
-        if fault:
-            part.drop()
-            raise WeightsError(
-                f"What {entry.url} sends is not the published file ({fault}); it was not kept.", by_hand(entry)
-            )
-        digest = state_dict.sha256(part.path)
-    with _writing(entry.path):
-        os.replace(part.path, entry.path)
-        part.drop()
-    _keep(entry, digest)
+        if entry.url is None:
+            raise WeightsError(f"{entry.name} can only be had with a browser.", manual_hint(entry))
+        part = _Part(entry.path, entry.url)
+        sha256 = _download(entry, part, progress, patience or Patience())
+        if entry.sha256 is None:
+            cache.record_sha256(entry.path, sha256)
+        with cache.writing(entry.path):
+            put_in_place(part.path, entry.path)
+        part.remove()
     return True
 
 
-def by_hand(entry: RemoteWeights) -> str:
+def manual_hint(entry: RemoteWeights) -> str:
     """What a person can do where the program cannot."""
     return (
         f"Open {entry.page} in a browser, save the file as {entry.path}, and run `restorekit models fetch {entry.name}` "
-        + ("again: it verifies the file." if entry.sha256 else "again: it records the file's hash.")
+        f"again: it {'verifies the file' if entry.sha256 else 'records its hash'}."
     )
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UnwritableOutput(
-            f"The cache cannot be written ({error.strerror or error}).",
-            "Make room, or name another place in RESTOREKIT_CACHE.",
-            path,
-        ) from None
+def _is_here(entry: RemoteWeights) -> bool:
+    """Whether the right file is in its place.
 
-
-def _keep(entry: RemoteWeights, digest: str) -> None:
-    """Record the hash of a file for which none is known."""
-    if not entry.sha256:
-        with _writing(entry.record):
-            entry.record.write_text(f"{digest}\n")
-
-
-def _fault(entry: RemoteWeights, path: Path) -> str:
-    size = path.stat().st_size
-    if entry.size and size != entry.size:
-        return f"{size} bytes, not {entry.size}"
-    digest = state_dict.sha256(path)
-    return f"sha256 {digest[:12]}, not {entry.sha256[:12]}" if entry.sha256 not in ("", digest) else ""
+    Raises:
+        WeightsError: another one is, and only a person can replace it.
+    """
+    if not entry.path.is_file():
+        return False
+    sha256, expected = state_dict.sha256(entry.path), entry.expected_sha256
+    if expected is None and entry.size in (None, entry.path.stat().st_size):
+        cache.record_sha256(entry.path, sha256)
+        return True
+    if sha256 != expected and entry.url is None:
+        raise WeightsError(
+            f"The file is not the one that was published (sha256 {sha256[:12]}).", manual_hint(entry), entry.path
+        )
+    return sha256 == expected
 
 
 class _Part:
-    """The unfinished file, and beside it what the server said of the whole: address, version, length."""
+    """The unfinished file, and beside it what the server said of the whole one.
 
-    def __init__(self, entry: RemoteWeights) -> None:
-        self.entry = entry
-        self.path = entry.path.with_name(entry.path.name + ".part")
-        self.about = entry.path.with_name(entry.path.name + ".part.json")
+    Args:
+        path: of the finished file.
+        url: where it comes from.
+    """
+
+    def __init__(self, path: Path, url: str) -> None:
+        self.path = path.with_name(f"{path.name}.part")
+        self.url = url
+        self._facts = path.with_name(f"{path.name}.part.json")
 
     def length(self) -> int:
         """Bytes that are here."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
-    def known(self) -> dict[str, Any]:
-        """What was said of the whole file; empty if it was of another address."""
-        try:
-            found: dict[str, Any] = json.loads(self.about.read_text())
-        except (OSError, ValueError):
-            return {}
-        return found if found.get("url") == self.entry.url else {}
+    def describe(self, version: str, length: int) -> None:
+        """Keep what the server says of the whole file: its version (a strong ETag or date) and its length in bytes."""
+        self._facts.write_text(json.dumps({"url": self.url, "version": version, "length": length}), encoding="utf-8")
 
-    def drop(self) -> None:
+    def facts(self) -> tuple[str, int]:
+        """What `describe` kept; an empty version and length 0 if nothing is known."""
+        try:
+            facts: dict[str, Any] = json.loads(self._facts.read_text(encoding="utf-8"))
+            return (str(facts["version"]), int(facts["length"])) if facts["url"] == self.url else ("", 0)
+        except (OSError, ValueError, LookupError, TypeError):  # absent, or torn by a kill
+            return "", 0
+
+    def remove(self) -> None:
         """Forget everything."""
-        self.path.unlink(missing_ok=True)
-        self.about.unlink(missing_ok=True)
+        with cache.writing(self.path):
+            self.path.unlink(missing_ok=True)
+            self._facts.unlink(missing_ok=True)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes from writing the same file, where the system can (not on Windows)."""
-        try:
-            import fcntl
-        except ImportError:
-            yield
-            return
-        lock = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
+
+def _download(entry: RemoteWeights, part: _Part, progress: Progress, patience: Patience) -> str:
+    """Bring the whole file and verify it.
+
+    Returns:
+        Its hash.
+    """
+    resumed = part.length() > 0
+    while True:
+        _transfer(entry, part, progress, patience)
+        length, sha256 = part.length(), state_dict.sha256(part.path)
+        if entry.size not in (None, length):
+            fault = f"{length} bytes, not {entry.size}"
+        elif entry.sha256 not in (None, sha256):
+            fault = f"sha256 {sha256[:12]}, not {entry.sha256:.12}"
+        else:
+            return sha256
+        part.remove()
+        if not resumed:
             raise WeightsError(
-                f"Another process is fetching weights of {self.entry.model}.", "Wait for it, then try again.", self.path
-            ) from None
-        try:
-            yield
-        finally:
-            os.close(lock)
+                f"What {entry.url} sends is not the published file ({fault}); it was not kept.", manual_hint(entry)
+            )
+        resumed = False  # the beginning may have been of another file: once more, from the start
 
 
-def _transfer(part: _Part, watch: Watch, patience: Patience) -> None:
+def _transfer(entry: RemoteWeights, part: _Part, progress: Progress, patience: Patience) -> None:
     """Try until the whole file is here, or too often in vain."""
     failures, best = 0, part.length()
     while True:
         try:
-            _attempt(part, watch, patience.stall)
+            _attempt(entry, part, progress, patience.stall)
             return
         except _Interrupted as error:
             failures = 0 if part.length() > best else failures + 1
             best = max(best, part.length())
             if failures >= patience.attempts:
                 raise WeightsError(
-                    f"{part.entry.url} could not be fetched: {error}, {failures} times.",
+                    f"{entry.url} could not be fetched: {error}, {failures} times.",
                     "Check the connection and run the same command again: it continues where it stopped. "
-                    f"Or: {by_hand(part.entry)}",
+                    f"Or: {manual_hint(entry)}",
                 ) from None
             time.sleep(patience.pause * 2**failures)
 
 
 class _SafeRedirects(HTTPRedirectHandler):
-    """Follows redirects, but not from an encrypted address to an open one."""
+    """Follows redirects to web addresses, but not from an encrypted address to an open one."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> Request | None:
-        if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
+        allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("http", "https")
+        if urlsplit(newurl).scheme not in allowed:
             raise WeightsError(f"{req.full_url} redirects to an address that is not encrypted ({newurl}).")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _attempt(part: _Part, watch: Watch, stall: float) -> None:
-    """One connection: continue if the server can, else begin again.
+def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float) -> None:
+    """Make one connection: continue if the server can, else begin again.
 
     Raises:
         _Interrupted: trying again may help.
         WeightsError: trying again is useless.
+        UnwritableOutput: the cache cannot be written.
     """
-    entry, here, known = part.entry, part.length(), part.known()
-    version = str(known.get("version", ""))
-    if here and not (version or entry.sha256):  # a beginning that nothing could vouch for
-        here = 0
-    if here and here == (known.get("total") or entry.size):
+    present, (version, length) = part.length(), part.facts()
+    if not version and entry.sha256 is None:  # a beginning that nothing could vouch for
+        present = 0
+    if present and present == (length or entry.size):
         return
     headers = {"User-Agent": f"restorekit/{__version__}", "Accept-Encoding": "identity"}
-    if here:
-        headers["Range"] = f"bytes={here}-"
+    if present:
+        headers["Range"] = f"bytes={present}-"
         if version:
             headers["If-Range"] = version
     try:
-        with build_opener(_SafeRedirects).open(Request(entry.url, headers=headers), timeout=stall) as answer:
-            _receive(part, answer, here, watch)
+        with build_opener(_SafeRedirects).open(Request(part.url, headers=headers), timeout=stall) as answer:
+            _receive(entry, part, answer, present, progress)
     except HTTPError as error:
-        if error.code == 416:  # what is here is longer than what is there
-            part.drop()
-        if error.code in PASSING or error.code == 416:
+        if error.code == 416:  # more is here than there
+            part.remove()
+        if error.code in TEMPORARY:
             raise _Interrupted(f"the server answers {error.code} {error.reason}") from None
-        raise WeightsError(f"{entry.url} answers {error.code} {error.reason}.", by_hand(entry)) from None
+        raise WeightsError(f"{part.url} answers {error.code} {error.reason}.", manual_hint(entry)) from None
     except URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise WeightsError(
-                f"The certificate of {entry.url} is not valid ({error.reason}).", by_hand(entry)
+                f"The certificate of {part.url} is not valid ({error.reason}).", manual_hint(entry)
             ) from None
         if isinstance(error.reason, socket.gaierror):
             raise WeightsError(
-                f"There is no connection: {urlsplit(entry.url).hostname} is not found, so {entry.url} cannot be fetched.",
+                f"There is no connection: {urlsplit(part.url).hostname} is not found, so {part.url} cannot be fetched.",
                 f"Connect and run the same command again, or fetch the file elsewhere and save it as {entry.path}.",
             ) from None
         raise _Interrupted(str(error.reason) or type(error.reason).__name__) from None
     except TimeoutError:
         raise _Interrupted(f"nothing came for {stall:g} s") from None
-    except (http.client.HTTPException, ConnectionError, ssl.SSLError) as error:
+    except (http.client.HTTPException, OSError) as error:
         raise _Interrupted(f"the connection broke ({type(error).__name__})") from None
+    except ValueError as error:  # an address or a header that the library cannot parse
+        raise WeightsError(f"{part.url} gives an answer that makes no sense ({error}).", manual_hint(entry)) from None
 
 
-def _receive(part: _Part, answer: http.client.HTTPResponse, here: int, watch: Watch) -> None:
-    entry = part.entry
+def _receive(
+    entry: RemoteWeights, part: _Part, answer: http.client.HTTPResponse, present: int, progress: Progress
+) -> None:
+    """Append an answer to the part, or replace the part by it."""
     if answer.headers.get_content_type() == "text/html":
-        raise WeightsError(f"{entry.url} answers with a web page instead of the file.", by_hand(entry))
-    begin, total = _extent(answer)
-    if begin not in (0, here):
+        raise WeightsError(f"{part.url} answers with a web page instead of the file.", manual_hint(entry))
+    begin, length = _extent(answer)
+    if begin not in (0, present):
         raise _Interrupted("the server sent another part than was asked for")
-    if entry.size and total and total != entry.size:
-        raise WeightsError(f"{entry.url} has {total} bytes, not the published {entry.size}.", by_hand(entry))
-    total = total or entry.size
-    if not total and not entry.sha256 and not answer.headers.get("Transfer-Encoding"):
+    if entry.size and length not in (0, entry.size):
+        raise WeightsError(f"{part.url} has {length} bytes, not the published {entry.size}.", manual_hint(entry))
+    length = length or entry.size or 0
+    if not length and entry.sha256 is None and not answer.headers.get("Transfer-Encoding"):
         raise WeightsError(
-            f"{entry.url} does not say how long the file is: a cut one could not be told.", by_hand(entry)
+            f"{part.url} does not say how long the file is: a cut one could not be told.", manual_hint(entry)
         )
     version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-    with _writing(part.path):
-        part.about.write_text(
-            json.dumps({"url": entry.url, "version": "" if version.startswith("W/") else version, "total": total})
-        )
+    with cache.writing(part.path):
+        part.describe("" if version.startswith("W/") else version, length)
         file = part.path.open("r+b" if begin else "wb")
-    with file:
+        file.truncate(begin)
         file.seek(begin)
-        file.truncate()
-        while chunk := answer.read1(CHUNK):
-            with _writing(part.path):
+    progress.begin(Work(items=max(length // MB - begin // MB, 0), amount=max(length - begin, 0) / MB, unit="MB"))
+    received = begin
+    with file:
+        while received <= (length or LARGEST) and (chunk := answer.read1(CHUNK)):
+            with cache.writing(part.path):
                 file.write(chunk)
-            watch(file.tell(), total)
-            if total and file.tell() > total:
-                break
-        length = file.tell()
-    if total and length > total:
-        part.drop()
-        raise _Interrupted(f"more than the announced {total} bytes came")
-    if total and length < total:
-        raise _Interrupted(f"the answer ended after {length} of {total} bytes")
+                file.flush()
+            before, received = received, received + len(chunk)
+            progress.step(Event(entry.name, items=received // MB - before // MB, amount=len(chunk) / MB))
+    if received > (length or LARGEST):
+        part.remove()
+        raise _Interrupted(f"more than the announced {length or LARGEST} bytes came")
+    if received < length:
+        raise _Interrupted(f"the answer ended after {received} of {length} bytes")
 
 
 def _extent(answer: http.client.HTTPResponse) -> tuple[int, int]:
@@ -294,7 +284,7 @@ def _extent(answer: http.client.HTTPResponse) -> tuple[int, int]:
     if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0, answer.length or 0
     try:
-        span, _, total = answer.headers["Content-Range"].removeprefix("bytes ").partition("/")
-        return int(span.partition("-")[0]), 0 if total == "*" else int(total)
+        span, _, length = answer.headers["Content-Range"].removeprefix("bytes ").partition("/")
+        return int(span.partition("-")[0]), 0 if length == "*" else int(length)
     except (AttributeError, TypeError, ValueError):
         raise _Interrupted("the server sent a part without saying which") from None

@@ -4,17 +4,20 @@
 |---|---|
 | safetensors | safetensors |
 | PyTorch, zip or legacy, tensors in plain containers | `torch.load(weights_only=True)` |
-| PyTorch with anything else inside (whole modules, arguments, optimisers) | `inert`, which runs nothing |
+| PyTorch with anything else inside (whole modules, arguments, optimisers) | `safe_unpickler`, which runs nothing |
 | MATLAB 5 to 7 | SciPy; numeric arrays only |
 """
 
+import io
+import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load as from_safetensors
 from torch import Tensor
 
 from restorekit.errors import WeightsError
@@ -22,68 +25,91 @@ from restorekit.weights import safe_unpickler
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MATLAB = b"MATLAB 5.0 MAT-file"
-AGAIN = "Fetch it again."
+FETCH_AGAIN = "Fetch it again."
 
 
-def contents(path: Path) -> object:
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn a failure to read a weights file into an error that names it.
+
+    Raises:
+        WeightsError: there is no such file, or it cannot be read.
+    """
+    if not path.is_file():
+        raise WeightsError("There is no such weights file.", "Check its name.", path)
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(f"The file cannot be read ({error.strerror or error}).", "", path) from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """All bytes of a weights file, to be hashed and parsed: what is used is what was checked.
+
+    Raises:
+        WeightsError: there is no such file, or it cannot be read.
+    """
+    with reading(path):
+        return path.read_bytes()
+
+
+def parse(data: bytes, path: Path) -> object:
     """What a weights file holds: tensors by name, or containers and records in which they are nested.
 
     Args:
-        path: a file of any kind in the table above, under any name (DeblurGAN-v2's `.h5` are PyTorch files).
+        data: a file of any kind in the table above.
+        path: its name, for messages; the ending does not matter (DeblurGAN-v2's `.h5` are PyTorch files).
 
     Raises:
-        WeightsError: the file is absent, damaged, or of a kind that is not read.
+        WeightsError: the file is damaged, or of a kind that is not read.
     """
-    if not path.is_file():
-        raise WeightsError("There is no such weights file.", "Check the path given with --weights.", path)
-    head = _head(path)
-    if _is_safetensors(path, head):
+    # The name counts here, so that a damaged file is called what it should be.
+    if path.suffix == ".safetensors" or _is_safetensors(data):
         try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise WeightsError(f"The file is damaged or no safetensors file ({error}).", AGAIN, path) from None
-    if head.startswith(MATLAB):
-        return _matlab(path)
-    if head.startswith(HDF5):
+            return from_safetensors(data)
+        except Exception as error:  # its own error, and whatever numbers of strange types provoke
+            raise WeightsError(f"The file is damaged or no safetensors file ({error}).", FETCH_AGAIN, path) from None
+    if data.startswith(MATLAB):
+        return _parse_matlab(data, path)
+    if data.startswith(HDF5):
         raise WeightsError(
             "The file is HDF5 (Keras, or MATLAB 7.3).",
             "Convert it: restorekit reads safetensors, PyTorch and MATLAB files up to version 7 (save -v7).",
             path,
         )
-    return _torch(path)
+    return _parse_torch(data, path)
 
 
-def header(path: Path) -> dict[str, str]:
+def header(data: bytes) -> dict[str, str]:
     """The texts in a safetensors file's header; empty for other files.
 
     restorekit writes "model" and "recipe" there: a file that has them is its own.
+
+    Args:
+        data: a file that `parse` accepts.
     """
-    if not _is_safetensors(path, _head(path)):
+    if not _is_safetensors(data):
         return {}
-    with safe_open(path, "pt") as file:
-        return file.metadata() or {}
+    length = int.from_bytes(data[:8], "little")
+    texts: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return texts
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(32)
+def _is_safetensors(data: bytes) -> bool:
+    # Eight bytes of length, of which the last three are zero below a terabyte; then JSON.
+    return data[8:9] == b"{" and not any(data[5:8])
 
 
-def _is_safetensors(path: Path, head: bytes) -> bool:
-    # Eight bytes of length, then JSON. The name counts too, so that a damaged file is called by its name.
-    return path.suffix == ".safetensors" or (head[8:9] == b"{" and not any(head[5:8]))
-
-
-def _torch(path: Path) -> object:
+def _parse_torch(data: bytes, path: Path) -> object:
     try:
         with warnings.catch_warnings(action="ignore"):  # PyTorch warns of pickle protocols that it reads all the same
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (
         Exception
-    ):  # objects that PyTorch declines, and anything a crafted file can provoke: the inert reader decides
+    ):  # objects that PyTorch declines, and anything a crafted file can provoke: the safe unpickler decides
         pass
     try:
-        return safe_unpickler.read(path)
+        return safe_unpickler.read(data)
     except Exception as error:  # a crafted file can make the unpickler fail in any way; none of them runs anything
         raise WeightsError(
             f"The file cannot be read as weights ({type(error).__name__}: {str(error)[:200]}).",
@@ -92,15 +118,15 @@ def _torch(path: Path) -> object:
         ) from None
 
 
-def _matlab(path: Path) -> dict[str, Tensor]:
+def _parse_matlab(data: bytes, path: Path) -> dict[str, Tensor]:
     from scipy.io import loadmat  # 0.1 s to import, for one published system
 
     try:
-        found = loadmat(path)
+        content = loadmat(io.BytesIO(data))
     except Exception as error:  # SciPy raises whatever it stumbles over
-        raise WeightsError(f"The MATLAB file is damaged ({error}).", AGAIN, path) from None
+        raise WeightsError(f"The MATLAB file is damaged ({error}).", FETCH_AGAIN, path) from None
     arrays = {
-        name: value for name, value in found.items() if isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
+        name: value for name, value in content.items() if isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
     }
     return {
         name: torch.from_numpy(np.ascontiguousarray(value, value.dtype.newbyteorder("=")))

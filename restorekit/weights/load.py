@@ -1,125 +1,170 @@
-"""From a name to a network with weights."""
+"""From a name to a network with its weights."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from torch import nn
 
-from restorekit.errors import WeightsError
+from restorekit.errors import RestorekitError, WeightsError
 from restorekit.models import registry
 from restorekit.models.model import Model, Provenance
-from restorekit.models.spec import Spec
-from restorekit.weights import formats, manifest, state_dict
+from restorekit.weights import formats, state_dict
+from restorekit.weights.manifest import load_manifest
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A network with what identifies it in records and reports."""
-
-    model: nn.Module
-    spec: Spec
-    weights: str
-    """Tag or file name; "none" for an untrained network, "none needed" for a system that has nothing to learn."""
-    sha256: str
-    """Of the weights file; empty where there is none."""
-
-
-def load(
+def load_model(
     name: str,
     weights: str | Path | None = "auto",
     scale: int | None = None,
     config: Mapping[str, object] = MappingProxyType({}),
-) -> Loaded:
-    """Build a network and fill it.
+) -> Model:
+    """Build a network and fill it with weights.
 
     Args:
-        name: a system, e.g. "gggan-lite".
-        weights: "auto" for the default weights that ship or else have been fetched, a tag, a file, or None for an
-            untrained network.
-        scale: output pixels for one input pixel, for super-resolution; None for that of the weights, or where they serve
+        name: a system, e.g. "gggan-lite"; `restorekit models` lists them.
+        weights: "auto" for the default weights that are bundled or else have been fetched, a tag such as "endoscopy", a
+            file, or None for an untrained network.
+        scale: output pixels for one input pixel, for super-resolution; None for that of the weights or, where they serve
             every scale or do not tell, the system's default.
         config: options of the system that differ from those of the weights, e.g. {"variant": "lanczos"} for bicubic.
+
+    Returns:
+        The network in evaluation mode, on the CPU, in float32, with the facts of its configuration and where it comes from.
 
     Raises:
         UnknownModel: no such system.
         UsageError: the system has no such scale or option.
         WeightsError: no such weights, or they are damaged, belong to another network or are for another scale.
     """
-    asked = dict(config) if scale is None else {**config, "scale": scale}
-    if weights is None or not registry.spec_of(name).parameters:
+    name = registry.resolve(name)
+    learns = registry.spec_of(name).parameters > 0
+    if weights is None or not learns:
         if weights not in (None, "auto"):
-            raise WeightsError(f"{name} has no weights.", "Leave out --weights.")
-        label = "none" if registry.spec_of(name).parameters else "none needed"
-        return Loaded(registry.build(name, **asked), registry.configure(name, **asked)[1], label, "")
-    published = 0
-    if weights != "auto" and (Path(weights).suffix or Path(weights).exists()):
-        path, label, wanted, hint = Path(weights), str(weights), "", ""
-    else:
-        entry = manifest.choose(name, None if weights == "auto" else str(weights), scale)
-        path, label, wanted, hint = entry.path, entry.tag, entry.expected, entry.hint
-        published = entry.scale
-    digest = state_dict.sha256(path)
-    if wanted and digest != wanted:
+            raise WeightsError(f"{name} has no weights.", "Leave out `weights`.")
+        options = dict(config) if scale is None else {**config, "scale": scale}
+        return _as_model(name, registry.build(name, **options), options, "none" if learns else "none needed")
+    source = _locate(name, weights, scale)
+    data = formats.read_bytes(source.path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if source.sha256 not in (None, sha256):
         raise WeightsError(
-            f"The file is not the one the manifest describes (sha256 {digest[:12]}, wanted {wanted[:12]}).", hint, path
+            f"The file is not the one the manifest describes (sha256 {sha256[:12]}, expected {source.sha256:.12}).",
+            source.hint,
+            source.path,
         )
-    network, spec = _filled(name, path, scale, published, config)
-    return Loaded(network, spec, label, digest)
+    module, options = _fill(name, data, source, scale, config)
+    return _as_model(name, module, options, source.label, sha256)
 
 
-def _filled(
-    name: str, path: Path, scale: int | None, published: int, options: Mapping[str, object]
-) -> tuple[nn.Module, Spec]:
-    """The network that a file was made for, with its weights: our own files by their header, others by their names.
+@dataclass(frozen=True)
+class _Source:
+    """A weights file, and what is known before it is read."""
+
+    path: Path
+    label: str
+    """Tag or file name, for records."""
+    sha256: str | None = None
+    """Hash that the file must have; None if not known."""
+    scale: int | None = None
+    """What the manifest says of a file that does not tell its scale."""
+    hint: str = ""
+    """What helps if the file is damaged."""
+
+
+def _locate(name: str, weights: str | Path, scale: int | None) -> _Source:
+    if isinstance(weights, Path) or Path(weights).suffix or Path(weights).is_file():
+        return _Source(Path(weights), str(weights))
+    entry = load_manifest().choose(name, None if weights == "auto" else weights, scale)
+    return _Source(entry.path, entry.tag, entry.expected_sha256, entry.scale, entry.hint)
+
+
+def _as_model(name: str, module: nn.Module, options: Mapping[str, object], weights: str, sha256: str = "") -> Model:
+    chosen, spec = registry.configure(name, **options)
+    return Model(module.eval(), spec, Provenance(weights, sha256, _changed(chosen)))
+
+
+def _changed(config: Any) -> dict[str, object]:
+    """The options of a system's `Config` that differ from their defaults."""
+    default = type(config)()
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {name: value for name, value in values.items() if value != getattr(default, name)}
+
+
+def _fill(
+    name: str, data: bytes, source: _Source, scale: int | None, options: Mapping[str, object]
+) -> tuple[nn.Module, dict[str, object]]:
+    """Build the network that a file was made for and fill it: our own files tell by their header, others by their tensors.
 
     Args:
         name: the system.
-        path: the file.
+        data: the file's bytes.
+        source: what is known of the file.
         scale: what was asked for.
-        published: what the manifest says of a file that does not tell its scale; 0 if nothing.
         options: of the system, that differ from those of the file.
+
+    Returns:
+        The network and all its options.
     """
-    state, about = state_dict.load(path), formats.header(path)
-    config, ours = state_dict.config(path), "model" in about
-    if ours and about["model"] != name:
-        raise WeightsError(f"These are weights of '{about['model']}'.", f"Use --model {about['model']}.", path)
-    known = None
-    if not ours:
-        try:
-            known = registry.from_upstream(name, state)
-        except (
-            Exception
-        ) as error:  # tensors of strange shape under known names; what they provoke depends on the system
-            raise WeightsError(
-                f"The tensors have names of {name}, but cannot be used ({type(error).__name__}: {error}).",
-                "Is the file damaged, or of a variant that is not published?",
-                path,
-            ) from None
-        config, state = known or (config, state)
-    if published:
-        config = {"scale": published} | config
-    config |= options
-    config = _scaled(name, config, scale, told=ours or "scale" in config, path=path)
-    _, spec = registry.configure(name, **config)
-    network = registry.build(name, **config)
+    path, state, header = source.path, state_dict.parse(data, source.path), formats.header(data)
+    ours = "model" in header
+    if ours and header["model"] != name:
+        raise WeightsError(f"These are weights of '{header['model']}'.", f"Take the model '{header['model']}'.", path)
+    upstream = None if ours else _from_upstream(name, state, path)
+    config, state = upstream or (state_dict.trained_config(header, path), state)
+    if source.scale is not None:
+        config = {"scale": source.scale} | config
     try:
-        state_dict.fit(
-            network, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, path
-        )
+        registry.configure(name, **config)
+    except RestorekitError as error:
+        raise WeightsError(f"The file is of another form of {name} ({error.reason})", "", path) from None
+    config = _with_scale(name, {**config, **options}, scale, told=ours or "scale" in config, path=path)
+    module = _build(name, config, path)
+    try:
+        state_dict.fit(module, state, path)
     except WeightsError:
-        owners = [] if ours or known else _owners(name, state)
+        owners = [] if ours or upstream else _owners(name, state)
         if not owners:
             raise
         raise WeightsError(
-            f"This looks like weights of '{owners[0]}', not of '{name}'.", f"Use --model {' or '.join(owners)}.", path
+            f"This looks like weights of '{owners[0]}', not of '{name}'.",
+            f"Take the model {' or '.join(repr(owner) for owner in owners)}.",
+            path,
         ) from None
-    return network, spec
+    return module, config
 
 
-def _scaled(name: str, config: dict[str, object], scale: int | None, told: bool, path: Path) -> dict[str, object]:
-    """The options with the scale that was asked for.
+def _from_upstream(
+    name: str, state: state_dict.StateDict, path: Path
+) -> tuple[dict[str, object], state_dict.StateDict] | None:
+    try:
+        return registry.from_upstream(name, state)
+    except Exception as error:  # tensors of strange shape under known names; what they provoke depends on the system
+        raise WeightsError(
+            f"The tensors have names of {name}, but cannot be used ({type(error).__name__}: {error}).",
+            "Is the file damaged, or of a variant that is not published?",
+            path,
+        ) from None
+
+
+def _build(name: str, config: Mapping[str, object], path: Path) -> nn.Module:
+    try:
+        return registry.build(name, **config)
+    except RestorekitError:
+        raise
+    except Exception as error:  # sizes in the header of a crafted file; what they provoke depends on the system
+        raise WeightsError(
+            f"No network can be built with the sizes that the file names ({type(error).__name__}: {error}).",
+            "Is the file damaged?",
+            path,
+        ) from None
+
+
+def _with_scale(name: str, config: dict[str, object], scale: int | None, told: bool, path: Path) -> dict[str, object]:
+    """Add the scale that was asked for.
 
     Args:
         name: the system.
@@ -129,39 +174,28 @@ def _scaled(name: str, config: dict[str, object], scale: int | None, told: bool,
         path: the file, for the message.
 
     Raises:
-        WeightsError: they are for another scale.
+        WeightsError: the weights are for another scale.
     """
     if scale is None:
         return config
-    made = registry.configure(name, **config)[1]
-    if told and made.scale != scale and not made.every_scale:
+    spec = registry.configure(name, **config)[1]
+    if told and spec.scale != scale and not spec.every_scale:
         raise WeightsError(
-            f"These weights enlarge by {made.scale}, not by {scale}.",
-            "Take other weights, or resize their results: restorekit sr --outscale.",
+            f"These weights enlarge by {spec.scale}, not by {scale}.",
+            "Take other weights, or resize their results.",
             path,
         )
     # Deblurring systems have no such option.
-    return config if made.scale == scale else config | {"scale": scale}
+    return config if spec.scale == scale else config | {"scale": scale}
 
 
-def _owners(name: str, state: state_dict.State) -> list[str]:
+def _owners(name: str, state: state_dict.StateDict) -> list[str]:
     """Other systems that recognise the tensors."""
-    found = []
+    owners = []
     for other in registry.names():
         try:
             if other != name and registry.from_upstream(other, state):
-                found.append(other)
+                owners.append(other)
         except Exception:  # a broken or confused system must not take the place of the message about this one
             continue
-    return found
-
-
-def load_model(
-    name: str,
-    weights: str | Path | None = "auto",
-    scale: int | None = None,
-    config: Mapping[str, object] = MappingProxyType({}),
-) -> Model:
-    """Load a network: RGB (N,3,H,W) in 0..1 in, (N,3,sH,sW) out; see `load`."""
-    loaded = load(name, weights, scale, config)
-    return Model(loaded.model.eval(), loaded.spec, Provenance(loaded.weights, loaded.sha256, dict(config)))
+    return owners

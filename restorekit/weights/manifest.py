@@ -1,260 +1,301 @@
 """The manifest of weight files, weights.toml: what exists, where it came from, how well it does."""
 
-import os
-import sys
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from restorekit.errors import WeightsError
+from restorekit.weights.cache import recorded_sha256, weights_path
 
 PACKAGE = Path(__file__).parent.parent
-SHIPPED = PACKAGE / "weights"
+
+FileName = Annotated[str, Field(pattern=r"^\w[\w.+-]*$")]
+"""A name without a folder."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-@dataclass(frozen=True)
-class BundledWeights:
-    """One weight file that ships with the package."""
+class _Table(BaseModel):
+    """A table of the manifest. A misspelt key or a value of another type is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Weights(_Table, ABC):
+    """One weight file."""
 
     model: str
+    """System that the weights are for."""
     tag: str
-    file: str
-    """Name inside `restorekit/weights/`."""
-    sha256: str
-    size: int
-    """Bytes."""
+    """Name of the weights within the system, as `--weights` takes it."""
+    file: FileName
+    """Name inside `restorekit/weights/` or the cache."""
     licence: str
-    domain: str
-    """What kind of pictures and blur the weights are for, in one sentence."""
-    recipe: str
-    """The training recipe as the file's header holds it (JSON); `train --recipe` takes it."""
-    data: str
-    steps: int
-    hours: float
-    hardware: str
-    start: str = ""
-    """Tag of the weights that training began with, if any."""
-    best_for: Sequence[int] = ()
-    """Scales for which these weights score best of all that ship, a final resize included where it is needed."""
-    default: bool = False
-    """Whether the model uses this file when none is named."""
-    scale: int = 0
-    """Output pixels for one input pixel that the weights are for; 0 where they serve every scale, or for deblurring."""
-    scores: dict[str, Any] = field(default_factory=dict)
-    """Measured scores by protocol."""
-
-    hint = "Install restorekit again."
-    """What to do where the file is absent or damaged."""
+    """Terms of use, in one sentence."""
+    sha256: Sha256 | None = None
+    """Of the whole file; None if its publisher states none."""
+    size: PositiveInt | None = None
+    """Bytes; None if not known."""
+    scale: PositiveInt | None = None
+    """Output pixels for one input pixel; None if the weights serve every scale, or for deblurring."""
 
     @property
+    @abstractmethod
     def path(self) -> Path:
-        """Where the file is."""
-        return SHIPPED / self.file
+        """Where the file is, or will be once it has been fetched."""
 
     @property
-    def expected(self) -> str:
-        """The hash that the file must have."""
-        return self.sha256
+    @abstractmethod
+    def expected_sha256(self) -> str | None:
+        """Hash that the file must have; None if not known."""
 
-
-@dataclass(frozen=True)
-class RemoteWeights:
-    """One weight file that others publish and that can be fetched."""
-
-    model: str
-    tag: str
-    file: str
-    """Name in the cache."""
-    licence: str
-    page: str
-    """Where a person finds it."""
-    paper: str
-    url: str = ""
-    """Where a program finds it; empty where a browser is needed."""
-    sha256: str = ""
-    """Empty where it is not known: the hash of the first download is then recorded and compared, but not verified."""
-    size: int = 0
-    """Bytes; 0 where it is not known."""
-    scale: int = 0
-    """Output pixels for one input pixel that the weights are for; 0 where they serve every scale, or for deblurring."""
-    note: str = ""
+    @property
+    @abstractmethod
+    def hint(self) -> str:
+        """What helps where the file is absent or damaged."""
 
     @property
     def name(self) -> str:
-        """As `models fetch` takes it."""
+        """Model and tag, as `models fetch` takes them."""
         return f"{self.model}:{self.tag}"
+
+    def serves(self, scale: int | None) -> bool:
+        """Whether the weights enlarge by `scale`; None asks for no scale in particular."""
+        return scale is None or self.scale in (None, scale)
+
+
+class BundledWeights(Weights):
+    """One weight file that ships with the package."""
+
+    sha256: Sha256
+    size: PositiveInt
+    domain: str
+    """What kind of images and degradation the weights are for, in one sentence."""
+    data: str
+    """What they were trained on."""
+    hours: float
+    """Duration of the training."""
+    hardware: str
+    """What they were trained with."""
+    recipe: Mapping[str, Any]
+    """How to train them again, as fields of `training.recipe.Recipe`; what is left out does not concern the system."""
+    start: str | None = None
+    """Tag, or a description, of the weights that the training began with."""
+    best_for: Sequence[int] = ()
+    """Scales for which these weights score best of all bundled ones, a final resize included where it is needed."""
+    default: bool = False
+    """Whether the model takes these weights where none are named."""
+    scores: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
+    """Measured scores by data set and protocol."""
 
     @property
     def path(self) -> Path:
-        """Where the file is once it has been fetched."""
-        return cache_folder() / "weights" / self.model / self.file
+        """Inside the package."""
+        return PACKAGE / "weights" / self.file
 
     @property
-    def record(self) -> Path:
-        """Beside the file: the hash it had when it came, where no other is known."""
-        return self.path.with_name(self.path.name + ".sha256")
-
-    @property
-    def expected(self) -> str:
-        """The hash that the file must have; empty where none is known yet."""
-        return self.sha256 or (self.record.read_text().strip() if self.record.is_file() else "")
+    def expected_sha256(self) -> str:
+        """The one of the manifest."""
+        return self.sha256
 
     @property
     def hint(self) -> str:
-        """What to do where the file is absent or damaged."""
-        return f"Bring it with `restorekit models fetch {self.name}`."
+        """The package itself is damaged."""
+        return "Install restorekit again."
 
 
-def cache_folder() -> Path:
-    """Where fetched files are kept: $RESTOREKIT_CACHE, or the system's place for such files."""
-    if chosen := os.environ.get("RESTOREKIT_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "restorekit" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "restorekit"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "restorekit"
+class RemoteWeights(Weights):
+    """One weight file that others publish, to be fetched.
+
+    Where no `sha256` is stated, that of the first download is recorded: it finds later damage, and verifies nothing.
+    """
+
+    page: str
+    """Address for people."""
+    paper: str
+    """Citation."""
+    url: str | None = None
+    """Address of the file itself; None if it can only be had with a browser."""
+    note: str | None = None
+    """What a user should know beforehand."""
+
+    @property
+    def path(self) -> Path:
+        """In the cache."""
+        return weights_path(self.model, self.file)
+
+    @property
+    def expected_sha256(self) -> str | None:
+        """The publisher's, else the one that a fetch recorded; None if there is neither."""
+        return self.sha256 or recorded_sha256(self.path)
+
+    @property
+    def hint(self) -> str:
+        """The command that fetches it."""
+        return f"Fetch it: `restorekit models fetch {self.name}`."
 
 
-def manifest_path() -> Path:
-    """weights.toml: inside an installed package, or at the top of a checkout."""
-    inside = PACKAGE / "weights.toml"
-    return inside if inside.exists() else PACKAGE.parent / "weights.toml"
+AnyWeights = TypeVar("AnyWeights", bound=Weights)
+
+
+class Manifest(_Table):
+    """All weights that are known, in the order of the file."""
+
+    bundled: Annotated[tuple[BundledWeights, ...], Field(strict=False)] = ()
+    remote: Annotated[tuple[RemoteWeights, ...], Field(strict=False)] = ()
+
+    def bundled_for(self, model: str) -> list[BundledWeights]:
+        """The bundled weights of a model."""
+        return [entry for entry in self.bundled if entry.model == model]
+
+    def remote_for(self, model: str) -> list[RemoteWeights]:
+        """The remote weights of a model."""
+        return [entry for entry in self.remote if entry.model == model]
+
+    def choose(self, model: str, tag: str | None = None, scale: int | None = None) -> Weights:
+        """Choose weights of a model that are on this machine.
+
+        Args:
+            model: a system.
+            tag: which of its weights; None for the default of the bundled ones or, if the model has none bundled, the
+                first that has been fetched.
+            scale: without a tag, the weights must enlarge by this; None for any.
+
+        Raises:
+            WeightsError: there are no such weights, or they have not been fetched.
+        """
+        bundled, remote = self.bundled_for(model), self.remote_for(model)
+        if tag is not None:
+            return self._find(model, tag, [*bundled, *remote])
+        defaults: list[Weights] = [entry for entry in bundled if entry.default]
+        defaults = defaults or [entry for entry in remote if entry.path.is_file()]
+        if not defaults:
+            raise self._absence(model)
+        for entry in defaults:
+            if entry.serves(scale):
+                return entry
+        scales = ", ".join(sorted({str(entry.scale) for entry in defaults}))
+        raise WeightsError(f"None of the weights of '{model}' enlarge by {scale}.", f"There are some for {scales}.")
+
+    def find_bundled(self, model: str, tag: str | None = None) -> BundledWeights:
+        """Find bundled weights of a model by tag, or the default ones.
+
+        Raises:
+            WeightsError: there are none, or none of that tag.
+        """
+        bundled = self.bundled_for(model)
+        return self._find(model, tag or next((entry.tag for entry in bundled if entry.default), ""), bundled)
+
+    def _find(self, model: str, tag: str, entries: Sequence[AnyWeights]) -> AnyWeights:
+        """The entry of a tag.
+
+        Raises:
+            WeightsError: there are no entries, none has the tag, or it has not been fetched.
+        """
+        if not entries:
+            raise self._absence(model)
+        absent = [entry for entry in entries if isinstance(entry, RemoteWeights) and not entry.path.is_file()]
+        for entry in entries:
+            if entry.tag == tag and entry in absent:
+                raise WeightsError(f"The weights '{tag}' of {model} have not been fetched yet.", entry.hint)
+            if entry.tag == tag:
+                return entry
+        tags = (f"{entry.tag} (to be fetched)" if entry in absent else entry.tag for entry in entries)
+        raise WeightsError(
+            f"'{tag}' is neither a file nor a tag of {model}'s weights.", f"The tags are {', '.join(tags)}."
+        )
+
+    def _absence(self, model: str) -> WeightsError:
+        """The error for a model of which no weights are on this machine."""
+        fetch = "".join(f" Fetch some: `restorekit models fetch {entry.name}`." for entry in self.remote_for(model))
+        others = ", ".join(sorted({entry.model for entry in self.bundled}))
+        return WeightsError(
+            f"No trained weights of '{model}' are bundled with restorekit.{fetch}",
+            f"Take a model that has some ({others}), name a file of your own, or train them: "
+            f"`restorekit train --model {model}`.",
+        )
+
+    def choose_upscaler(self, factor: float) -> BundledWeights:
+        """Choose the best bundled weights for enlarging by any factor.
+
+        Raises:
+            WeightsError: none are bundled.
+        """
+        scales = sorted({scale for entry in self.bundled for scale in entry.best_for})
+        if not scales:
+            raise WeightsError("No weights for enlarging are bundled with restorekit.", "Name a model and its weights.")
+        scale = next((scale for scale in scales if scale >= factor), scales[-1])
+        return next(entry for entry in self.bundled if scale in entry.best_for)
+
+    def choose_scale(self, model: str, factor: float) -> int:
+        """Choose the scale of the smallest of a system's networks that enlarges by at least `factor`, else of its largest.
+
+        Args:
+            model: a system for super-resolution.
+            factor: output pixels for one input pixel that are wanted.
+        """
+        entries = [*self.bundled_for(model), *self.remote_for(model)]
+        scales = {entry.scale for entry in entries if entry.path.is_file()}
+        known = sorted(scale for scale in scales if scale is not None) if None not in scales else []
+        known = known or [2, 3, 4, 8]  # the system serves every scale
+        return next((scale for scale in known if scale >= factor), known[-1])
+
+    def find_remote(self, name: str) -> RemoteWeights:
+        """Find remote weights by name.
+
+        Args:
+            name: MODEL:TAG, or MODEL for the first of its weights in the manifest.
+
+        Raises:
+            WeightsError: there are no such weights.
+        """
+        model, _, tag = name.partition(":")
+        for entry in self.remote_for(model):
+            if tag in ("", entry.tag):
+                return entry
+        known = self.remote_for(model) or self.remote
+        names = ", ".join(entry.name for entry in known)
+        raise WeightsError(f"Nothing called '{name}' can be fetched.", f"There are {names}.")
 
 
 @cache
-def _manifest() -> tuple[tuple[BundledWeights, ...], tuple[RemoteWeights, ...]]:
-    path = manifest_path()
+def load_manifest() -> Manifest:
+    """Read the manifest that comes with restorekit.
+
+    Raises:
+        WeightsError: the manifest is absent or damaged.
+    """
+    inside = PACKAGE / "weights.toml"  # of an installed package; in a checkout the file lies at the top
+    return read_manifest(inside if inside.exists() else PACKAGE.parent / "weights.toml")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        WeightsError: the file is absent or damaged; the message names entry and key.
+    """
+    hint = "Install restorekit again."
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-        return (
-            tuple(BundledWeights(**entry) for entry in found.get("weights", [])),
-            tuple(RemoteWeights(**entry) for entry in found.get("published", [])),
-        )
-    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise WeightsError(f"The weights manifest is damaged ({error}).", "Install restorekit again.", path) from None
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # no such file, no UTF-8, no TOML
+        raise WeightsError(f"The weights manifest cannot be read ({error}).", hint, path) from None
+    try:
+        return Manifest.model_validate(tables)
+    except ValidationError as error:
+        faults = "; ".join(_describe(fault["loc"], fault["msg"], tables) for fault in error.errors())
+        raise WeightsError(f"The weights manifest is damaged: {faults}.", hint, path) from None
 
 
-def bundled() -> tuple[BundledWeights, ...]:
-    """All weight files that ship, in the manifest's order.
-
-    Raises:
-        WeightsError: the manifest is absent or damaged.
-    """
-    return _manifest()[0]
-
-
-def remote() -> tuple[RemoteWeights, ...]:
-    """All weight files that can be fetched, in the manifest's order.
-
-    Raises:
-        WeightsError: the manifest is absent or damaged.
-    """
-    return _manifest()[1]
-
-
-def ships(model: str) -> bool:
-    """Whether any weights of the model ship."""
-    return any(entry.model == model for entry in bundled())
-
-
-def _suits(entry: BundledWeights | RemoteWeights, scale: int | None) -> bool:
-    return scale is None or entry.scale in (0, scale)
-
-
-def shipped(model: str, tag: str | None = None, scale: int | None = None) -> BundledWeights:
-    """The shipped weights of a model, by tag or the default ones (of a scale, if one is asked for).
-
-    Raises:
-        WeightsError: the model ships none, or none of that tag or scale.
-    """
-    own = [entry for entry in bundled() if entry.model == model]
-    for entry in own:
-        if (entry.default and tag is None and _suits(entry, scale)) or entry.tag == tag:
-            return entry
-    elsewhere = [entry for entry in remote() if entry.model == model]
-    if own and tag is None:
-        there = ", ".join(sorted({str(entry.scale) for entry in own}))
-        raise WeightsError(f"No weights of '{model}' that ship enlarge by {scale}.", f"There are some for {there}.")
-    if own:
-        tags = ", ".join([entry.tag for entry in own] + [f"{entry.tag} (to be fetched)" for entry in elsewhere])
-        raise WeightsError(f"'{tag}' is neither a file nor a tag of {model}'s weights.", f"The tags are {tags}.")
-    bring = "".join(f" Published ones: restorekit models fetch {entry.name}." for entry in elsewhere)
-    raise WeightsError(
-        f"No trained weights of '{model}' ship with restorekit.{bring}",
-        f"Use a model that has some ({', '.join(sorted({entry.model for entry in bundled()}))}), give your own with "
-        f"--weights FILE, or train them: restorekit train --model {model}.",
-    )
-
-
-def choose(model: str, tag: str | None = None, scale: int | None = None) -> BundledWeights | RemoteWeights:
-    """The weights of a model that are at hand, shipped or fetched.
-
-    Args:
-        model: a system.
-        tag: which of them; by default the shipped default, else the first in the manifest that has been fetched.
-        scale: without a tag, only weights that enlarge so much are considered.
-
-    Raises:
-        WeightsError: there are none, or none of that tag, or they have not been fetched.
-    """
-    for other in remote():
-        if other.model != model:
-            continue
-        fits = tag is None and not ships(model) and _suits(other, scale)
-        if other.path.is_file() and (other.tag == tag or fits):
-            return other
-        if other.tag == tag:
-            raise WeightsError(
-                f"The weights '{tag}' of {model} are published elsewhere and not fetched yet.", other.hint
-            )
-    return shipped(model, tag, scale)
-
-
-def enlarging(factor: float) -> BundledWeights:
-    """The best weights that ship for enlarging by any factor.
-
-    Raises:
-        WeightsError: none ship at all.
-    """
-    scales = sorted({scale for entry in bundled() for scale in entry.best_for})
-    if not scales:
-        raise WeightsError("No weights for enlarging ship with restorekit.", "Choose --model and --weights.")
-    scale = next((scale for scale in scales if scale >= factor), scales[-1])
-    return next(entry for entry in bundled() if scale in entry.best_for)
-
-
-def network_scale(model: str, factor: float) -> int:
-    """The scale of the smallest of a system's networks that enlarges by at least `factor`, else of its largest.
-
-    Args:
-        model: a system for super-resolution.
-        factor: what is wanted.
-    """
-    known: list[BundledWeights | RemoteWeights] = [*bundled(), *remote()]
-    own = [entry.scale for entry in known if entry.model == model and entry.path.is_file()]
-    scales = sorted(own) if own and 0 not in own else [2, 3, 4, 8]
-    return next((scale for scale in scales if scale >= factor), scales[-1])
-
-
-def fetchable(name: str) -> RemoteWeights:
-    """What `models fetch NAME` means.
-
-    Args:
-        name: MODEL:TAG, or MODEL for the first of its weights in the manifest.
-
-    Raises:
-        WeightsError: nobody publishes such weights.
-    """
-    model, _, tag = name.partition(":")
-    for entry in remote():
-        if entry.model == model and tag in ("", entry.tag):
-            return entry
-    own = [entry.name for entry in remote() if entry.model == model]
-    raise WeightsError(
-        f"Nothing called '{name}' can be fetched.",
-        f"There are {', '.join(own or [entry.name for entry in remote()])}.",
-    )
+def _describe(location: tuple[int | str, ...], message: str, tables: Mapping[str, Any]) -> str:
+    """One fault: which entry, which key, what is wrong."""
+    kind, *rest = location
+    entry = ""
+    if rest and isinstance(rest[0], int):
+        fields = tables[str(kind)][rest.pop(0)]
+        entry = f" {fields.get('model', '?')}:{fields.get('tag', '?')}" if isinstance(fields, dict) else ""
+    return f"{kind}{entry}{''.join(f', {key}' for key in rest)}: {message}"

@@ -1,19 +1,20 @@
 """Read PyTorch files of any content without importing or calling anything that the pickle inside names.
 
 A pickle is a program: it names functions and has them called. Here every name stands for a class that records what it is
-given and does nothing else, tensors included: those are built afterwards, from numbers that were checked. So a file that
-holds a whole module, optimiser states or an attack is read, and what is not tensors stays a record.
+given and does nothing else. Tensors are built afterwards, from numbers that were checked. So a file that holds a whole
+module, optimiser states or an attack can be read, and what is no tensor stays a record.
 
-Layouts: the zip archive of PyTorch 1.6 and later (`data.pkl` and one entry a storage), and the chain of pickles of older
+Layouts: the zip archive of PyTorch 1.6 and later (`data.pkl` and one entry per storage), and the chain of pickles of older
 versions (magic number, protocol, machine, object, list of storages, then the storages' bytes).
 """
 
+import io
 import math
 import pickle
 import struct
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, TypeGuard, cast
 
 import torch
@@ -33,8 +34,10 @@ DTYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-MOST_MODULES = 100_000
+MAX_MODULES = 100_000
 """Modules that share parts can unfold to more names than memory holds; the largest known network has about 3000."""
+MAX_DEPTH = 100
+"""A crafted module can contain itself; known networks nest about ten deep."""
 
 
 class Inert:
@@ -48,12 +51,14 @@ class Inert:
 
     def __new__(cls, *args: object, **options: object) -> "Inert":
         """Record the arguments of a call."""
-        made = super().__new__(cls)
-        made.args, made.state = args, None
-        return made
+        record = super().__new__(cls)
+        record.args, record.state = args, None
+        return record
 
     args: tuple[object, ...]
+    """Of the call that made the object."""
     state: object
+    """Its attributes, usually a dict; None if none were set."""
 
     def __setstate__(self, state: object) -> None:
         self.state = state
@@ -70,7 +75,7 @@ class Inert:
     add = append
 
 
-class Mapping(dict[Any, Any]):
+class InertDict(dict[Any, Any]):
     """Stands for OrderedDict; its attributes (PyTorch's `_metadata`) are left out."""
 
     def __setstate__(self, state: object) -> None:
@@ -120,7 +125,7 @@ class _Parameter(Inert):
     """Stands for `torch.nn.Parameter`: its first argument is the tensor."""
 
 
-STANDS = {
+STAND_INS = {
     ("torch._utils", "_rebuild_tensor"): _Tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
     ("torch._utils", "_rebuild_parameter"): _Parameter,
@@ -138,10 +143,10 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return Mapping
+            return InertDict
         if (module, name) in (("builtins", "set"), ("__builtin__", "set")):
             return set
-        base = STANDS.get((module, name), Inert)
+        base = STAND_INS.get((module, name), Inert)
         return type(base.__name__, (base,), {"name": f"{module}.{name}"})  # a fresh class: nothing outlives the file
 
     def persistent_load(self, pid: Any) -> Any:
@@ -159,37 +164,35 @@ class _Reader(pickle.Unpickler):
         return self.storages.setdefault(str(key), Storage(DTYPES[name], count))
 
 
-def read(path: Path) -> object:
-    """What a PyTorch file holds: plain containers and numbers, `Inert` records, tensors still to be built (`tensor`).
+def read(data: bytes) -> object:
+    """What a PyTorch file holds: plain containers and numbers, `Inert` records, tensors for `build_tensor`.
 
     Args:
-        path: a zip archive or a legacy file written by `torch.save`.
+        data: a zip archive or a legacy file written by `torch.save`.
 
     Raises:
         Exception: of any kind; a crafted file can make the machinery fail anywhere. Callers turn it into a WeightsError.
     """
-    with path.open("rb") as file:
-        zipped = file.read(4) == b"PK\x03\x04"
-        file.seek(0)
-        return _zip(file, path.stat().st_size) if zipped else _legacy(file)
+    return _read_zip(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
 
 
-def _zip(file: IO[bytes], size: int) -> object:
-    with zipfile.ZipFile(file) as archive:
+def _read_zip(data: bytes) -> object:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-        if any(info.file_size > size for info in entries.values()):
+        if any(info.file_size > len(data) for info in entries.values()):
             raise ValueError("an entry larger than the file")
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
             raise ValueError("written by a big-endian machine")
         with archive.open(entries["data.pkl"]) as pickled:
             reader = _Reader(pickled)
-            found = reader.load()
+            content = reader.load()
         for key, storage in reader.storages.items():
             storage.fill(archive.read(entries[f"data/{key}"]))
-    return found
+    return content
 
 
-def _legacy(file: IO[bytes]) -> object:
+def _read_legacy(data: bytes) -> object:
+    file = io.BytesIO(data)
     if _Reader(file).load() != LEGACY_MAGIC:
         raise ValueError("not a file of PyTorch")
     _Reader(file).load()  # protocol version
@@ -197,33 +200,35 @@ def _legacy(file: IO[bytes]) -> object:
     if isinstance(machine, dict) and machine.get("little_endian") is False:
         raise ValueError("written by a big-endian machine")
     reader = _Reader(file)
-    found = reader.load()
+    content = reader.load()
     for key in _Reader(file).load():
         storage = reader.storages[str(key)]
         (count,) = struct.unpack("<q", file.read(8))
         storage.fill(file.read(count * storage.dtype.itemsize) if count == storage.count else b"")
-    return found
+    return content
 
 
-def tensor(found: object) -> Tensor | None:
+def build_tensor(record: object) -> Tensor | None:
     """The tensor that a value read from a file stands for; None if it stands for none.
 
     Raises:
         ValueError: its numbers make no sense.
     """
-    if isinstance(found, _Parameter):
-        found = found.args[0] if found.args else None
-    return found.build() if isinstance(found, _Tensor) else None
+    if isinstance(record, _Parameter):
+        record = record.args[0] if record.args else None
+    return record.build() if isinstance(record, _Tensor) else None
 
 
-def is_module(found: object) -> TypeGuard[Inert]:
+def is_module(record: object) -> TypeGuard[Inert]:
     """Whether a value read from a file is an `nn.Module` of whatever class."""
     return (
-        isinstance(found, Inert) and isinstance(found.state, dict) and {"_modules", "_parameters"} <= set(found.state)
+        isinstance(record, Inert)
+        and isinstance(record.state, dict)
+        and {"_modules", "_parameters"} <= record.state.keys()
     )
 
 
-def state_dict(module: Inert) -> dict[str, Tensor]:
+def module_state(module: Inert) -> dict[str, Tensor]:
     """Parameters and persistent buffers of a whole module, under the names that the module itself would give them.
 
     Args:
@@ -231,27 +236,26 @@ def state_dict(module: Inert) -> dict[str, Tensor]:
 
     Raises:
         ValueError: the modules unfold without end, or hold impossible tensors.
-        RecursionError: a module contains itself.
     """
     state: dict[str, Tensor] = {}
-    seen = 0
-
-    def walk(at: object, prefix: str) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > MOST_MODULES:
+    for number, (prefix, attributes) in enumerate(_walk_modules(module)):
+        if number == MAX_MODULES:
             raise ValueError("modules that unfold without end")
-        if not is_module(at):
-            return
-        held: dict[str, Any] = at.state  # type: ignore[assignment]  # is_module has looked
-        passing = held.get("_non_persistent_buffers_set") or ()
-        own = {**held["_parameters"], **{k: v for k, v in held.get("_buffers", {}).items() if k not in passing}}
-        for name, value in own.items():
-            built = tensor(value)
-            if built is not None:
-                state[f"{prefix}{name}"] = built
-        for name, part in held["_modules"].items():
-            walk(part, f"{prefix}{name}.")
-
-    walk(module, "")
+        transient = attributes.get("_non_persistent_buffers_set") or ()
+        buffers = {name: value for name, value in attributes.get("_buffers", {}).items() if name not in transient}
+        for name, value in {**attributes["_parameters"], **buffers}.items():
+            tensor = build_tensor(value)
+            if tensor is not None:
+                state[f"{prefix}{name}"] = tensor
     return state
+
+
+def _walk_modules(module: Inert, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Prefix and attributes of a module and of all within it, in the order of `nn.Module.state_dict`."""
+    if depth > MAX_DEPTH:
+        raise ValueError("modules nested without end")
+    attributes = cast(dict[str, Any], module.state)
+    yield prefix, attributes
+    for name, part in attributes["_modules"].items():
+        if is_module(part):
+            yield from _walk_modules(part, f"{prefix}{name}.", depth + 1)

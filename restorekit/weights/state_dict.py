@@ -1,129 +1,167 @@
-"""Read and write weight files. Nothing is ever unpickled into arbitrary objects."""
+"""Read and write state dicts. Nothing is ever unpickled into arbitrary objects."""
 
 import hashlib
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
+from restorekit.runtime.atomic import write_atomically
 from restorekit.weights import formats, safe_unpickler
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
+"""Tensors by name."""
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "generator", "G")
-"""Names under which published files keep the tensors; the first that is there is opened."""
+"""Names under which published files nest the state dict; the first that is there is opened."""
 
 
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes.
 
     Raises:
-        WeightsError: there is no such file.
+        WeightsError: there is no such file, or it cannot be read.
     """
-    if not path.is_file():
-        raise WeightsError("There is no such weights file.", "Check the path given with --weights.", path)
-    with path.open("rb") as file:
+    with formats.reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save(state: State, path: Path, about: dict[str, str], dtype: torch.dtype = torch.float32) -> None:
+def save(state: StateDict, path: Path, header: Mapping[str, str], dtype: torch.dtype = torch.float32) -> None:
     """Write a state dict as safetensors, whole or not at all.
 
     Args:
         state: tensors by name.
-        path: the file to write; its folder exists.
-        about: texts stored in the file's header.
+        path: the file to make or replace.
+        header: texts for the file's header.
         dtype: what floating-point tensors are stored as.
+
+    Raises:
+        UnwritableOutput: the file cannot be written.
     """
     stored = {name: (t.to(dtype) if t.is_floating_point() else t).cpu().contiguous() for name, t in state.items()}
-    beside = path.with_name(path.name + ".part")
-    save_file(stored, beside, metadata=about)
-    os.replace(beside, path)
+    write_atomically(path, to_safetensors(stored, metadata=dict(header)))
 
 
-def load(path: Path) -> State:
+def load(path: Path) -> StateDict:
     """Read a state dict from a weights file of any published kind without running the code a pickle may carry.
 
     Args:
-        path: safetensors, PyTorch (zip or legacy, also whole modules) or MATLAB. A dict or module nested under
-            params_ema, params, state_dict, model, generator or G is opened; the prefix "module." is taken off the names.
+        path: see `parse`.
 
     Raises:
-        WeightsError: the file is absent, damaged, of another kind, or holds something other than tensors.
+        WeightsError: the file is absent, or see `parse`.
     """
+    return parse(formats.read_bytes(path), path)
+
+
+def parse(data: bytes, path: Path) -> StateDict:
+    """Read a state dict from the bytes of a weights file.
+
+    Args:
+        data: safetensors, PyTorch (zip or legacy, also whole modules) or MATLAB. A dict or module nested under
+            params_ema, params, state_dict, model, generator or G is opened; the prefix "module." is taken off the names.
+        path: where the bytes come from: a name for messages.
+
+    Raises:
+        WeightsError: the file is damaged, of another kind, or holds something other than tensors.
+    """
+    content = formats.parse(data, path)
     try:
-        found = _opened(formats.contents(path))
-        tensors = {
-            name: value if isinstance(value, Tensor) else safe_unpickler.tensor(value) for name, value in found.items()
-        }
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:  # records of a crafted file
+        content = _unwrap(content)
+        tensors = {name: _as_tensor(value) for name, value in content.items()}
+    except Exception as error:  # records of a crafted file can make this fail in any way
         raise WeightsError(f"The file is damaged or no weights ({error}).", "Fetch it again.", path) from None
+    state = {}
     for name, tensor in tensors.items():
         if tensor is None or not isinstance(name, str):
-            kind = found[name].name if isinstance(found[name], safe_unpickler.Inert) else type(found[name]).__name__
+            value = content[name]
+            kind = value.name if isinstance(value, safe_unpickler.Inert) else type(value).__name__
             raise WeightsError(
                 f"The file is no state dict: '{name}' is no tensor but {kind}.",
                 "restorekit reads tensors and runs no code of a file; save the state dict alone, best as safetensors.",
                 path,
             )
-    if not tensors:
+        state[name.removeprefix("module.")] = tensor
+    if not state:
         raise WeightsError("The file holds no tensors.", "Save `model.state_dict()`.", path)
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items() if tensor is not None}
+    return state
 
 
-def _opened(found: object) -> dict[Any, Any]:
-    """Unpack wrappers and whole modules, a few deep: a crafted dict can contain itself."""
+def _unwrap(content: object) -> dict[Any, Any]:
+    """Open wrappers and whole modules, a few deep: a crafted dict can contain itself."""
     for _ in range(len(WRAPPERS)):
-        if safe_unpickler.is_module(found):
-            return safe_unpickler.state_dict(found)
-        inner = [found.get(key) for key in WRAPPERS] if isinstance(found, dict) else []
-        inner = [part for part in inner if isinstance(part, dict) or safe_unpickler.is_module(part)]
-        if not inner:
+        if safe_unpickler.is_module(content):
+            return safe_unpickler.module_state(content)
+        nested = [content.get(key) for key in WRAPPERS] if isinstance(content, dict) else []
+        nested = [part for part in nested if isinstance(part, dict) or safe_unpickler.is_module(part)]
+        if not nested:
             break
-        found = inner[0]
-    if not isinstance(found, dict):
+        content = nested[0]
+    if not isinstance(content, dict):
         raise ValueError("it holds no state dict")
-    return found
+    return content
 
 
-def config(path: Path) -> dict[str, Any]:
-    """Sizes of the network that a file trained by restorekit was made for; empty for other files."""
-    sizes = json.loads(formats.header(path).get("recipe", "{}")).get("config", {})
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
+def _as_tensor(value: object) -> Tensor | None:
+    """The tensor that a value of a file is or stands for; None if it is anything else, or no plain block of numbers."""
+    tensor = value if isinstance(value, Tensor) else safe_unpickler.build_tensor(value)
+    if tensor is None or tensor.is_nested or tensor.is_quantized or tensor.layout != torch.strided or tensor.is_meta:
+        return None
+    return tensor
 
 
-def fit(model: torch.nn.Module, state: State, path: Path | str) -> None:
+def trained_config(header: Mapping[str, str], path: Path) -> dict[str, object]:
+    """Options of the system that a file was trained for; empty for files that restorekit has not written.
+
+    Args:
+        header: see `formats.header`; the training recipe in it is spelt as in the version that wrote it.
+        path: where it comes from: a name for messages.
+
+    Raises:
+        WeightsError: the recipe in the header is damaged.
+    """
+    try:
+        config = json.loads(header.get("recipe", "{}")).get("config", {})
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise WeightsError("The recipe in the file's header is damaged.", "Fetch it again.", path) from None
+
+
+def fit(module: nn.Module, state: StateDict, path: Path) -> None:
     """Load a state dict into a network, or say exactly what does not fit.
 
     Args:
-        model: changed in place; untouched on error.
+        module: changed in place; untouched on error.
         state: tensors of any floating-point type.
-        path: where the state came from, for the message.
+        path: where the state comes from: a name for messages.
 
     Raises:
         WeightsError: missing, unexpected or wrongly shaped tensors.
     """
-    wanted = model.state_dict()
-    missing = sorted(wanted.keys() - state.keys())
-    unexpected = sorted(state.keys() - wanted.keys())
+    expected = module.state_dict()
     shapes = [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & state.keys())
-        if state[name].shape != wanted[name].shape
+        f"{name} is {tuple(state[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in sorted(expected.keys() & state.keys())
+        if state[name].shape != expected[name].shape
     ]
+    differences = {
+        "missing": sorted(expected.keys() - state.keys()),
+        "unexpected": sorted(state.keys() - expected.keys()),
+        "wrong shape": shapes,
+    }
     faults = [
-        f"{label}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
-        for label, names in (("missing", missing), ("unexpected", unexpected), ("wrong shape", shapes))
+        f"{kind}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for kind, names in differences.items()
         if names
     ]
     if faults:
         raise WeightsError(
             f"These weights do not fit the network ({'; '.join(faults)}).",
-            "Were they made for another --model or configuration?",
-            Path(path),
+            "Were they made for another model or configuration?",
+            path,
         )
-    model.load_state_dict(state)
+    module.load_state_dict(state)

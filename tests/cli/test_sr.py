@@ -13,7 +13,7 @@ from restorekit.inference.image import Size
 from restorekit.media.decode import read_image
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image, Metadata
-from restorekit.weights import manifest
+from restorekit.weights.manifest import load_manifest
 
 runner = CliRunner()
 
@@ -117,8 +117,14 @@ def test_what_makes_no_sense_is_said(small: Path, tmp_path: Path, arguments: lis
 
 
 def test_the_best_weights_are_chosen_by_scale() -> None:
-    assert {scale: manifest.enlarging(scale).model for scale in (1.5, 2, 3, 4, 16)}.keys() == {1.5, 2, 3, 4, 16}
-    assert manifest.network_scale("espcn", 2.2) == 3
-    assert manifest.network_scale("espcn", 5) == 4
-    assert manifest.network_scale("bicubic", 2.2) == 3
+    assert {scale: load_manifest().choose_upscaler(scale).model for scale in (1.5, 2, 3, 4, 16)}.keys() == {
+        1.5,
+        2,
+        3,
+        4,
+        16,
+    }
+    assert load_manifest().choose_scale("espcn", 2.2) == 3
+    assert load_manifest().choose_scale("espcn", 5) == 4
+    assert load_manifest().choose_scale("bicubic", 2.2) == 3
     assert Size(factor=2.5).of(3, 5, 4) == (8, 13)  # half up

@@ -1,6 +1,5 @@
 """Super-resolution systems: sizes of their variants, what they do before training, files that others publish."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,11 @@ from restorekit.inference.engine import Engine
 from restorekit.inference.settings import Settings
 from restorekit.models import registry
 from restorekit.models.layers import kaiming_init_
+from restorekit.models.model import Provenance
 from restorekit.models.upsampling import enlarge
-from restorekit.weights import manifest
-from restorekit.weights.load import load, load_model
+from restorekit.weights import load
+from restorekit.weights.load import load_model
+from restorekit.weights.manifest import Manifest, load_manifest
 
 COUNTS = [
     ("bicubic", {}, 0),
@@ -177,15 +178,15 @@ def test_bicubic_is_the_exact_resizer_under_every_name(variant: str, border: str
 
 
 def test_bicubic_needs_no_weights_and_takes_none(tmp_path: Path) -> None:
-    loaded = load("bicubic", scale=3)
-    assert (loaded.weights, loaded.sha256, loaded.spec.scale) == ("none needed", "", 3)
+    loaded = load_model("bicubic", scale=3)
+    assert (loaded.provenance, loaded.spec.scale) == (Provenance("none needed", config={"scale": 3}), 3)
     rgb = (noise(20, 30, 3).numpy() * 255).round().astype(np.uint8)
     restored = Engine(load_model("bicubic", scale=3), Settings("cpu", tile=12))(rgb).pixels
     wanted = resize(rgb, (60, 90), round_each_axis=False)
     assert np.abs(restored.astype(int) - wanted).max() == 0
-    assert load("bicubic", None).weights == "none needed"
+    assert load_model("bicubic", None).provenance.weights == "none needed"
     with pytest.raises(WeightsError, match="bicubic has no weights"):
-        load("bicubic", tmp_path / "some.pth")
+        load_model("bicubic", tmp_path / "some.pth")
     with pytest.raises(UsageError, match="cubic-opencv"):
         registry.build("bicubic", variant="quintic")
 
@@ -210,44 +211,25 @@ def saved(tmp_path: Path, state: dict[str, Tensor]) -> Path:
 
 def test_weights_are_refused_for_another_scale_unless_they_serve_all(tmp_path: Path) -> None:
     leftthomas = saved(tmp_path, leftthomas_state(blocks=1, scale=2, channels=4))
-    assert load("srresnet", leftthomas).spec.scale == 2
-    assert load("srresnet", leftthomas, scale=2).spec.scale == 2
+    assert load_model("srresnet", leftthomas).spec.scale == 2
+    assert load_model("srresnet", leftthomas, scale=2).spec.scale == 2
     with pytest.raises(WeightsError, match="enlarge by 2, not by 4"):
-        load("srresnet", leftthomas, scale=4)
+        load_model("srresnet", leftthomas, scale=4)
     vdsr = saved(tmp_path, vdsr_state())
-    assert [load("vdsr", vdsr, scale=scale).spec.scale for scale in (2, 3, 4)] == [2, 3, 4]
+    assert [load_model("vdsr", vdsr, scale=scale).spec.scale for scale in (2, 3, 4)] == [2, 3, 4]
 
 
 def test_the_manifest_tells_the_scale_where_a_file_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
-    entry = manifest.fetchable("srcnn:9-1-5-x3")
+    entry = load_manifest().find_remote("srcnn:9-1-5-x3").model_copy(update={"sha256": None})
     entry.path.parent.mkdir(parents=True)
     savemat(entry.path, matlab_arrays(1))
-    theirs = tuple(replace(other, sha256="") for other in manifest.remote())
-    monkeypatch.setattr(manifest, "_manifest", lambda: ((), theirs))
-    assert load("srcnn").spec.scale == load("srcnn", scale=3).spec.scale == 3
+    monkeypatch.setattr(load, "load_manifest", lambda: Manifest(remote=(entry,)))
+    assert load_model("srcnn").spec.scale == load_model("srcnn", scale=3).spec.scale == 3
     with pytest.raises(WeightsError, match="enlarge by 3, not by 2"):
-        load("srcnn", "9-1-5-x3", scale=2)
+        load_model("srcnn", "9-1-5-x3", scale=2)
     with pytest.raises(WeightsError):
-        load("srcnn", scale=2)
-
-
-def test_fetched_weights_are_chosen_by_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
-    for other in manifest.remote():
-        if other.model == "srresnet":
-            other.path.parent.mkdir(parents=True, exist_ok=True)
-            other.path.touch()
-    assert [manifest.choose("srresnet", None, scale).tag[-2:] for scale in (None, 2, 4)] == ["x4", "x2", "x4"]
-
-
-def test_shipped_weights_are_chosen_by_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = replace(manifest.bundled()[0], model="espcn", tag="four", scale=4, default=True)
-    ship = (first, replace(first, tag="two", scale=2))
-    monkeypatch.setattr(manifest, "_manifest", lambda: (ship, ()))
-    assert [manifest.choose("espcn", None, scale).tag for scale in (None, 2, 4)] == ["four", "two", "four"]
-    with pytest.raises(WeightsError, match=r"enlarge by 3.*2, 4"):
-        manifest.choose("espcn", None, 3)
+        load_model("srcnn", scale=2)
 
 
 # Files that others publish
@@ -264,7 +246,7 @@ def vdsr_state(layers: int = 5, channels: int = 4, bias: bool = False) -> dict[s
 def test_vdsr_files_of_the_pytorch_port(tmp_path: Path, bias: bool) -> None:
     torch.manual_seed(0)
     state = vdsr_state(bias=bias)
-    model = load("vdsr", saved(tmp_path, state)).model.eval()
+    model = load_model("vdsr", saved(tmp_path, state)).module
     x = noise(1, 1, 8, 8)
     y = x
     for layer in ("input", *(f"residual_layer.{i}.conv" for i in range(3)), "output"):
@@ -285,9 +267,9 @@ def matlab_arrays(middle: int) -> dict[str, np.ndarray]:
 def test_srcnn_files_of_matlab_are_unrolled_by_columns(tmp_path: Path, middle: int) -> None:
     arrays = matlab_arrays(middle)
     savemat(tmp_path / "x.mat", arrays)
-    loaded = load("srcnn", tmp_path / "x.mat", scale=3)
+    loaded = load_model("srcnn", tmp_path / "x.mat", scale=3)
     assert loaded.spec.scale == 3
-    filters = {name: value.numpy() for name, value in loaded.model.state_dict().items()}
+    filters = {name: value.numpy() for name, value in loaded.module.state_dict().items()}
     # MATLAB's reshape(v, 9, 9) fills columns first: element (row, column) is v[row + 9 * column].
     assert filters["patches.weight"][7, 0, 2, 5] == arrays["weights_conv1"][2 + 9 * 5, 7]
     row, column = middle - 1, middle // 2
@@ -319,7 +301,7 @@ def leftthomas_state(blocks: int, scale: int, channels: int) -> dict[str, Tensor
 def test_srgan_files_without_batch_counters(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = leftthomas_state(blocks=2, scale=4, channels=4)
-    model = load("srresnet", saved(tmp_path, state)).model.eval()
+    model = load_model("srresnet", saved(tmp_path, state)).module
 
     def conv(x: Tensor, name: str) -> Tensor:
         weight = state[f"{name}.weight"]
@@ -388,10 +370,10 @@ def test_esrgan_files_of_all_layouts(tmp_path: Path, layout: str, scale: int, do
     }
     assert len(theirs) == len(ours)
     torch.save({"params_ema": theirs}, tmp_path / "x.pth")
-    loaded = load("esrgan", tmp_path / "x.pth")
+    loaded = load_model("esrgan", tmp_path / "x.pth")
     rgb = noise(1, 3, 8, 12)
     with torch.no_grad():
-        assert torch.equal(loaded.model.eval()(rgb), original(rgb))
+        assert torch.equal(loaded(rgb), original(rgb))
     assert (loaded.spec.scale, loaded.spec.size_multiple) == (scale, 2**doublings // scale)
 
 
@@ -433,8 +415,8 @@ def test_spsr_files_are_known_by_their_number_of_enlargements(
     other = "spsr-deblur" if name == "spsr" else "spsr"
     assert registry.from_upstream(other, state) is None
     assert registry.from_upstream("esrgan", state) is None
-    loaded = load(name, saved(tmp_path, state))
+    loaded = load_model(name, saved(tmp_path, state))
     rgb = noise(1, 3, 8, 8)
     with torch.no_grad():
-        assert torch.equal(loaded.model.eval()(rgb), original(rgb))
+        assert torch.equal(loaded(rgb), original(rgb))
     assert loaded.spec.scale == scale

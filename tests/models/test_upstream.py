@@ -1,6 +1,7 @@
 """Weights published elsewhere: networks written down here as upstream lays them out must give the same images as ours."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def loaded(name: str, state: dict[str, Tensor]) -> nn.Module:
     assert found is not None
     config, converted = found
     model = registry.build(name, **config)
-    state_dict.fit(model, converted, "upstream file")
+    state_dict.fit(model, converted, Path("upstream file"))
     return model.eval()
 
 
@@ -209,7 +210,7 @@ def test_a_missing_or_strange_tensor_is_named_and_other_files_are_not_recognised
         assert found is not None
         config, converted = found
         with pytest.raises(WeightsError, match=word):
-            state_dict.fit(registry.build(name, **config), converted, "file")
+            state_dict.fit(registry.build(name, **config), converted, Path("file"))
     assert registry.from_upstream(name, {"some.weight": noise(2, 2)}) is None
 
 

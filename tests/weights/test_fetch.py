@@ -1,8 +1,9 @@
 """Fetching against a server on this machine that misbehaves in every way a real one can."""
 
 import hashlib
-import os
+import json
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ import torch
 
 from restorekit.cli.app import main
 from restorekit.errors import ExitCode, UnwritableOutput, WeightsError
+from restorekit.runtime.progress import Event, Work
+from restorekit.weights import cache, load, manifest, state_dict
 from restorekit.weights import fetch as fetching
-from restorekit.weights import manifest, state_dict
 from restorekit.weights.fetch import Patience, fetch
-from restorekit.weights.load import load
-from restorekit.weights.manifest import RemoteWeights
+from restorekit.weights.load import load_model
+from restorekit.weights.manifest import Manifest, RemoteWeights, load_manifest
 
 BYTES = bytes(range(251)) * 4000  # 1 MB; no two pieces of a power of two are alike
 HASTE = Patience(stall=0.25, attempts=3, pause=0.01)
@@ -104,7 +106,7 @@ def entry(server: Server) -> RemoteWeights:
     address = f"http://127.0.0.1:{server.server_port}"
     return RemoteWeights(
         model="gggan",
-        tag="elsewhere",
+        tag="remote-tag",
         file="x.pth",
         licence="MIT",
         page=f"{address}/page",
@@ -115,19 +117,47 @@ def entry(server: Server) -> RemoteWeights:
     )
 
 
-def unknown(entry: RemoteWeights) -> RemoteWeights:
-    return replace(entry, sha256="", size=0)
+def changed(entry: RemoteWeights, **fields: object) -> RemoteWeights:
+    return entry.model_copy(update=fields)
+
+
+def unknown(entry: RemoteWeights, **fields: object) -> RemoteWeights:
+    """The same file, of which the manifest knows neither hash nor size."""
+    return changed(entry, sha256=None, size=None, **fields)
 
 
 def leftovers(entry: RemoteWeights) -> list[str]:
-    return sorted(path.name for path in entry.path.parent.iterdir() if path != entry.path)
+    """Files in the cache beside the weights; the empty file that is locked stays."""
+    return sorted(path.name for path in entry.path.parent.iterdir() if path != entry.path and path.suffix != ".lock")
+
+
+class Watcher:
+    """Keeps what a fetch tells, and stops it where a test wants."""
+
+    def __init__(self, stop_after: float = float("inf")) -> None:
+        self.works: list[Work] = []
+        self.events: list[Event] = []
+        self.stop_after = stop_after
+
+    def begin(self, work: Work) -> None:
+        self.works.append(work)
+
+    def step(self, event: Event) -> None:
+        self.events.append(event)
+        if sum(event.amount for event in self.events) > self.stop_after:
+            raise KeyboardInterrupt
+
+    def end(self, summary: object) -> None:
+        pass
 
 
 def test_a_file_comes_whole_verified_and_only_once(server: Server, entry: RemoteWeights) -> None:
-    seen: list[tuple[int, int]] = []
-    assert fetch(entry, lambda here, total: seen.append((here, total)), HASTE)
+    watcher = Watcher()
+    assert fetch(entry, watcher, HASTE)
     assert entry.path.read_bytes() == BYTES
-    assert seen[-1] == (len(BYTES), len(BYTES))
+    assert watcher.works == [Work(items=1, amount=1.004, unit="MB")]
+    assert sum(event.amount for event in watcher.events) == pytest.approx(1.004)
+    assert sum(event.items for event in watcher.events) == 1
     assert leftovers(entry) == []
     assert not fetch(entry)
     assert len(server.requests) == 1
@@ -137,24 +167,20 @@ def test_a_file_comes_whole_verified_and_only_once(server: Server, entry: Remote
 def test_a_broken_transfer_continues_where_it_stopped(server: Server, entry: RemoteWeights, fault: str) -> None:
     # More often than HASTE has attempts, for progress starts the count again; a reset may take all that came with it.
     server.faults = [fault] * (2 if fault == "reset" else 4)
-    for one in (entry, replace(unknown(entry), file="y.pth")):
-        fetch(one, patience=HASTE)
-        assert one.path.read_bytes() == BYTES
+    for weights in (entry, unknown(entry, file="y.pth")):
+        fetch(weights, patience=HASTE)
+        assert weights.path.read_bytes() == BYTES
     if fault != "reset":
         assert server.requests[1]["Range"] == f"bytes={len(BYTES) // 2}-"
         assert server.requests[1]["If-Range"] == '"one"'
 
 
 def test_a_killed_fetch_continues_in_the_next_run(server: Server, entry: RemoteWeights) -> None:
-    def stop(here: int, total: int) -> None:
-        if here > len(BYTES) // 3:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        fetch(entry, stop)
+        fetch(entry, Watcher(stop_after=0.3))
     assert not entry.path.exists()
     fetch(entry, patience=HASTE)
-    assert int(server.requests[-1]["Range"].removeprefix("bytes=")[:-1]) > len(BYTES) // 3
+    assert int(server.requests[-1]["Range"].removeprefix("bytes=")[:-1]) >= 300_000
     assert entry.path.read_bytes() == BYTES
 
 
@@ -162,7 +188,7 @@ def test_a_server_without_ranges_or_with_a_new_file_sends_it_all_again(server: S
     server.faults, server.ranges = ["cut"], False
     fetch(entry, patience=HASTE)
     assert entry.path.read_bytes() == BYTES
-    other = replace(unknown(entry), file="y.pth")
+    other = unknown(entry, file="y.pth")
     server.faults, server.ranges = ["cut"] * 3, True
     with pytest.raises(WeightsError):
         fetch(other, patience=replace(HASTE, attempts=0))
@@ -194,7 +220,8 @@ def test_a_lie_about_the_content_is_refused_and_not_kept(server: Server, entry: 
     with pytest.raises(WeightsError, match="sha256") as caught:
         fetch(entry, patience=HASTE)
     assert entry.page in caught.value.hint
-    assert list(entry.path.parent.iterdir()) == []
+    assert leftovers(entry) == []
+    assert not entry.path.exists()
     server.body = BYTES[:-3]
     with pytest.raises(WeightsError, match=f"{len(BYTES) - 3} bytes"):
         fetch(entry, patience=HASTE)
@@ -225,7 +252,7 @@ def test_a_server_in_trouble_is_asked_again_but_not_for_ever(server: Server, ent
 
 
 def test_redirects_are_followed_but_not_out_of_encryption(server: Server, entry: RemoteWeights) -> None:
-    server.faults = ["to /elsewhere", "cut", "to /elsewhere"]
+    server.faults = ["to /other/x.pth", "cut", "to /other/x.pth"]
     fetch(entry, patience=HASTE)
     assert entry.path.read_bytes() == BYTES
     follow = fetching._SafeRedirects()
@@ -240,7 +267,7 @@ def test_a_file_of_unknown_length_needs_a_hash(server: Server, entry: RemoteWeig
     fetch(entry, patience=HASTE)
     assert entry.path.read_bytes() == BYTES
     with pytest.raises(WeightsError, match="how long"):
-        fetch(replace(unknown(entry), file="y.pth"), patience=HASTE)
+        fetch(unknown(entry, file="y.pth"), patience=HASTE)
 
 
 def test_without_a_connection_the_address_and_a_hint_are_told(
@@ -252,19 +279,19 @@ def test_without_a_connection_the_address_and_a_hint_are_told(
     with monkeypatch.context() as offline:
         offline.setattr(socket, "getaddrinfo", nobody)
         with pytest.raises(WeightsError, match=r"no connection.*example\.org/x\.pth") as caught:
-            fetch(replace(entry, url="https://example.org/x.pth"), patience=HASTE)
+            fetch(changed(entry, url="https://example.org/x.pth"), patience=HASTE)
     assert str(entry.path) in caught.value.hint
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}/x.pth"
         with pytest.raises(WeightsError, match=r"could not be fetched.*same command again"):
-            fetch(replace(entry, url=closed), patience=HASTE)
+            fetch(changed(entry, url=closed), patience=HASTE)
 
 
 def test_a_page_for_browsers_is_told_and_a_file_put_there_by_hand_is_verified(
     server: Server, entry: RemoteWeights
 ) -> None:
-    manual = replace(entry, url="")
+    manual = changed(entry, url=None)
     with pytest.raises(WeightsError, match="browser") as caught:
         fetch(manual)
     assert manual.page in caught.value.hint
@@ -280,23 +307,48 @@ def test_a_page_for_browsers_is_told_and_a_file_put_there_by_hand_is_verified(
 def test_an_unknown_hash_is_recorded_and_compared_afterwards(server: Server, entry: RemoteWeights) -> None:
     loose = unknown(entry)
     fetch(loose, patience=HASTE)
-    assert loose.expected == hashlib.sha256(BYTES).hexdigest()
+    assert loose.expected_sha256 == hashlib.sha256(BYTES).hexdigest()
     assert not fetch(loose)
     loose.path.write_bytes(BYTES[:-1])
     assert fetch(loose, patience=HASTE)  # damaged since
     assert loose.path.read_bytes() == BYTES
 
 
-def test_two_processes_do_not_write_one_file(server: Server, entry: RemoteWeights) -> None:
-    fcntl = pytest.importorskip("fcntl")
-    entry.path.parent.mkdir(parents=True)
-    handle = os.open(entry.path.parent, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(WeightsError, match="Another process"):
-        fetch(entry, patience=HASTE)
-    os.close(handle)
-    fetch(entry, patience=HASTE)
+def test_two_fetches_at_once_download_once_and_both_succeed(server: Server, entry: RemoteWeights) -> None:
+    server.faults = ["stall", "stall"]  # the first is still at it when the second comes
+    fresh: list[bool] = []
+    threads = [threading.Thread(target=lambda: fresh.append(fetch(entry, patience=HASTE))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(fresh) == [False, True]
+    assert len(server.requests) == 3
     assert entry.path.read_bytes() == BYTES
+
+
+@pytest.mark.slow
+def test_another_process_waits_for_the_one_that_fetches(server: Server, entry: RemoteWeights) -> None:
+    program = (
+        "import json, sys\n"
+        "from restorekit.weights.fetch import fetch\n"
+        "from restorekit.weights.manifest import RemoteWeights\n"
+        "entry = RemoteWeights(**json.loads(sys.argv[1]))\n"
+        "print('begins', flush=True)\n"
+        "print(fetch(entry))"
+    )
+    with cache.locked(entry.path):
+        other = subprocess.Popen(
+            [sys.executable, "-c", program, json.dumps(entry.model_dump())], stdout=subprocess.PIPE, text=True
+        )
+        assert other.stdout is not None
+        assert other.stdout.readline() == "begins\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=0.5)
+        assert server.requests == []
+        entry.path.write_bytes(BYTES)
+    assert other.communicate(timeout=30)[0] == "False\n"
+    assert server.requests == []
 
 
 def test_a_cache_that_cannot_be_written_is_named(entry: RemoteWeights, tmp_path: Path) -> None:
@@ -305,38 +357,21 @@ def test_a_cache_that_cannot_be_written_is_named(entry: RemoteWeights, tmp_path:
         fetch(entry)
 
 
-@pytest.mark.parametrize(
-    ("platform", "variables", "wanted"),
-    [
-        ("linux", {"RESTOREKIT_CACHE": "/a"}, "/a"),
-        ("linux", {"XDG_CACHE_HOME": "/b"}, "/b/restorekit"),
-        ("linux", {}, "~/.cache/restorekit"),
-        ("darwin", {"XDG_CACHE_HOME": "/b"}, "~/Library/Caches/restorekit"),
-        ("win32", {"LOCALAPPDATA": "/c"}, "/c/restorekit/cache"),
-    ],
-)
-def test_the_cache_is_where_each_system_keeps_such_files(
-    monkeypatch: pytest.MonkeyPatch, platform: str, variables: dict[str, str], wanted: str
-) -> None:
-    for name in ("RESTOREKIT_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "platform", platform)
-    assert manifest.cache_folder() == Path(wanted).expanduser()
-
-
 @pytest.fixture
 def listed(server: Server, entry: RemoteWeights, weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteWeights:
-    """The manifest publishes weights of a model that ships none, and of one that ships some."""
+    """The manifest has remote weights of a model that has bundled ones, and of one that has none."""
     state = {f"module.{name}": tensor.float() for name, tensor in state_dict.load(weights_file).items()}
     made = Path(weights_file).with_name("published.pth")
     torch.save({"state_dict": state}, made)
     server.body = made.read_bytes()
-    lite = replace(entry, model="gggan-lite", sha256=state_dict.sha256(made), size=len(server.body))
-    ships = tuple(one for one in manifest.bundled() if one.tag != "photo")
-    monkeypatch.setattr(manifest, "_manifest", lambda: (ships, (lite, replace(entry, url=""))))
+    lite = changed(entry, model="gggan-lite", sha256=state_dict.sha256(made), size=len(server.body))
+    use_manifest(monkeypatch, Manifest(bundled=load_manifest().bundled, remote=(lite, changed(entry, url=None))))
     return lite
+
+
+def use_manifest(monkeypatch: pytest.MonkeyPatch, chosen: Manifest) -> None:
+    for module in (manifest, load):
+        monkeypatch.setattr(module, "load_manifest", lambda: chosen)
 
 
 def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -349,24 +384,24 @@ def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_fetched_weights_are_taken_by_their_tag(
     server: Server, listed: RemoteWeights, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(WeightsError, match="models fetch gggan-lite:elsewhere"):
-        load("gggan-lite", "elsewhere")
+    with pytest.raises(WeightsError, match="models fetch gggan-lite:remote-tag"):
+        load_model("gggan-lite", "remote-tag")
     assert run("models", "fetch", "gggan-lite", "--dry-run", monkeypatch=monkeypatch) == ExitCode.OK
     shown = capsys.readouterr().out
     for word in (listed.url, str(listed.path), "MIT", "would be fetched"):
         assert word in shown
     assert server.requests == []
-    assert run("models", "fetch", "gggan-lite:elsewhere", monkeypatch=monkeypatch) == ExitCode.OK
+    assert run("models", "fetch", "gggan-lite:remote-tag", monkeypatch=monkeypatch) == ExitCode.OK
     assert "fetched, verified" in capsys.readouterr().out
-    assert load("gggan-lite", "elsewhere").sha256 == listed.sha256
-    monkeypatch.setattr(manifest, "_manifest", lambda: ((), (listed,)))
-    assert load("gggan-lite").weights == "elsewhere"  # nothing ships any more
+    assert load_model("gggan-lite", "remote-tag").provenance.sha256 == listed.sha256
+    use_manifest(monkeypatch, Manifest(remote=(listed,)))
+    assert load_model("gggan-lite").provenance.weights == "remote-tag"  # nothing is bundled any more
     assert run("models", "verify", monkeypatch=monkeypatch) == ExitCode.OK
     listed.path.write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match=r"not the one the manifest describes.*models fetch gggan-lite:elsewhere"):
-        load("gggan-lite", "elsewhere")
+    with pytest.raises(WeightsError, match=r"not the one the manifest describes.*models fetch gggan-lite:remote-tag"):
+        load_model("gggan-lite", "remote-tag")
     assert run("models", "verify", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
-    assert "models fetch gggan-lite:elsewhere" in capsys.readouterr().err
+    assert "models fetch gggan-lite:remote-tag" in capsys.readouterr().err
 
 
 def test_the_command_fetches_what_it_can_and_says_what_it_cannot(
@@ -375,19 +410,7 @@ def test_the_command_fetches_what_it_can_and_says_what_it_cannot(
     assert run("models", "fetch", "gggan", "gggan-lite", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
     shown = capsys.readouterr()
     assert listed.path.is_file()
-    assert "gggan:elsewhere can only be had with a browser" in shown.err
-    assert "gggan-lite:elsewhere: fetched" in shown.out
+    assert "gggan:remote-tag can only be had with a browser" in shown.err
+    assert "gggan-lite:remote-tag: fetched" in shown.out
     assert run("models", "fetch", "gggan-lite:moon", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
-    assert "There are gggan-lite:elsewhere" in capsys.readouterr().err
-
-
-def test_what_the_manifest_publishes_is_complete_and_unambiguous() -> None:
-    everything = [*manifest.bundled(), *manifest.remote()]
-    assert len({(one.model, one.tag) for one in everything}) == len(everything)
-    assert len({one.path for one in everything}) == len(everything)
-    for one in manifest.remote():
-        assert one.page.startswith("https://")
-        assert one.url == "" or one.url.startswith("https://")
-        assert one.sha256 == "" or len(one.sha256) == 64
-        assert all((one.licence, one.paper, one.file))
-        assert not Path(one.tag).suffix  # a tag with a dot would be taken for a file
+    assert "There are gggan-lite:remote-tag" in capsys.readouterr().err

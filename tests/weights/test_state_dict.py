@@ -1,13 +1,15 @@
+import os
 import pickle
+import stat
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from restorekit.errors import UnknownModel, UsageError, WeightsError
+from restorekit.errors import WeightsError
 from restorekit.models import registry
-from restorekit.weights import manifest, state_dict
-from restorekit.weights.load import load_model
+from restorekit.weights import state_dict
 
 
 class Attack:
@@ -59,32 +61,31 @@ def test_weights_of_another_network_are_refused_with_the_differences() -> None:
     state[second] = torch.zeros(7)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(WeightsError) as caught:
-        state_dict.fit(model, state, "x")
+        state_dict.fit(model, state, Path("x"))
     for word in (first, "alien", second, "(7,)"):
         assert word in str(caught.value)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_every_shipped_file_is_what_the_manifest_says() -> None:
-    assert manifest.bundled()
-    for entry in manifest.bundled():
-        assert entry.path.stat().st_size == entry.size
-        assert state_dict.sha256(entry.path) == entry.sha256
-        assert load_model(entry.model, entry.tag).module.training is False
-    assert sum(entry.size for entry in manifest.bundled()) < 24e6
-    for model, scale in {(entry.model, entry.scale) for entry in manifest.bundled()}:
-        own = [entry for entry in manifest.bundled() if (entry.model, entry.scale) == (model, scale)]
-        assert sum(entry.default for entry in own) == 1
-    best = [scale for entry in manifest.bundled() for scale in entry.best_for]
-    assert sorted(best) == [2, 3, 4]
+@pytest.mark.skipif(sys.platform == "win32", reason="has no umask")
+def test_saved_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        state_dict.save({"weight": torch.rand(3)}, tmp_path / "x.safetensors", {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x.safetensors").stat().st_mode) == 0o644
 
 
-def test_wrong_names_are_usage_errors_that_help() -> None:
-    with pytest.raises(UnknownModel, match="gggan-lite"):
-        load_model("gggan-light")
-    with pytest.raises(WeightsError, match="tags are"):
-        load_model("gggan-lite", "moon")
-    with pytest.raises(WeightsError, match="No trained weights of 'gggan' ship"):
-        load_model("gggan")
-    with pytest.raises(UsageError, match="wings"):
-        registry.build("gggan-lite", wings=2)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.pth").touch()
+
+    def denied(self: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    for read in (state_dict.load, state_dict.sha256):
+        with pytest.raises(WeightsError, match="Permission denied") as caught:
+            read(tmp_path / "x.pth")
+        assert caught.value.path == tmp_path / "x.pth"

@@ -1,5 +1,6 @@
-"""Files published elsewhere, with a small system that knows two layouts of its weights."""
+"""Files that others publish, with a small system that knows two layouts of its weights."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from torch import Tensor
 from restorekit.errors import WeightsError
 from restorekit.models import registry
 from restorekit.weights import state_dict
-from restorekit.weights.load import load
+from restorekit.weights.load import load_model
 
 SYSTEM = '''
-"""A system of one convolution, published elsewhere as `net.k` with any number of channels."""
+"""A system of one convolution, published as `net.k` with any number of channels."""
 
 from dataclasses import dataclass, replace
 
@@ -67,10 +68,11 @@ def published(path: Path, key: str = "k", channels: int = 5) -> dict[str, Tensor
 
 def test_a_published_file_brings_its_sizes_and_is_renamed(tmp_path: Path) -> None:
     state = published(tmp_path / "x.pth")
-    loaded = load("upstream-first", tmp_path / "x.pth")
-    assert torch.equal(loaded.model.weight, state["net.k"].float())
-    assert loaded.spec.receptive_field == 5
-    assert loaded.sha256 == state_dict.sha256(tmp_path / "x.pth")
+    model = load_model("upstream-first", tmp_path / "x.pth")
+    assert torch.equal(model.module.weight, state["net.k"].float())
+    assert model.spec.receptive_field == 5
+    assert model.provenance.sha256 == hashlib.sha256((tmp_path / "x.pth").read_bytes()).hexdigest()
+    assert model.provenance.config == {"channels": 5}
 
 
 def test_weights_under_our_own_names_need_no_conversion(tmp_path: Path) -> None:
@@ -80,28 +82,30 @@ def test_weights_under_our_own_names_need_no_conversion(tmp_path: Path) -> None:
         state, tmp_path / "ours.safetensors", {"model": "upstream-first", "recipe": '{"config": {"channels": 3}}'}
     )
     for name in ("plain.pth", "ours.safetensors"):
-        assert torch.equal(load("upstream-first", tmp_path / name).model.weight, state["weight"])
+        assert torch.equal(load_model("upstream-first", tmp_path / name).module.weight, state["weight"])
 
 
 def test_weights_of_another_system_name_it(tmp_path: Path) -> None:
     published(tmp_path / "x.pth", "kernel")
-    with pytest.raises(WeightsError, match=r"looks like weights of 'upstream-second'.*--model upstream-second"):
-        load("upstream-first", tmp_path / "x.pth")
+    with pytest.raises(
+        WeightsError, match=r"looks like weights of 'upstream-second'.*Take the model 'upstream-second'"
+    ):
+        load_model("upstream-first", tmp_path / "x.pth")
     state_dict.save({"a": torch.rand(1)}, tmp_path / "x.safetensors", {"model": "upstream-second"})
     with pytest.raises(WeightsError, match="These are weights of 'upstream-second'"):
-        load("upstream-first", tmp_path / "x.safetensors")
+        load_model("upstream-first", tmp_path / "x.safetensors")
 
 
 def test_what_nobody_knows_is_refused_with_the_differences(tmp_path: Path) -> None:
     torch.save({"weight": torch.rand(3, 3, 5, 5), "other": torch.rand(3)}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"missing: bias; unexpected: other; wrong shape: weight is \(3, 3, 5, 5\)"):
-        load("upstream-first", tmp_path / "x.pth")
+        load_model("upstream-first", tmp_path / "x.pth")
 
 
 def test_known_names_with_impossible_tensors_are_an_error_and_no_traceback(tmp_path: Path) -> None:
     torch.save({"net.k": torch.tensor(1.0), "net.b": torch.rand(3)}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="names of upstream-first"):
-        load("upstream-first", tmp_path / "x.pth")
+        load_model("upstream-first", tmp_path / "x.pth")
     torch.save({"net.k": torch.rand(7, 5, 3, 3), "net.b": torch.rand(3)}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="wrong shape"):
-        load("upstream-first", tmp_path / "x.pth")
+        load_model("upstream-first", tmp_path / "x.pth")

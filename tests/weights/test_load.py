@@ -1,0 +1,144 @@
+"""From names and files to networks."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import randomise
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from restorekit.errors import UnknownModel, UsageError, WeightsError
+from restorekit.models import registry
+from restorekit.weights import state_dict
+from restorekit.weights.load import load_model
+from restorekit.weights.manifest import load_manifest
+
+
+def test_a_model_states_its_configuration_and_where_it_comes_from() -> None:
+    default = load_model("espcn")
+    other = load_model("ESPCN", scale=2)
+    entries = {entry.tag: entry.sha256 for entry in load_manifest().bundled_for("espcn")}
+    assert (default.provenance.weights, default.provenance.sha256) == ("x4", entries["x4"])
+    assert (other.provenance.weights, other.provenance.sha256) == ("x2", entries["x2"])
+    assert (default.spec.scale, other.spec.scale) == (4, 2)
+    assert (default.provenance.config, other.provenance.config) == ({}, {"scale": 2})
+    assert load_model("espcn", scale=4).provenance == default.provenance
+    assert load_model("gggan-lite", None).provenance.weights == "none"
+
+
+def test_options_are_those_of_the_file_and_then_those_that_are_given(tmp_path: Path) -> None:
+    small = randomise(registry.build("gggan-lite", channels=8, taps=(1, 2)))
+    header = {"model": "gggan-lite", "recipe": json.dumps({"config": {"channels": 8, "taps": [1, 2]}})}
+    state_dict.save(small.state_dict(), tmp_path / "x.safetensors", header)
+    model = load_model("gggan-lite", tmp_path / "x.safetensors")
+    assert model.provenance.config == {"channels": 8, "taps": (1, 2)}
+    assert all(torch.equal(tensor, small.state_dict()[name]) for name, tensor in model.module.state_dict().items())
+    with pytest.raises(WeightsError, match="do not fit"):
+        load_model("gggan-lite", tmp_path / "x.safetensors", config={"channels": 16})
+    with pytest.raises(UsageError, match="wings"):
+        load_model("gggan-lite", tmp_path / "x.safetensors", config={"wings": 2})
+
+
+def test_wrong_names_help() -> None:
+    with pytest.raises(UnknownModel, match="gggan-lite"):
+        load_model("gggan-light")
+    with pytest.raises(WeightsError, match="tags are photo, endoscopy"):
+        load_model("gggan-lite", "moon")
+    with pytest.raises(WeightsError, match="No trained weights of 'gggan'"):
+        load_model("gggan")
+    with pytest.raises(WeightsError, match="no such weights file"):
+        load_model("gggan-lite", Path("photo"))  # a path is never a tag
+
+
+def test_a_folder_of_the_name_of_a_tag_does_not_hide_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_model("gggan-lite", "photo").provenance.weights == "photo"
+
+
+def test_what_is_loaded_is_what_was_hashed(weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(weights_file.read_bytes())
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    read_bytes = Path.read_bytes
+
+    def read_and_replace(self: Path) -> bytes:
+        data = read_bytes(self)
+        if self == path:
+            path.write_bytes(b"another file")
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_replace)
+    model = load_model("gggan-lite", path)
+    assert model.provenance.sha256 == expected
+    wanted = state_dict.load(weights_file)
+    assert all(torch.equal(tensor, wanted[name].float()) for name, tensor in model.module.state_dict().items())
+
+
+# Crafted files
+
+
+def ours(recipe: str, model: str = "gggan-lite", state: dict[str, Tensor] | None = None) -> bytes:
+    return save(state or registry.build("gggan-lite").state_dict(), {"model": model, "recipe": recipe})
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "no JSON",
+        "[]",
+        "3",
+        '{"config": []}',
+        '{"config": 3}',
+        '{"config": {"wings": 2}}',
+        '{"config": {"channels": "many"}}',
+        '{"config": {"channels": -1}}',
+        '{"config": {"channels": 1e9}}',
+        '{"config": {"channels": [[[]]]}}',
+        '{"config": {"self": 1, "name": 2}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_header_with_an_impossible_recipe_is_an_error_that_names_the_file(tmp_path: Path, recipe: str) -> None:
+    (tmp_path / "x.safetensors").write_bytes(ours(recipe))
+    with pytest.raises(WeightsError) as caught:
+        load_model("gggan-lite", tmp_path / "x.safetensors")
+    assert caught.value.path == tmp_path / "x.safetensors"
+
+
+STRANGE: dict[str, Callable[[], Tensor]] = {
+    "sparse": lambda: torch.eye(3).to_sparse(),
+    "on no device": lambda: torch.empty(3, device="meta"),
+    "nested": lambda: torch.nested.nested_tensor([torch.rand(2), torch.rand(3)]),
+    "quantized": lambda: torch.quantize_per_tensor(torch.rand(3), 0.1, 0, torch.qint8),
+    "complex": lambda: torch.rand(3, dtype=torch.complex64),
+    "of a huge shape": lambda: torch.zeros(1, dtype=torch.half).expand(10**12),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, of types that are new or old
+@pytest.mark.parametrize("kind", STRANGE)
+def test_tensors_that_are_no_weights_are_an_error_that_names_the_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.pth"
+    state = dict(registry.build("gggan-lite").state_dict())
+    state[next(iter(state))] = STRANGE[kind]()
+    torch.save(state, path)
+    with pytest.raises(WeightsError) as caught:
+        load_model("gggan-lite", path)
+    assert caught.value.path == path
+
+
+def test_weights_of_every_type_fill_a_network_of_float32(tmp_path: Path) -> None:
+    module: nn.Module = registry.build("espcn")
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        torch.save({name: tensor.to(dtype) for name, tensor in module.state_dict().items()}, tmp_path / "x.pth")
+        state = load_model("espcn", tmp_path / "x.pth").module.state_dict()
+        for name, tensor in module.state_dict().items():
+            assert state[name].dtype == torch.float32
+            assert torch.equal(state[name], tensor.to(dtype).float())
