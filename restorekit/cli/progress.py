@@ -44,11 +44,12 @@ class Bar:
             TextColumn("{task.fields[rate]}"),
             TextColumn("left"),
             _Remaining(),
+            TextColumn("{task.fields[note]}"),
             console=err,
             disable=not err.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task(title, total=None, rate="", amount=0.0, total_amount=0.0)
+        self._task = self._bar.add_task(title, total=None, rate="", note="", amount=0.0, total_amount=0.0)
         self._unit, self._amount, self._begun = "", 0.0, time.monotonic()
 
     def __enter__(self) -> Bar:
@@ -65,7 +66,7 @@ class Bar:
         if work.description:
             say(f"{work.description}.")
         self._unit, self._amount, self._begun = work.unit, 0.0, time.monotonic()
-        self._bar.reset(self._task, total=work.items, rate="", amount=0.0, total_amount=work.amount)
+        self._bar.reset(self._task, total=work.items, rate="", note="", amount=0.0, total_amount=work.amount)
 
     def step(self, event: Event) -> None:
         """Something has moved on."""
@@ -76,7 +77,8 @@ class Bar:
         self._amount += event.amount
         rate = self._amount / max(time.monotonic() - self._begun, 1e-6)
         text = f"{rate:.2f} {self._unit}/s" if self._amount else ""
-        self._bar.update(self._task, advance=event.items, amount=self._amount, rate=text)
+        note = event.key if not event.items else ""  # a part of an item, e.g. a validation between two steps
+        self._bar.update(self._task, advance=event.items, amount=self._amount, rate=text, note=note)
 
     def end(self, summary: object) -> None:
         """The run is over; whoever called it shows the summary."""

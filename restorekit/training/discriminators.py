@@ -1,4 +1,4 @@
-"""Critics: networks that tell sharp pictures from restored ones during training."""
+"""Discriminators: networks that tell sharp images from restored ones during training."""
 
 from itertools import pairwise
 from typing import cast
@@ -9,7 +9,7 @@ from restorekit.models.layers import leaky
 
 
 class VGG128(nn.Module):
-    """The VGG-style critic of SRGAN, ESRGAN, SPSR and GGGAN; its input is 128x128 exactly.
+    """The VGG-style discriminator of SRGAN, ESRGAN, SPSR and GGGAN; its input is 128x128 exactly.
 
     Ten convolutions, 3x3 and 4x4 with stride 2 in turn, batch normalisation on all but the first; then 8192 -> 100 -> 1.
     """
@@ -36,15 +36,15 @@ class VGG128(nn.Module):
 
 
 class PatchGAN(nn.Module):
-    """The critic of pix2pix, DeblurGAN and DeblurGAN-v2: one raw score for each of many overlapping patches.
+    """The discriminator of pix2pix, DeblurGAN and DeblurGAN-v2: one raw score for each of many overlapping patches.
 
     4x4 convolutions with padding 2: `depth` of them with stride 2, two with stride 1; 64 maps, doubled up to 512; instance
     normalisation on all but the first and the last, leaky ReLU.
 
     Args:
-        depth: 3 sees patches of 70x70 pixels (DeblurGAN's critic and the local one of DeblurGAN-v2); 5 sees 286x286, the
+        depth: 3 sees patches of 70x70 pixels (DeblurGAN's and the local one of DeblurGAN-v2); 5 sees 286x286, the
             whole of a 256x256 crop (the global one of DeblurGAN-v2).
-        inputs: maps it sees; 6 for a blurred picture beside the candidate (DGF's conditional critic).
+        inputs: maps it sees; 6 for a blurred image beside the candidate (DGF's conditional discriminator).
     """
 
     def __init__(self, depth: int = 3, inputs: int = 3) -> None:
@@ -62,7 +62,7 @@ class PatchGAN(nn.Module):
 
 
 class SangDiscriminator(nn.Module):
-    """Sang et al.'s critic: ten 3x3 convolutions, every second with stride 2, then 8192 -> 1024 -> 1; 128x128 exactly."""
+    """Sang et al.'s: ten 3x3 convolutions, every second with stride 2, then 8192 -> 1024 -> 1; 128x128 exactly."""
 
     SIDE = 128
 
@@ -83,7 +83,7 @@ class SangDiscriminator(nn.Module):
 
 
 class NahDiscriminator(nn.Module):
-    """DeepDeblur's critic: 5x5 convolutions without bias down to one value; 256x256 exactly."""
+    """DeepDeblur's: 5x5 convolutions without bias down to one value; 256x256 exactly."""
 
     SIDE = 256
 
@@ -102,8 +102,8 @@ class NahDiscriminator(nn.Module):
         return cast(Tensor, self.body(rgb))
 
 
-class SRGANEMCritic(nn.Module):
-    """The critic of the SR paper's Table 2: six 4x4 convolutions of stride 2 to 2048 maps, five more, one linear score.
+class SRGANEMDiscriminator(nn.Module):
+    """That of the SR paper's Table 2: six 4x4 convolutions of stride 2 to 2048 maps, five more, one linear score.
 
     Batch normalisation on all but the first, leaky ReLU everywhere, no sigmoid. The table's plain list is kept; in the code
     family it comes from, the last three are a residual branch.

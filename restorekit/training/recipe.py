@@ -2,9 +2,21 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
 
 from restorekit.degradation.choices import DownscaleMethod
 from restorekit.degradation.degradation import Degradation
@@ -12,47 +24,61 @@ from restorekit.degradation.downscale import Downscale
 from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 from restorekit.models import registry
+from restorekit.runtime.precision import Precision
+from restorekit.training import objectives
+from restorekit.training.settings import STRICT, usage_error
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Schedule = Literal["milestones", "cosine"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Recipe:
     """Settings of one run. The defaults are the GGGAN paper's where it prints them."""
 
     model: str
     config: dict[str, Any] = field(default_factory=dict)
     """Sizes of the network that differ from its defaults."""
-    steps: int = 500_000
-    batch: int = 4
-    crop: int = 128
-    learning_rate: float = 1e-4
-    schedule: Literal["milestones", "cosine"] = "milestones"
-    milestones: tuple[int, ...] = (50_000, 100_000, 200_000, 300_000)
+    steps: PositiveInt = 500_000
+    batch: PositiveInt = 4
+    """Crops per step."""
+    crop: PositiveInt = 128
+    """Side of the sharp crops in pixels."""
+    learning_rate: PositiveFloat = 1e-4
+    schedule: Schedule = "milestones"
+    milestones: tuple[PositiveInt, ...] = (50_000, 100_000, 200_000, 300_000)
     """Steps at which the learning rate falls to a tenth."""
-    warmup: int = 0
+    warmup: NonNegativeInt = 0
     """Steps over which the learning rate rises from zero."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: float = 0.0
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Adam's."""
+    gradient_clip: NonNegativeFloat = 0.0
     """Largest norm of a network's gradient; 0 leaves it alone, as the papers do."""
-    average: float = 0.999
+    ema_decay: Decay = 0.999
     """Decay of the running average of the weights, which is what validation measures and the result holds."""
-    weights: dict[str, float] = field(default_factory=dict)
-    """Loss terms that differ from the objective's defaults."""
+    loss_weights: dict[str, float] = field(default_factory=dict)
+    """Weights of loss terms that differ from the objective's defaults."""
+    objective: dict[str, Any] = field(default_factory=dict)
+    """Options of the objective that differ from its defaults."""
     blur: RandomBlur = field(default_factory=RandomBlur)
-    """How sharp pictures become blurred ones; unused for super-resolution."""
+    """How sharp images become blurred ones; unused for super-resolution."""
     features: str = ""
     """File of VGG weights for a perceptual term; without one pixels take its place."""
-    shrink: DownscaleMethod = "matlab"
-    """How large pictures become small ones for super-resolution; unused for deblurring."""
+    downscale: DownscaleMethod = "matlab"
+    """How large images become small ones for super-resolution; unused for deblurring."""
     precision: Precision = "auto"
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
-    def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.crop) < 1:
-            raise UsageError("Steps, batch and crop must be at least 1.")
-        if self.schedule not in ("milestones", "cosine"):
-            raise UsageError(f"There is no schedule called '{self.schedule}'.", "Use milestones or cosine.")
+    @model_validator(mode="after")
+    def _fits_its_system(self) -> Self:
+        """The system exists and has these sizes, loss terms and options."""
+        config = {name: tuple(value) if isinstance(value, list) else value for name, value in self.config.items()}
+        object.__setattr__(self, "config", config)  # JSON has no tuples
+        _, spec = registry.configure(self.model, **config)
+        if not spec.parameters:
+            raise UsageError(f"'{self.model}' has nothing to learn.", "Train another model.")
+        objectives.check(spec.objective, self.loss_weights, self.objective)
+        return self
 
     @staticmethod
     def is_printed(model: str) -> bool:
@@ -64,12 +90,23 @@ class Recipe:
         """What a system's paper prints of its training, and the GGGAN paper's settings for the rest."""
         return cls(model, **getattr(registry.find(model), "recipe", {}))
 
-    def degradation(self) -> Degradation:
-        """What sharp pictures go through: blur, or downscaling by the network's scale."""
-        _, spec = registry.configure(self.model, **self.config)
-        return Downscale(spec.scale, self.shrink) if spec.task == "sr" else self.blur
+    def replacing(self, **settings: object) -> "Recipe":
+        """The same recipe with other settings.
 
-    def rate(self, step: int) -> float:
+        Raises:
+            UsageError: there is no such setting, or it has no such value.
+        """
+        try:
+            return replace(self, **settings)  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise usage_error(error, "recipe", _keys()) from None
+
+    def degradation(self) -> Degradation:
+        """What sharp images go through: blur, or downscaling by the network's scale."""
+        _, spec = registry.configure(self.model, **self.config)
+        return Downscale(spec.scale, self.downscale) if spec.task == "sr" else self.blur
+
+    def learning_rate_at(self, step: int) -> float:
         """Learning rate of one step (counted from 0)."""
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
@@ -82,17 +119,34 @@ class Recipe:
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> "Recipe":
-        """Read what `to_json` wrote."""
+    def from_json(cls, text: str | bytes, path: Path | None = None) -> "Recipe":
+        """Read what `to_json` wrote.
 
-        def tuples(values: dict[str, Any]) -> dict[str, Any]:
-            return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        Args:
+            text: JSON; keys that are absent keep their defaults.
+            path: where it came from, for messages.
 
-        values = json.loads(text)
-        blur, config = RandomBlur(**tuples(values.pop("blur"))), tuples(values.pop("config"))
-        return cls(**tuples(values), blur=blur, config=config)
+        Raises:
+            UsageError: no recipe, an unknown key, or a value that makes no sense; the message names the key.
+        """
+        try:
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            raise usage_error(error, "recipe", _keys(), path) from None
 
     @classmethod
     def from_file(cls, path: Path) -> "Recipe":
-        """Read a recipe.json."""
-        return cls.from_json(path.read_text(encoding="utf-8"))
+        """Read a recipe.json.
+
+        Raises:
+            UsageError: see `from_json`, or the file cannot be read.
+        """
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"The recipe cannot be read ({error.strerror}).", path=path) from None
+        return cls.from_json(text, path)
+
+
+def _keys() -> list[str]:
+    return [setting.name for setting in fields(Recipe)]

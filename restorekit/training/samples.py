@@ -1,10 +1,10 @@
-"""Training samples: crops of degraded and sharp pictures, cut from pairs or degraded on the fly.
+"""Training samples: crops of degraded and sharp images, cut from pairs or degraded on the fly.
 
 Sample number i depends on the seed and on i alone. Order, worker count and interruptions change nothing, and a run
 resumes by starting at the next number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,44 +19,44 @@ from restorekit.errors import UsageError
 from restorekit.media.decode import read_rgb8
 from restorekit.media.discover import Pair, find_images, find_pairs
 
-Picture = NDArray[np.uint8]
-HELD_OUT = 12  # pictures kept for validation when no others are given
-CACHE_BYTES = 2 << 30  # decoded pictures kept in memory, for each worker
+Rgb = NDArray[np.uint8]
+HELD_OUT = 12  # images kept for validation when no others are given
+CACHE_BYTES = 2 << 30  # decoded images kept in memory, for each worker
 
 
 class _Cache:
-    """Pictures by path, read or made when asked for; the oldest dropped when the limit is reached."""
+    """Rgbs by path, read or made when asked for; the oldest dropped when the limit is reached."""
 
-    def __init__(self, make: Callable[[Path], Picture]) -> None:
+    def __init__(self, make: Callable[[Path], Rgb]) -> None:
         self.make = make
-        self.held: dict[Path, Picture] = {}
+        self.held: dict[Path, Rgb] = {}
         self.size = 0
 
-    def __getitem__(self, path: Path) -> Picture:
+    def __getitem__(self, path: Path) -> Rgb:
         if path not in self.held:
-            picture = self.make(path)
-            while self.held and self.size + picture.nbytes > CACHE_BYTES:
+            image = self.make(path)
+            while self.held and self.size + image.nbytes > CACHE_BYTES:
                 self.size -= self.held.pop(next(iter(self.held))).nbytes
-            self.held[path] = picture
-            self.size += picture.nbytes
+            self.held[path] = image
+            self.size += image.nbytes
         return self.held[path]
 
 
-def _oriented(picture: Picture, turn: int) -> Picture:
+def _oriented(image: Rgb, turn: int) -> Rgb:
     """One of the eight flips and quarter turns, as a view; `turn` is 0..7."""
-    turned = np.rot90(picture, turn % 4)
+    turned = np.rot90(image, turn % 4)
     return turned[:, ::-1] if turn >= 4 else turned
 
 
-def _tensor(picture: Picture) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255
+def _tensor(image: Rgb) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
 
 
-def _items(data: Path) -> list[Pair]:
-    """Pairs of a folder, or its sharp pictures as pairs whose blurred half is still to be made."""
+def find_training_pairs(data: Path) -> list[Pair]:
+    """Pairs of a folder, or its sharp images as pairs whose blurred half is still to be made."""
     items = find_pairs(data) or [Pair(job.source, None) for job in find_images([data])]
     if not items:
-        raise UsageError("No picture is in this folder.", "Give a folder of sharp pictures or of pairs.", data)
+        raise UsageError("No image is in this folder.", "Give a folder of sharp images or of pairs.", data)
     return items
 
 
@@ -66,32 +66,34 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     Sharp crops are (3,size,size), degraded ones too, or `scale` times smaller for super-resolution.
 
     Args:
-        data: a folder of sharp pictures, or of pairs (`{blur,sharp}` folders at any depth).
-        size: side of the sharp crops in pixels, a multiple of the scale; smaller pictures are refused.
-        degradation: what sharp pictures go through; pairs are used as they are.
+        data: a folder of sharp images, or of pairs (`{blur,sharp}` folders at any depth).
+        size: side of the sharp crops in pixels, a multiple of the scale; smaller images are refused.
+        degradation: what sharp images go through; pairs are used as they are.
         seed: the same seed gives the same samples.
-        hold_out: keep about a dozen pictures, evenly spread, away from training.
+        hold_out: keep about a dozen images, evenly spread, away from training.
 
     Raises:
         UsageError: nothing usable in the folder.
     """
 
     def __init__(self, data: Path, size: int, degradation: Degradation, seed: int, hold_out: bool = False) -> None:
-        self.items = _items(data)
+        self.items = find_training_pairs(data)
         self.held: list[Pair] = []
         if hold_out and len(self.items) > 1:
             every = max(2, len(self.items) // HELD_OUT)
             self.held = self.items[::every]
             self.items = [item for item in self.items if item not in self.held]
         if size % degradation.scale:
-            raise UsageError(f"A crop of {size} px does not divide by the scale {degradation.scale}.", "Change --crop.")
+            raise UsageError(
+                f"A crop of {size} px does not divide by the scale {degradation.scale}.", "Change the crop."
+            )
         self.size, self.degradation, self.seed = size, degradation, seed
         # Methods, not lambdas: where workers are spawned the data set is pickled.
         self.sharp, self.degraded, self.downscaled = _Cache(self._read), _Cache(read_rgb8), _Cache(self._downscale)
 
-    def held_out(self) -> "Validation":
-        """The pictures kept away from training (all of them, if there is only one)."""
-        return Validation(self.held or self.items, self.degradation, self.seed)
+    def held_out(self) -> list[Pair]:
+        """The images kept away from training (all of them, if there is only one)."""
+        return self.held or self.items
 
     def __len__(self) -> int:
         return 1 << 62
@@ -114,45 +116,20 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         top, left, side = top // scale, left // scale, self.size // scale
         return _tensor(degraded[top : top + side, left : left + side]), _tensor(crop)
 
-    def _read(self, sharp: Path) -> Picture:
+    def _read(self, sharp: Path) -> Rgb:
         return self.degradation.crop_to_grid(read_rgb8(sharp))
 
-    def _downscale(self, sharp: Path) -> Picture:
+    def _downscale(self, sharp: Path) -> Rgb:
         return self.degradation.degrade_image(self.sharp[sharp], np.random.default_rng(self.seed))
 
-    def _corner(self, picture: Picture, path: Path, scale: int, rng: np.random.Generator) -> tuple[int, int]:
-        """Top and left of the crop, on the small picture's grid."""
-        height, width = picture.shape[:2]
+    def _corner(self, image: Rgb, path: Path, scale: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Top and left of the crop, on the small image's grid."""
+        height, width = image.shape[:2]
         if min(height, width) < self.size:
             raise UsageError(
-                f"The picture is {width}x{height}, smaller than the {self.size} px crop.",
-                "Train with a smaller --crop or remove it.",
+                f"The image is {width}x{height}, smaller than the {self.size} px crop.",
+                "Train with smaller crops or remove it.",
                 path,
             )
         top, left = (rng.integers((side - self.size) // scale + 1) for side in (height, width))
         return int(top) * scale, int(left) * scale
-
-
-class Validation(Sequence[tuple[Picture, Picture]]):
-    """Whole (degraded, sharp) pictures as uint8 RGB, always degraded the same way, read anew each time.
-
-    Args:
-        data: a folder as for `Samples`, or a list of pairs.
-        degradation: what whole sharp pictures go through.
-        seed: decides which blur.
-    """
-
-    def __init__(self, data: Path | list[Pair], degradation: Degradation, seed: int) -> None:
-        self.items = _items(data) if isinstance(data, Path) else data
-        self.degradation, self.seed = degradation, seed
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, number: int) -> tuple[Picture, Picture]:  # type: ignore[override]
-        item = self.items[number]
-        sharp = read_rgb8(item.sharp)
-        if item.blurred is not None:
-            return read_rgb8(item.blurred), sharp
-        sharp = self.degradation.crop_to_grid(sharp)
-        return self.degradation.degrade_image(sharp, np.random.default_rng([self.seed, number])), sharp

@@ -129,7 +129,7 @@ def test_synth_blur_builds_a_set_that_train_takes(
             "0",
         ),
         *(
-            "--weight",
+            "--loss-weight",
             "adversarial=0,gradient_adversarial=0",
             "--config",
             "channels=16",
@@ -138,7 +138,7 @@ def test_synth_blur_builds_a_set_that_train_takes(
         ),
     )
     assert command(*trained, monkeypatch=monkeypatch) == ExitCode.OK
-    assert "validation: PSNR" in capsys.readouterr().err
+    assert "images: PSNR 26" in capsys.readouterr().err
     weights = tmp_path / "run" / "weights.safetensors"
     restored = ("deblur", tmp_path / "set" / "test" / "blur", "-o", tmp_path / "out", "--weights", weights)
     assert command(*restored, monkeypatch=monkeypatch) == ExitCode.OK

@@ -13,7 +13,8 @@ from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.training.samples import Samples, Validation
+from restorekit.training.samples import Samples, find_training_pairs
+from restorekit.training.validation import ValidationSet
 
 CLEAN = RandomBlur(shares={"linear": 1.0}, length=(9, 9), angle=(0, 0), noise_share=0, jpeg_share=0)
 
@@ -83,7 +84,8 @@ def test_the_samples_of_a_seed_stay_the_same_to_the_bit(
 ) -> None:
     samples = Samples(sharp, 48, degradation, seed=5)
     assert tuple(tuple(map(pixel_digest, samples[number])) for number in (0, 7, 1000)) == digests
-    assert pixel_digest(Validation(sharp, degradation, 5)[1][0]) == validation
+    whole = list(ValidationSet(tuple(find_training_pairs(sharp)), degradation, 5, full=True))
+    assert pixel_digest(whole[1][0]) == validation
 
 
 @pytest.mark.parametrize("degradation", [RandomBlur(), Downscale(2)], ids=["blur", "downscale"])
@@ -122,7 +124,7 @@ def test_pairs_are_cut_at_the_same_place(tmp_path: Path, photo: np.ndarray) -> N
 
 def test_held_out_pictures_are_never_trained_on(sharp: Path) -> None:
     samples = Samples(sharp, 48, CLEAN, seed=0, hold_out=True)
-    held = {item.sharp for item in samples.held_out().items}
+    held = {item.sharp for item in samples.held_out()}
     assert held
     assert not held & {item.sharp for item in samples.items}
 
@@ -133,5 +135,5 @@ def test_pictures_smaller_than_the_crop_are_named(sharp: Path) -> None:
 
 
 def test_an_empty_folder_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No picture"):
+    with pytest.raises(UsageError, match="No image"):
         Samples(tmp_path, 48, CLEAN, seed=0)

@@ -87,13 +87,13 @@ def test_every_model_and_scale_has_one_default_and_every_scale_one_best() -> Non
     assert sorted(scale for entry in entries for scale in entry.best_for) == [2, 3, 4]
 
 
-OLD_SPELLING = {}
+OLD_SPELLING = {"loss_weights": "weights", "downscale": "shrink", "ema_decay": "average", "gradient_clip": "clip"}
 """Keys of recipes as the headers of the bundled files spell them."""
 
 
 @pytest.mark.parametrize("entry", load_manifest().bundled, ids=lambda entry: entry.name)
 def test_the_recipe_of_bundled_weights_is_a_recipe_and_that_of_the_file(entry: BundledWeights) -> None:
-    recipe = Recipe.from_json(json.dumps({"config": {}, "blur": {}, **entry.recipe}))
+    recipe = Recipe.from_json(json.dumps(entry.recipe))
     assert recipe.model == entry.model
     with safe_open(entry.path, "pt") as file:
         trained = json.loads(file.metadata()["recipe"])

@@ -28,7 +28,7 @@ spec = Spec(
     scale=4,
 )
 
-recipe = {"crop": 192, "batch": 16, "steps": 200_000, "learning_rate": 2e-4, "schedule": "cosine", "clip": 0.1}
+recipe = {"crop": 192, "batch": 16, "steps": 200_000, "learning_rate": 2e-4, "schedule": "cosine", "gradient_clip": 0.1}
 
 
 @dataclass(frozen=True)

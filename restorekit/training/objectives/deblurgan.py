@@ -4,58 +4,64 @@ Kupyn et al. 2018 (arXiv:1711.07064), eqs. 3 to 5: 100 times the squared distanc
 steps of the critic for one of the generator.
 """
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
+from pydantic import PositiveInt
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from restorekit.training.adversarial import EM, gradient_penalty
 from restorekit.training.discriminators import PatchGAN
-from restorekit.training.features import Features
-from restorekit.training.objectives import Terms
-from restorekit.training.objectives._single import Duel
+from restorekit.training.losses import WGAN, gradient_penalty
+from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
+from restorekit.training.perceptual import PerceptualLoss
+from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Weight of each term, and the rhythm of the game."""
+@dataclass(frozen=True, config=STRICT)
+class LossWeights:
+    """Weight of each term."""
 
     perceptual: float = 100.0
     """Features; only with VGG weights."""
     pixel: float = 100.0
     """L1, in place of the features."""
     adversarial: float = 1.0
-    penalty: float = 10.0
-    critic_steps: float = 5
-    """Steps of the critic in its turn."""
-    generator_steps: float = 1
-    """Steps of the generator between the critic's turns."""
+    gradient_penalty: float = 10.0
 
 
-class Objective(Duel):
+@dataclass(frozen=True, config=STRICT)
+class Options:
+    """How often each network takes a step."""
+
+    discriminator_steps: PositiveInt = 5
+    """Steps of the critic in a row."""
+    generator_steps: PositiveInt = 1
+    """Steps of the generator between those of the critic."""
+
+
+class Objective(SingleDiscriminator):
     """The loss and its critic."""
 
-    def __init__(self, weights: Weights, features: Features | None = None) -> None:
-        super().__init__(EM, PatchGAN() if weights.adversarial else None)
-        self.weights, self.features = weights, features
+    def __init__(self, loss_weights: LossWeights, options: Options, perceptual: PerceptualLoss | None = None) -> None:
+        super().__init__(WGAN(), PatchGAN() if loss_weights.adversarial else None)
+        self.loss_weights, self.options, self.perceptual = loss_weights, options, perceptual
 
-    def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
         """Weighted terms by name, and the restored batch."""
         restored = model(degraded).float()
-        terms: Terms = {}
-        if self.features is not None and self.weights.perceptual:
-            terms["perceptual"] = self.weights.perceptual * self.features(restored, sharp)
-        elif self.weights.pixel:
-            terms["pixel"] = self.weights.pixel * F.l1_loss(restored, sharp)
-        if self.weights.adversarial:
-            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored, sharp)
+        terms: LossTerms = {}
+        if self.perceptual is not None and self.loss_weights.perceptual:
+            terms["perceptual"] = self.loss_weights.perceptual * self.perceptual(restored, sharp)
+        elif self.loss_weights.pixel:
+            terms["pixel"] = self.loss_weights.pixel * F.l1_loss(restored, sharp)
+        if self.loss_weights.adversarial:
+            terms["adversarial"] = self.loss_weights.adversarial * self.adversarial_loss(degraded, restored, sharp)
         return terms, restored
 
-    def turns(self, step: int) -> int:
-        """`critic_steps` after every `generator_steps` steps of the generator."""
-        return int(self.weights.critic_steps) if (step + 1) % int(self.weights.generator_steps) == 0 else 0
+    def discriminator_steps(self, step: int) -> int:
+        """The option's number after every `generator_steps` steps of the generator."""
+        return self.options.discriminator_steps if (step + 1) % self.options.generator_steps == 0 else 0
 
-    def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Earth mover's distance and the penalty on the critic's slope."""
-        distance = super().critic(degraded, restored, sharp)
-        return distance + self.weights.penalty * gradient_penalty(self.critics, restored, sharp)
+    def discriminator_loss(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
+        """The WGAN loss and the penalty on the critic's slope."""
+        loss = super().discriminator_loss(degraded, restored, sharp)
+        return loss + self.loss_weights.gradient_penalty * gradient_penalty(self.discriminators, restored, sharp)

@@ -1,22 +1,22 @@
-"""DeblurGAN-v2's loss: pixels, features, and two relativistic least-squares critics, one for patches, one for the crop.
+"""DeblurGAN-v2's loss: pixels, features, and two discriminators with RaLSGAN losses, one of patches, one of the crop.
 
 Kupyn et al. 2019 (arXiv:1908.03826), section 3.2: 0.5 squared error + 0.006 VGG-19 conv3_3 + 0.01 adversarial.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from restorekit.training.adversarial import RELATIVISTIC_SQUARES, fooling
 from restorekit.training.discriminators import PatchGAN
-from restorekit.training.features import Features
-from restorekit.training.objectives import Goal, Terms
+from restorekit.training.losses import RaLSGAN, adversarial_loss
+from restorekit.training.objectives.base import LossTerms, TrainingObjective
+from restorekit.training.perceptual import PerceptualLoss
+from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True)
-class Weights:
+@dataclass(frozen=True, config=STRICT)
+class LossWeights:
     """Weight of each term."""
 
     mse: float = 0.5
@@ -25,25 +25,29 @@ class Weights:
     adversarial: float = 0.01
 
 
-class Objective(Goal):
-    """The loss and its critics."""
+class Objective(TrainingObjective):
+    """The loss and its discriminators."""
 
-    def __init__(self, weights: Weights, features: Features | None = None) -> None:
+    def __init__(self, loss_weights: LossWeights, perceptual: PerceptualLoss | None = None) -> None:
         super().__init__()
-        self.weights, self.features = weights, features
-        self.critics: nn.ModuleList = nn.ModuleList([PatchGAN(3), PatchGAN(5)] if weights.adversarial else [])
+        self.gan = RaLSGAN()
+        self.loss_weights, self.perceptual = loss_weights, perceptual
+        self.discriminators: nn.ModuleList = nn.ModuleList(
+            [PatchGAN(3), PatchGAN(5)] if loss_weights.adversarial else []
+        )
 
-    def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
         """Weighted terms by name, and the restored batch."""
         restored = model(degraded).float()
-        terms = {"mse": self.weights.mse * F.mse_loss(restored, sharp)}
-        if self.features is not None and self.weights.perceptual:
-            terms["perceptual"] = self.weights.perceptual * self.features(restored, sharp)
-        for name, critic in zip(("patch", "full"), self.critics, strict=False):
-            terms[f"fool_{name}"] = self.weights.adversarial * fooling(RELATIVISTIC_SQUARES, critic, restored, sharp)
+        terms = {"mse": self.loss_weights.mse * F.mse_loss(restored, sharp)}
+        if self.perceptual is not None and self.loss_weights.perceptual:
+            terms["perceptual"] = self.loss_weights.perceptual * self.perceptual(restored, sharp)
+        for name, discriminator in zip(("patch", "global"), self.discriminators, strict=False):
+            loss = adversarial_loss(self.gan, discriminator, restored, sharp)
+            terms[f"adversarial_{name}"] = self.loss_weights.adversarial * loss
         return terms, restored
 
-    def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Mean of both critics' losses."""
-        losses = [RELATIVISTIC_SQUARES.critic(critic(restored), critic(sharp)) for critic in self.critics]
+    def discriminator_loss(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
+        """Mean of both discriminators' losses."""
+        losses = [self.gan.discriminator_loss(discriminator, restored, sharp) for discriminator in self.discriminators]
         return torch.stack(losses).mean()

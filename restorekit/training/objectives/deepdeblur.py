@@ -1,15 +1,16 @@
-"""DeepDeblur's loss: squared error at three scales and a critic of the finest (Nah et al. 2017, eqs. 5 to 7)."""
+"""DeepDeblur's loss: squared error at three scales and a discriminator of the finest (Nah et al. 2017, eqs. 5 to 7)."""
 
-from dataclasses import dataclass
+from pydantic.dataclasses import dataclass
 
 from restorekit.training.objectives import pyramid
 from restorekit.training.objectives.pyramid import Objective
+from restorekit.training.settings import STRICT
 
-__all__ = ["Objective", "Weights"]
+__all__ = ["LossWeights", "Objective"]
 
 
-@dataclass(frozen=True)
-class Weights(pyramid.Weights):
+@dataclass(frozen=True, config=STRICT)
+class LossWeights(pyramid.LossWeights):
     """Weight of each term."""
 
     adversarial: float = 1e-4

@@ -1,23 +1,22 @@
-"""DGF's loss: features, L1, and a critic that sees the blurred picture beside the candidate.
+"""DGF's loss: features, L1, and a discriminator that sees the blurred image beside the candidate.
 
 Ramakrishnan et al. 2017 (arXiv:1709.03481): perceptual + K1 conditional adversarial + K2 L1. K1 and K2 are ours.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from restorekit.training.adversarial import JS
 from restorekit.training.discriminators import PatchGAN
-from restorekit.training.features import Features
-from restorekit.training.objectives import Terms
-from restorekit.training.objectives._single import Duel
+from restorekit.training.losses import NonSaturating
+from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
+from restorekit.training.perceptual import PerceptualLoss
+from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True)
-class Weights:
+@dataclass(frozen=True, config=STRICT)
+class LossWeights:
     """Weight of each term."""
 
     perceptual: float = 1.0
@@ -26,23 +25,23 @@ class Weights:
     adversarial: float = 0.1
 
 
-class Objective(Duel):
-    """The loss and its critic."""
+class Objective(SingleDiscriminator):
+    """The loss and its discriminator."""
 
-    def __init__(self, weights: Weights, features: Features | None = None) -> None:
-        super().__init__(JS, PatchGAN(inputs=6) if weights.adversarial else None)
-        self.weights, self.features = weights, features
+    def __init__(self, loss_weights: LossWeights, perceptual: PerceptualLoss | None = None) -> None:
+        super().__init__(NonSaturating(), PatchGAN(inputs=6) if loss_weights.adversarial else None)
+        self.loss_weights, self.perceptual = loss_weights, perceptual
 
-    def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
         """Weighted terms by name, and the restored batch."""
         restored = model(degraded).float()
-        terms = {"l1": self.weights.l1 * F.l1_loss(restored, sharp)}
-        if self.features is not None and self.weights.perceptual:
-            terms["perceptual"] = self.weights.perceptual * self.features(restored, sharp)
-        if self.weights.adversarial:
-            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored, sharp)
+        terms = {"l1": self.loss_weights.l1 * F.l1_loss(restored, sharp)}
+        if self.perceptual is not None and self.loss_weights.perceptual:
+            terms["perceptual"] = self.loss_weights.perceptual * self.perceptual(restored, sharp)
+        if self.loss_weights.adversarial:
+            terms["adversarial"] = self.loss_weights.adversarial * self.adversarial_loss(degraded, restored, sharp)
         return terms, restored
 
-    def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
-        """The blurred picture beside the candidate."""
+    def discriminator_input(self, degraded: Tensor, batch: Tensor) -> Tensor:
+        """The blurred image beside the candidate."""
         return torch.cat([degraded, batch], dim=1)

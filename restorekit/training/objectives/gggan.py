@@ -8,66 +8,68 @@ blur. And the whole loss is multiplied by 1e3 (`pre` is 1000, Loss_GG has weight
 factor, but gradients a thousand times smaller would sink towards its epsilon.
 """
 
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from restorekit.metrics.batched import ssim
 from restorekit.models.gradient_guidance import Branches, gradient_map
-from restorekit.training.adversarial import RELATIVISTIC, center_crop, fooling
 from restorekit.training.discriminators import VGG128
-from restorekit.training.objectives import Goal, Terms
+from restorekit.training.losses import RaGAN, adversarial_loss, center_crop
+from restorekit.training.objectives.base import LossTerms, TrainingObjective
+from restorekit.training.settings import STRICT
 
 
 class HasBranches(Protocol):
-    """A generator whose intermediate pictures can be looked at."""
+    """A generator whose intermediate images can be looked at."""
 
     def branches(self, rgb: Tensor) -> Branches:
-        """Restored picture, pre-network's picture and gradient map."""
+        """Restored image, pre-network's image and gradient map."""
         ...
 
 
-@dataclass(frozen=True)
-class Weights:
+@dataclass(frozen=True, config=STRICT)
+class LossWeights:
     """Weight of each term; a term of weight 0 is not computed."""
 
     pre: float = 1000.0
     """1 - SSIM of the pre-network's output."""
     pixel: float = 1.0
-    """L1 of the restored picture."""
+    """L1 of the restored image."""
     gradient: float = 1.0
-    """L1 of the restored picture's gradient map."""
+    """L1 of the restored image's gradient map."""
     branch: float = 0.5
     """L1 of the gradient branch's output."""
     ssim: float = 0.2
-    """1 - SSIM of the restored picture."""
+    """1 - SSIM of the restored image."""
     adversarial: float = 0.005
-    """Relativistic average loss against the picture critic."""
+    """RaGAN loss against the discriminator of images."""
     gradient_adversarial: float = 0.005
-    """The same on gradient maps, against a second critic."""
+    """RaGAN loss against a second discriminator, of gradient maps."""
 
 
-class Objective(Goal):
-    """Losses and critics for `gggan` and its relatives: generators with a `branches` method."""
+class Objective(TrainingObjective):
+    """Losses and discriminators for `gggan` and its relatives: generators with a `branches` method."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, loss_weights: LossWeights) -> None:
         super().__init__()
-        self.weights = weights
-        self.critics: nn.ModuleDict = nn.ModuleDict()
-        if weights.adversarial:
-            self.critics["image"] = VGG128()
-        if weights.gradient_adversarial:
-            self.critics["gradient"] = VGG128()
+        self.gan = RaGAN()
+        self.loss_weights = loss_weights
+        self.discriminators: nn.ModuleDict = nn.ModuleDict()
+        if loss_weights.adversarial:
+            self.discriminators["image"] = VGG128()
+        if loss_weights.gradient_adversarial:
+            self.discriminators["gradient"] = VGG128()
 
-    def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
         """Weighted terms of the generator's loss by name, and the restored batch."""
         outputs = cast(HasBranches, model).branches(degraded)
-        w = self.weights
+        w = self.loss_weights
         image, sharp_edges = outputs.image.float(), gradient_map(sharp)
-        terms: Terms = {}
+        terms: LossTerms = {}
         if w.pre and outputs.pre is not None:
             terms["pre"] = w.pre * (1 - ssim(outputs.pre, sharp).mean())
         if w.pixel:
@@ -78,22 +80,29 @@ class Objective(Goal):
             terms["branch"] = w.branch * F.l1_loss(outputs.gradient.float(), sharp_edges)
         if w.ssim:
             terms["ssim"] = w.ssim * (1 - ssim(image, sharp).mean())
-        for name, weight in (("image", w.adversarial), ("gradient", w.gradient_adversarial)):
-            if weight:
-                fake, real = self._seen(name, image), self._seen(name, sharp)
-                terms[f"fool_{name}"] = weight * fooling(RELATIVISTIC, self.critics[name], fake, real)
+        if w.adversarial:
+            terms["adversarial"] = w.adversarial * self._adversarial_loss("image", image, sharp)
+        if w.gradient_adversarial:
+            terms["gradient_adversarial"] = w.gradient_adversarial * self._adversarial_loss("gradient", image, sharp)
         return terms, image
 
-    def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Sum of the critics' relativistic losses."""
+    def discriminator_loss(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
+        """Sum of the discriminators' RaGAN losses."""
         losses = [
-            RELATIVISTIC.critic(critic(self._seen(name, restored)), critic(self._seen(name, sharp)))
-            for name, critic in self.critics.items()
+            self.gan.discriminator_loss(
+                discriminator, _discriminator_input(name, restored), _discriminator_input(name, sharp)
+            )
+            for name, discriminator in self.discriminators.items()
         ]
         return torch.stack(losses).sum()
 
-    @staticmethod
-    def _seen(name: str, batch: Tensor) -> Tensor:
-        """What the critic of that name looks at: the picture or its edges, cut to the critic's size from the middle."""
-        batch = center_crop(batch, VGG128.SIDE)
-        return gradient_map(batch) if name == "gradient" else batch
+    def _adversarial_loss(self, name: str, restored: Tensor, sharp: Tensor) -> Tensor:
+        return adversarial_loss(
+            self.gan, self.discriminators[name], _discriminator_input(name, restored), _discriminator_input(name, sharp)
+        )
+
+
+def _discriminator_input(name: str, batch: Tensor) -> Tensor:
+    """What the discriminator of that name looks at: the central pixels or their gradients."""
+    batch = center_crop(batch, VGG128.SIDE)
+    return gradient_map(batch) if name == "gradient" else batch

@@ -1,39 +1,38 @@
-"""Sang et al.'s loss: squared error and a critic. The paper does not print the critic's weight: 1e-3 is ours."""
-
-from dataclasses import dataclass
+"""Sang et al.'s loss: squared error and a discriminator. The paper does not print the adversarial weight: 1e-3 is ours."""
 
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from restorekit.training.adversarial import JS, center_crop
 from restorekit.training.discriminators import SangDiscriminator
-from restorekit.training.objectives import Terms
-from restorekit.training.objectives._single import Duel
+from restorekit.training.losses import NonSaturating, center_crop
+from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
+from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True)
-class Weights:
+@dataclass(frozen=True, config=STRICT)
+class LossWeights:
     """Weight of each term."""
 
     mse: float = 1.0
     adversarial: float = 1e-3
 
 
-class Objective(Duel):
-    """The loss and its critic."""
+class Objective(SingleDiscriminator):
+    """The loss and its discriminator."""
 
-    def __init__(self, weights: Weights) -> None:
-        super().__init__(JS, SangDiscriminator() if weights.adversarial else None)
-        self.weights = weights
+    def __init__(self, loss_weights: LossWeights) -> None:
+        super().__init__(NonSaturating(), SangDiscriminator() if loss_weights.adversarial else None)
+        self.loss_weights = loss_weights
 
-    def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
         """Weighted terms by name, and the restored batch."""
         restored = model(degraded).float()
-        terms = {"mse": self.weights.mse * F.mse_loss(restored, sharp)}
-        if self.weights.adversarial:
-            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored, sharp)
+        terms = {"mse": self.loss_weights.mse * F.mse_loss(restored, sharp)}
+        if self.loss_weights.adversarial:
+            terms["adversarial"] = self.loss_weights.adversarial * self.adversarial_loss(degraded, restored, sharp)
         return terms, restored
 
-    def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
-        """The middle of a batch."""
+    def discriminator_input(self, degraded: Tensor, batch: Tensor) -> Tensor:
+        """The centre of a batch."""
         return center_crop(batch, SangDiscriminator.SIDE)

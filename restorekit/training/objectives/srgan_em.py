@@ -1,77 +1,85 @@
-"""The SR paper's loss: L1 and the earth mover's distance (its eqs. 8, 9 and 11), with its ablations.
+"""The SR paper's loss: L1 and the Wasserstein distance (its eqs. 8, 9 and 11), with its ablations.
 
-L1 is the mean over pixels and channels of pictures in -1..1. The paper asks for a K-Lipschitz critic and does not say
-how; ours clips its weights, as the Wasserstein paper did, because a penalty on every sample's slope is not defined
-behind the paper's batch normalisation. `penalty` chooses the slope instead and puts layer normalisation into the
-critic.
+L1 is the mean over pixels and channels of images in -1..1. The paper asks for a K-Lipschitz critic and does not say how;
+ours clips its weights, as the WGAN paper did, because a penalty on every sample's slope is not defined behind the
+paper's batch normalisation. The weight `gradient_penalty` chooses the slope instead and puts layer normalisation into
+the critic.
 """
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
+from pydantic import PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from restorekit.training.adversarial import EM, JS, center_crop, gradient_penalty
-from restorekit.training.discriminators import SRGANEMCritic
-from restorekit.training.objectives import Terms
-from restorekit.training.objectives._single import Duel
+from restorekit.training.discriminators import SRGANEMDiscriminator
+from restorekit.training.losses import GAN_LOSSES, GANName, center_crop, gradient_penalty
+from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
+from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Weight of each term, and settings of the critic."""
+@dataclass(frozen=True, config=STRICT)
+class LossWeights:
+    """Weight of each term."""
 
     l1: float = 1.0
     mse: float = 0.0
     """Squared error: the paper's ablation (Table 5)."""
     adversarial: float = 1e-3
-    js: float = 0
-    """1 plays for the Jensen-Shannon instead of the earth mover's distance."""
-    clip: float = 0.01
-    """Largest absolute weight of the critic's convolutions and linear layer, if there is no penalty."""
-    penalty: float = 0.0
-    """Weight of the gradient penalty; 10 is usual."""
-    side: float = 128
-    """Side of the critic's input in pixels, a multiple of 64; 384 is the paper's crop."""
+    gradient_penalty: float = 0.0
+    """10 is usual."""
 
 
-class Objective(Duel):
-    """The loss and its critic."""
+@dataclass(frozen=True, config=STRICT)
+class Options:
+    """The GAN loss and its discriminator."""
 
-    def __init__(self, weights: Weights) -> None:
-        critic = SRGANEMCritic(int(weights.side), bool(weights.penalty)) if weights.adversarial else None
-        super().__init__(JS if weights.js else EM, critic)
-        self.weights = weights
+    gan: GANName = "wgan"
+    """non-saturating is the paper's comparison with the Jensen-Shannon divergence."""
+    clip: PositiveFloat = 0.01
+    """Largest absolute weight of the critic's convolutions and linear layer, where there is no gradient penalty."""
+    side: PositiveInt = 128
+    """Side of the discriminator's input in pixels, a multiple of 64; 384 is the paper's crop."""
 
-    def generator(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[Terms, Tensor]:
+
+class Objective(SingleDiscriminator):
+    """The loss and its discriminator."""
+
+    def __init__(self, loss_weights: LossWeights, options: Options) -> None:
+        discriminator = None
+        if loss_weights.adversarial:
+            discriminator = SRGANEMDiscriminator(options.side, layer_norm=bool(loss_weights.gradient_penalty))
+        super().__init__(GAN_LOSSES[options.gan], discriminator)
+        self.loss_weights, self.options = loss_weights, options
+
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
         """Weighted terms by name, and the restored batch."""
         restored = model(degraded).float()
-        terms: Terms = {}
-        if self.weights.l1:
-            terms["l1"] = self.weights.l1 * 2 * F.l1_loss(restored, sharp)  # 2: from 0..1 to -1..1
-        if self.weights.mse:
-            terms["mse"] = self.weights.mse * 4 * F.mse_loss(restored, sharp)
-        if self.weights.adversarial:
-            terms["fool"] = self.weights.adversarial * self.fool(degraded, restored, sharp)
+        terms: LossTerms = {}
+        if self.loss_weights.l1:
+            terms["l1"] = self.loss_weights.l1 * 2 * F.l1_loss(restored, sharp)  # 2: from 0..1 to -1..1
+        if self.loss_weights.mse:
+            terms["mse"] = self.loss_weights.mse * 4 * F.mse_loss(restored, sharp)
+        if self.loss_weights.adversarial:
+            terms["adversarial"] = self.loss_weights.adversarial * self.adversarial_loss(degraded, restored, sharp)
         return terms, restored
 
-    def critic(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
-        """The game's loss, and the penalty if there is one."""
-        loss = super().critic(degraded, restored, sharp)
-        if self.weights.penalty:
-            fake, real = self.seen(degraded, restored), self.seen(degraded, sharp)
-            loss = loss + self.weights.penalty * gradient_penalty(self.critics, fake, real)
+    def discriminator_loss(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
+        """The GAN loss, and the gradient penalty if it has a weight."""
+        loss = super().discriminator_loss(degraded, restored, sharp)
+        if self.loss_weights.gradient_penalty:
+            restored, sharp = (self.discriminator_input(degraded, batch) for batch in (restored, sharp))
+            loss = loss + self.loss_weights.gradient_penalty * gradient_penalty(self.discriminators, restored, sharp)
         return loss
 
     def constrain(self) -> None:
         """Clip the critic's weights, but not its normalisations."""
-        if self.weights.penalty or self.weights.js:
+        if self.loss_weights.gradient_penalty or self.options.gan != "wgan":
             return
-        for layer in self.critics.modules():
+        for layer in self.discriminators.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 for parameter in layer.parameters():
-                    parameter.data.clamp_(-self.weights.clip, self.weights.clip)
+                    parameter.data.clamp_(-self.options.clip, self.options.clip)
 
-    def seen(self, degraded: Tensor, batch: Tensor) -> Tensor:
-        """The middle of a batch in -1..1."""
-        return center_crop(batch, int(self.weights.side)) * 2 - 1
+    def discriminator_input(self, degraded: Tensor, batch: Tensor) -> Tensor:
+        """The centre of a batch in -1..1."""
+        return center_crop(batch, self.options.side) * 2 - 1
