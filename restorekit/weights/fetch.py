@@ -149,17 +149,15 @@ def _download(entry: RemoteWeights, part: _Part, progress: Progress, patience: P
     resumed = part.length() > 0
     while True:
         _transfer(entry, part, progress, patience)
-        length, sha256 = part.length(), state_dict.sha256(part.path)
-        if entry.size not in (None, length):
-            fault = f"{length} bytes, not {entry.size}"
-        elif entry.sha256 not in (None, sha256):
-            fault = f"sha256 {sha256[:12]}, not {entry.sha256:.12}"
-        else:
+        sha256 = state_dict.sha256(part.path)
+        if entry.sha256 in (None, sha256):
             return sha256
         part.remove()
         if not resumed:
             raise WeightsError(
-                f"What {entry.url} sends is not the published file ({fault}); it was not kept.", manual_hint(entry)
+                f"What {entry.url} sends is not the published file (sha256 {sha256[:12]}, not {entry.sha256:.12}); "
+                "it was not kept.",
+                manual_hint(entry),
             )
         resumed = False  # the beginning may have been of another file: once more, from the start
 
@@ -184,14 +182,23 @@ def _transfer(entry: RemoteWeights, part: _Part, progress: Progress, patience: P
 
 
 class _SafeRedirects(HTTPRedirectHandler):
-    """Follows redirects to web addresses, but not from an encrypted address to an open one."""
+    """Follows redirects to web addresses, but not from an encrypted address to an open one.
+
+    Args:
+        hint: of the error for all others.
+    """
+
+    def __init__(self, hint: str) -> None:
+        self.hint = hint
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> Request | None:
         allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("http", "https")
         if urlsplit(newurl).scheme not in allowed:
-            raise WeightsError(f"{req.full_url} redirects to an address that is not encrypted ({newurl}).")
+            raise WeightsError(
+                f"{req.full_url} redirects to {newurl}, which is not an {' or '.join(allowed)} address.", self.hint
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -213,8 +220,9 @@ def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float
         headers["Range"] = f"bytes={present}-"
         if version:
             headers["If-Range"] = version
+    opener = build_opener(_SafeRedirects(manual_hint(entry)))
     try:
-        with build_opener(_SafeRedirects).open(Request(part.url, headers=headers), timeout=stall) as answer:
+        with opener.open(Request(part.url, headers=headers), timeout=stall) as answer:
             _receive(entry, part, answer, present, progress)
     except HTTPError as error:
         if error.code == 416:  # more is here than there
@@ -260,9 +268,7 @@ def _receive(
     version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
     with cache.writing(part.path):
         part.describe("" if version.startswith("W/") else version, length)
-        file = part.path.open("r+b" if begin else "wb")
-        file.truncate(begin)
-        file.seek(begin)
+        file = part.path.open("ab" if begin else "wb")
     progress.begin(Work(items=max(length // MB - begin // MB, 0), amount=max(length - begin, 0) / MB, unit="MB"))
     received = begin
     with file:

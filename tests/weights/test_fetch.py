@@ -255,9 +255,9 @@ def test_redirects_are_followed_but_not_out_of_encryption(server: Server, entry:
     server.faults = ["to /other/x.pth", "cut", "to /other/x.pth"]
     fetch(entry, patience=HASTE)
     assert entry.path.read_bytes() == BYTES
-    follow = fetching._SafeRedirects()
+    follow = fetching._SafeRedirects("the hint")
     request = fetching.Request("https://example.org/x")
-    with pytest.raises(WeightsError, match="not encrypted"):
+    with pytest.raises(WeightsError, match=r"not an https address\. the hint"):
         follow.redirect_request(request, None, 302, "", {}, "http://example.org/x")  # type: ignore[arg-type]
     assert follow.redirect_request(request, None, 302, "", {}, "https://example.org/y") is not None  # type: ignore[arg-type]
 
