@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restorekit.cli import console, options
+from restorekit.cli.progress import Bar
+from restorekit.cli.tables import Column, print_table, terminal_width
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from restorekit.evaluation.run import Outcome
-    from restorekit.evaluation.summary import Row
+    from restorekit.evaluation.result import BenchmarkResult
+    from restorekit.evaluation.summary import TableRow
 
 
 ROOMY = 120  # columns of a terminal that shows intervals too
@@ -26,24 +28,28 @@ def benchmark(
         list[str] | None, typer.Option(help="A system, or SYSTEM:WEIGHTS with a tag or file. May be repeated.")
     ] = None,
     restored: Annotated[
-        list[str] | None, typer.Option(help="NAME=FOLDER of pictures that something else restored. May be repeated.")
+        list[str] | None, typer.Option(help="NAME=FOLDER of images that something else restored. May be repeated.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Results and report are written here.")] = Path("benchmark"),
     pairs: Annotated[
         tuple[Path, Path] | None, typer.Option(help="RESTORED SHARP: compare two folders, with no model.")
     ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="Show the protocols.")] = False,
+    list_protocols: Annotated[bool, typer.Option("--list", help="Show the protocols.")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Make the report of the results in --out again; nothing is measured.")
+    ] = False,
     scale: Annotated[int, typer.Option(min=2, help="Enlargement, for super-resolution.")] = 4,
     metric: Annotated[
-        list[str] | None, typer.Option(help="Beside PSNR and SSIM: ms-ssim, lpips, niqe. May be repeated.")
+        list[str] | None, typer.Option(help="Beside PSNR and SSIM, e.g. ms-ssim, lpips, niqe. May be repeated.")
     ] = None,
-    lpips_weights: Annotated[
-        Path | None, typer.Option(help="Folder with LPIPS' weights (AlexNet features and heads) as safetensors.")
+    metric_weights: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FOLDER of a metric's weights as safetensors, e.g. lpips=FOLDER. May be repeated."),
     ] = None,
     mos: Annotated[Path | None, typer.Option(help="A CSV file of opinions: image,method,rater,score.")] = None,
     baselines: Annotated[bool, typer.Option(help="Show classical methods beside the networks.")] = True,
     repeats: Annotated[int, typer.Option(min=0, help="Timed runs of each network; 0 leaves the speed out.")] = 3,
-    shown: Annotated[int, typer.Option(min=0, help="Pictures that the report holds.")] = 8,
+    shown: Annotated[int, typer.Option(min=0, help="Images that the report holds.")] = 8,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:
@@ -51,15 +57,19 @@ def benchmark(
 
     Writes results.json, results.csv and report.html, one self-contained page. A second run measures only what has changed.
     """
-    from restorekit.evaluation import report, summary
-    from restorekit.evaluation.protocol import load_protocol, protocol_names
-    from restorekit.evaluation.run import Benchmark, Request
-
-    if listing:
-        found = [load_protocol(name) for name in protocol_names()]
-        rows = [(one.name, one.task, one.title, one.source) for one in found]
-        console.wide(console.listing("Protocols", ("name", "task", "what", "published rows"), rows))
+    if list_protocols:
+        _list_protocols()
         return
+    if report_only:
+        from restorekit.evaluation.report import write_report
+
+        console.show(str(write_report(out)))
+        return
+    from restorekit.evaluation.benchmark import run_benchmark
+    from restorekit.evaluation.protocol import load_protocol
+    from restorekit.evaluation.result import BenchmarkRequest
+    from restorekit.inference.settings import Settings
+
     if pairs is not None:
         if data is not None or restored:
             raise UsageError("--pairs names its folders itself.", "Leave out --data and --restored.")
@@ -69,112 +79,134 @@ def benchmark(
             "--protocol and --data are needed.", "Or use --pairs RESTORED SHARP; --list shows the protocols."
         )
     chosen = load_protocol(protocol)
-    request = Request(
+    request = BenchmarkRequest(
         chosen,
         data,
-        truths=pairs is not None and chosen.task == "deblur",
         models=tuple(model or ()),
-        restored=tuple(_named(text) for text in restored or ()),
+        restored=_folders(restored, "restored"),
+        sharp_only=pairs is not None and chosen.task == "deblur",
         baselines=baselines,
-        scale=scale,
-        extras=tuple(metric or ()),
-        lpips_weights=lpips_weights,
-        settings={
-            "device": device,
-            "precision": options.one_of(precision, "precision", ("auto", "fp32", "bf16", "fp16")),
-        },
+        scale=chosen.scale or scale,
+        metrics=tuple(metric or ()),
+        metric_weights=_folders(metric_weights, "metric-weights"),
+        settings=Settings(device, precision),
         repeats=repeats,
         opinions=mos,
+        shown=shown,
     )
-    run = Benchmark(request, out)
-    with console.Bar("Measuring") as bar:
-        outcome = run.run(
-            start=lambda count: bar.expect(count, count),
-            watch=lambda score, measured: bar.advance(measured, "scores"),
-        )
-    page = report.write(run, outcome, summary.write(outcome, out), shown)
-    for part in outcome.sets:
-        _table(outcome, part)
-    if outcome.opinions:
-        _opinions(outcome)
-    for message in outcome.messages:
+    with Bar("Benchmark") as bar:
+        result = run_benchmark(request, out, progress=bar)
+    for subset in result.subsets:
+        _print_scores(result, subset)
+    if result.opinions:
+        _print_opinions(result)
+    for message in result.messages:
         console.say(message)
-    failed = [(one.name, one.method, one.error) for one in outcome.scores if one.error]
+    failed = [(scores.item, scores.method, scores.error) for scores in result.scores if scores.error]
     if failed:
-        console.out.print(console.listing("Failed", ("picture", "method", "reason"), failed))
-    console.say(f"{outcome.measured} of {len(outcome.scores)} scores were measured now, the others remembered.")
-    console.out.print(f"{page}", soft_wrap=True)
-    raise typer.Exit(outcome.exit_code)
+        print_table(
+            "Failed", [Column("image"), Column("method"), Column("reason", wraps=True)], failed, terminal_width()
+        )
+    console.say(f"{result.done} of {len(result.scores)} scores were measured now, {result.skipped} remembered.")
+    console.show(str(result.report))
+    raise typer.Exit(result.exit_code)
 
 
-def _named(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
-    if not (name and equals and folder):
-        raise UsageError(f"--restored {text} is not NAME=FOLDER.", "Write it like --restored theirs=results/.")
-    return name, Path(folder)
+def _list_protocols() -> None:
+    from restorekit.evaluation.protocol import load_protocol, protocol_names
+
+    protocols = [load_protocol(name) for name in protocol_names()]
+    rows = [(protocol.name, protocol.task, protocol.title, protocol.source) for protocol in protocols]
+    columns = [Column("name"), Column("task"), Column("what", wraps=True), Column("published rows", optional=True)]
+    print_table("Protocols", columns, rows, terminal_width())
 
 
-def _table(outcome: Outcome, part: str) -> None:
-    """One set's table: our methods with their difference to what is printed, then every published row."""
+def _folders(entries: list[str] | None, option: str) -> dict[str, Path]:
+    """Folders by name, of NAME=FOLDER."""
+    folders: dict[str, Path] = {}
+    for entry in entries or []:
+        name, _, folder = entry.partition("=")
+        if not (name and folder):
+            raise UsageError(f"--{option} {entry} is not NAME=FOLDER.", f"Write it like --{option} theirs=results/.")
+        if name in folders:
+            raise UsageError(f"--{option} names '{name}' twice.", "Give each folder a name of its own.")
+        folders[name] = Path(folder)
+    return folders
+
+
+def _print_scores(result: BenchmarkResult, subset: str) -> None:
+    """A subset's table: our methods with their difference to what is printed, then every published row."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    from restorekit.evaluation.summary import DECIMALS, gap, rows
+    from restorekit.evaluation.summary import metric_label, table_metrics, table_rows
+    from restorekit.metrics import METRICS
 
-    found = rows(outcome, part)
-    extras = [name for name in outcome.metrics if name not in ("psnr", "ssim", "mse")]
-    printed = [name for name in ("mos", "seconds") if any(name in row.printed for row in found)]
-    timed = bool(outcome.speeds)
+    rows = table_rows(result, subset)
+    metrics = table_metrics(result)
+    opinions = any("mos" in row.printed for row in rows)
+    seconds = bool(result.speeds) or any("seconds" in row.printed for row in rows)
     wide = console.out.width >= ROOMY or not console.out.is_terminal
-    title = outcome.request.protocol.title + (f": {part}" if part != "all" else "")
+    title = result.request.protocol.title + (f": {subset}" if subset != "all" else "")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("method", overflow="fold", min_width=16)
-    columns = ["n", "PSNR dB", *["95 %"] * wide, "SSIM", *extras, *["MOS"] * ("mos" in printed), "minus printed"]
-    columns += ["s/picture"] * (timed or "seconds" in printed) + ["MP/s", "peak MB", "parameters"] * timed
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    facts = {one.name: one.facts for one in outcome.methods}
+    headers = ["n"]
+    for name in metrics:
+        headers += [metric_label(name), *["95 %"] * (wide and name == "psnr")]
+    headers += ["MOS"] * opinions + ["minus printed"] + ["s/image"] * seconds
+    headers += ["MP/s", "peak MB", "parameters"] * (bool(result.speeds) and wide)
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+    parameters = {method.name: method.parameters for method in result.methods}
+
+    def cell(row: TableRow, name: str) -> str:
+        if row.kind == "published":
+            return _as_printed(row.printed.get(name), 3 if name == "ssim" else METRICS[name].decimals)
+        return _number(row.scores[name].mean, METRICS[name].decimals) if name in row.scores else ""
+
     heading = ""
-    for row in found:
+    for row in rows:
         if row.kind == "published" and row.table != heading:
             heading = row.table
             table.add_section()
-            table.add_row(f"[italic]{escape(heading)}{' (other data)' if outcome.other_data else ''}")
-        psnr, speed = row.scores.get("psnr"), outcome.speeds.get(row.method) if row.kind != "published" else None
-
-        def value(name: str, row: Row = row) -> str:
-            if row.kind == "published":
-                return _as_printed(row.printed.get(name), 3 if name == "ssim" else DECIMALS[name])
-            return _number(row.scores[name].mean, DECIMALS[name]) if name in row.scores else ""
-
-        count = "" if psnr is None else f"{psnr.n}" + (f" + {psnr.infinite} inf" if psnr.infinite else "")
-        interval = f"{psnr.low:.2f} to {psnr.high:.2f}" if psnr is not None and math.isfinite(psnr.low) else ""
-        gaps = [f"{apart:+.{DECIMALS[name]}f}" for name in ("psnr", "ssim") if (apart := gap(row, name)) is not None]
-        cells = [escape(row.method), count, value("psnr"), *[interval] * wide, value("ssim"), *map(value, extras)]
-        cells += [value("mos")] * ("mos" in printed) + [" / ".join(gaps)]
-        if timed or "seconds" in printed:
+            table.add_row(f"[italic]{escape(heading)}{' (other data)' if result.other_data else ''}")
+        psnr = row.scores.get("psnr")
+        speed = result.speeds.get(row.method) if row.kind != "published" else None
+        cells = [escape(row.method), ""]
+        if psnr is not None:
+            cells[1] = f"{psnr.n}" + (f" + {psnr.infinite} inf" if psnr.infinite else "")
+        for name in metrics:
+            cells.append(cell(row, name))
+            if wide and name == "psnr":
+                cells.append(f"{psnr.low:.2f} to {psnr.high:.2f}" if psnr and math.isfinite(psnr.low) else "")
+        if opinions:
+            cells.append(_as_printed(row.printed.get("mos"), 2))
+        gaps = ((name, row.minus_printed(name)) for name in ("psnr", "ssim"))
+        cells.append(" / ".join(f"{gap:+.{METRICS[name].decimals}f}" for name, gap in gaps if gap is not None))
+        if seconds:
             cells.append(f"{speed.seconds:.3f}" if speed else _number(row.printed.get("seconds"), 3))
-        if speed:
-            count = f"{facts[row.method]['parameters']:,}"
-            cells += [f"{speed.megapixels / speed.seconds:.2f}", f"{speed.peak_mb:.0f}", count]
+        if speed and wide:
+            count = parameters[row.method]
+            cells += [f"{speed.megapixels_per_second:.2f}", f"{speed.peak_mb:.0f}", f"{count or 0:,}"]
         table.add_row(*cells, style="dim" if row.kind == "published" else None)
     console.wide(table)
 
 
-def _opinions(outcome: Outcome) -> None:
-    lines = [
+def _print_opinions(result: BenchmarkResult) -> None:
+    rows = [
         (one.method, str(one.n), f"{one.mean:.2f}", _number(one.std, 2), f"{one.low:.2f} to {one.high:.2f}")
-        for one in outcome.opinions
+        for one in result.opinions
     ]
-    console.out.print(console.listing("Mean opinion scores", ("method", "n", "mean", "std", "95 %"), lines))
+    columns = [Column("method"), *(Column(header, justify="right") for header in ("n", "mean", "std", "95 %"))]
+    print_table("Mean opinion scores", columns, rows, terminal_width())
 
 
-def _as_printed(value: float | None, places: int) -> str:
+def _as_printed(value: float | None, decimals: int) -> str:
     """At least so many decimals, and all that were printed."""
-    text = _number(value, places)
+    text = _number(value, decimals)
     return text if value is None or float(text) == value else repr(value)
 
 
-def _number(value: float | None, places: int) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.{places}f}"
+def _number(value: float | None, decimals: int) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.{decimals}f}"

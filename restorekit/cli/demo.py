@@ -7,27 +7,28 @@ import typer
 
 from restorekit.cli import console
 from restorekit.cli.progress import Bar
+from restorekit.cli.tables import Column, print_table, terminal_width
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The pictures are written here.")] = Path("restorekit-demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The images are written here.")] = Path("restorekit-demo"),
 ) -> None:
-    """Blur pictures that come with scikit-image, restore them, and measure: the whole tool in a minute."""
+    """Blur images that come with scikit-image, restore them, and measure: the whole tool in a minute."""
     from restorekit.evaluation import demo
 
     with Bar("Deblurring") as bar:
-        scores = demo.run(out, bar)
+        scores = demo.run_demo(out, bar)
     rows = [
         (
-            one.name,
-            f"{one.length:.0f} px at {one.angle:.0f} deg",
-            f"{one.before[0]:.2f} dB / {one.before[1]:.3f}",
-            f"{one.after[0]:.2f} dB / {one.after[1]:.3f}",
-            f"{one.after[0] - one.before[0]:+.2f} dB",
+            image.name,
+            f"{image.length:.0f} px at {image.angle:.0f} deg",
+            f"{image.before[0]:.2f} dB / {image.before[1]:.3f}",
+            f"{image.after[0]:.2f} dB / {image.after[1]:.3f}",
+            f"{image.after[0] - image.before[0]:+.2f} dB",
         )
-        for one in scores
+        for image in scores
     ]
-    columns = ("picture", "blur", "blurred: PSNR / SSIM", "restored: PSNR / SSIM", "gain")
-    console.out.print(console.listing("RGB PSNR and SSIM (11x11 Gaussian window) of the written files", columns, rows))
+    columns = [Column(header) for header in ("image", "blur", "blurred", "restored", "gain")]
+    print_table("PSNR and SSIM (RGB, 11x11 Gaussian window) of the written files", columns, rows, terminal_width())
     for folder, content in demo.FOLDERS.items():
         console.out.print(f"{out / folder}: {content}", soft_wrap=True)

@@ -5,66 +5,71 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from restorekit import deconvolution
+from restorekit.evaluation.preparation import Degraded, Rgb
+from restorekit.evaluation.protocol import Protocol
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.imaging.resize import resize
 
-Rgb = NDArray[np.uint8]
+
+def identity(degraded: Degraded) -> Rgb:
+    """Return the input as it is."""
+    return degraded.pixels
+
+
+def unsharp_mask(degraded: Degraded) -> Rgb:
+    """Sharpen with scikit-image's unsharp mask, radius 2, amount 1."""
+    from skimage.filters import unsharp_mask
+
+    return from_unit(unsharp_mask(to_unit(degraded.pixels), radius=2, amount=1, channel_axis=2).astype(np.float32))
+
+
+def wiener(degraded: Degraded) -> Rgb:
+    """Deconvolve with scikit-image's Wiener filter, noise-to-signal ratio 0.01, and the known PSF; mirrored edges."""
+    assert degraded.psf is not None  # methods that need one are only asked where it is known
+    return from_unit(deconvolution.wiener(to_unit(degraded.pixels), degraded.psf))
+
+
+def richardson_lucy(degraded: Degraded) -> Rgb:
+    """Deconvolve with scikit-image's Richardson-Lucy, 30 iterations, and the known PSF; mirrored edges."""
+    assert degraded.psf is not None
+    return from_unit(deconvolution.richardson_lucy(to_unit(degraded.pixels), degraded.psf))
+
+
+def bicubic(degraded: Degraded) -> Rgb:
+    """Enlarge by MATLAB's `imresize`, as published tables use it: 8 bit, repeated edges."""
+    return resize(degraded.pixels, degraded.target_size, border="replicate")
+
+
+def bilinear(degraded: Degraded) -> Rgb:
+    """Enlarge by OpenCV's bilinear interpolation."""
+    size = degraded.target_size[::-1]
+    return np.asarray(cv2.resize(degraded.pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a method gets: never the truth."""
+class Baseline:
+    """A classical method. A value that pickles: its function belongs to a module."""
 
-    picture: Rgb
-    """(h,w,3), blurred or small."""
-    size: tuple[int, int]
-    """Height and width of what is wanted."""
-    kernel: NDArray[np.float32] | None = None
-    """The PSF, where it is known."""
+    name: str
+    function: Callable[[Degraded], Rgb]
+    needs_psf: bool = False
 
 
-Baseline = Callable[[Task], Rgb]
+DEBLURRING = (
+    Baseline("identity", identity),
+    Baseline("unsharp-mask", unsharp_mask),
+    Baseline("wiener", wiener, needs_psf=True),
+    Baseline("richardson-lucy", richardson_lucy, needs_psf=True),
+)
+ENLARGING = (Baseline("bicubic", bicubic), Baseline("bilinear", bilinear))
+ENLARGING_AS_PUBLISHED = (Baseline("bicubic-as-published", bilinear), Baseline("bicubic", bicubic))
+"""The SR paper's "Bicubic" is bilinear: see the notes of the protocol sr-paper."""
 
 
-def identity(task: Task) -> Rgb:
-    """The input as it is."""
-    return task.picture
-
-
-def unsharp(task: Task) -> Rgb:
-    """scikit-image's unsharp mask, radius 2, amount 1."""
-    from skimage.filters import unsharp_mask
-
-    return from_unit(unsharp_mask(to_unit(task.picture), radius=2, amount=1, channel_axis=2).astype(np.float32))
-
-
-def wiener(task: Task) -> Rgb:
-    """scikit-image's Wiener filter, noise-to-signal ratio 0.01, with the known kernel; mirrored edges."""
-    assert task.kernel is not None  # methods that need one are only asked where it is known
-    return from_unit(deconvolution.wiener(to_unit(task.picture), task.kernel))
-
-
-def richardson_lucy(task: Task) -> Rgb:
-    """scikit-image's Richardson-Lucy, 30 iterations, with the known kernel; mirrored edges."""
-    assert task.kernel is not None
-    return from_unit(deconvolution.richardson_lucy(to_unit(task.picture), task.kernel))
-
-
-def bicubic(task: Task) -> Rgb:
-    """MATLAB's `imresize`, as published tables use it: 8 bit, repeated edges."""
-    return resize(task.picture, task.size, border="replicate")
-
-
-def bilinear(task: Task) -> Rgb:
-    """OpenCV's bilinear enlargement."""
-    return np.asarray(cv2.resize(task.picture, task.size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-DEBLUR: dict[str, Baseline] = {"identity": identity, "unsharp-mask": unsharp}
-WITH_KERNEL: dict[str, Baseline] = {"wiener": wiener, "richardson-lucy": richardson_lucy}
-SR: dict[str, Baseline] = {"bicubic": bicubic, "bilinear": bilinear}
-SR_PAPER: dict[str, Baseline] = {"bicubic-as-published": bilinear, "bicubic": bicubic}
-"""The SR paper's "Bicubic" is bilinear: see the protocol's notes."""
+def baselines_for(protocol: Protocol) -> tuple[Baseline, ...]:
+    """The baselines that belong to a protocol's table."""
+    if protocol.downscale is None:
+        return DEBLURRING
+    return ENLARGING_AS_PUBLISHED if protocol.downscale == "pillow" else ENLARGING

@@ -1,9 +1,11 @@
 """Read the real folder trees of the benchmark sets. A folder that is none of them gets an error that shows the tree."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,27 +20,30 @@ GOPRO_TEST = (
 )
 
 
+LayoutName = Literal["pairs", "frames", "gopro", "kohler", "lai", "hide", "realblur", "sr"]
+
+
 @dataclass(frozen=True)
 class Item:
-    """One picture of a set."""
+    """One image of a data set."""
 
     name: str
-    """Unique in the set; the path of its result below a method's folder, without suffix."""
+    """Unique in the data set; the path of its result below a method's folder, without suffix."""
     sharp: tuple[Path, ...]
-    """The truth: one picture, or all frames that may count as it."""
+    """The truth: one image, or all frames that may count as it."""
     blurred: Path | None = None
-    """None where the input is made from the sharp picture (super-resolution) or there is none."""
-    set: str = "all"
-    """The part of the data it is averaged with."""
-    kernel: NDArray[np.float32] | None = None
-    """The PSF, where it is known."""
+    """None where the input is made from the sharp image (super-resolution) or there is none."""
+    subset: str = "all"
+    """The part of the data set that it is averaged with."""
+    psf: NDArray[np.float32] | None = None
+    """(k,k) point spread function of the blur, where it is known."""
 
 
 @dataclass(frozen=True)
-class Found:
+class Dataset:
     """What a folder holds."""
 
-    layout: str
+    layout: LayoutName
     items: tuple[Item, ...]
 
 
@@ -51,48 +56,48 @@ class Layout:
     tree: str
 
 
-def find(layout: str, folder: Path) -> Found:
-    """List the pictures of a set.
+def find_dataset(layout: LayoutName, folder: Path) -> Dataset:
+    """List the images of a data set.
 
     Args:
         layout: a name of `LAYOUTS`.
-        folder: the set's own folder. Any folder of pairs will do too: then `Found.layout` is "pairs".
+        folder: the set's own folder. Any folder of pairs will do too: then `Dataset.layout` is "pairs".
 
     Raises:
         UsageError: the folder is neither; the message shows the expected tree.
     """
     if not folder.is_dir():
-        raise UsageError("There is no such folder.", "Check --data.", folder)
-    readers = {layout: LAYOUTS[layout]} | ({} if layout == "sr" else {"pairs": LAYOUTS["pairs"]})
+        raise UsageError("There is no such folder.", "Check its path.", folder)
+    layouts: list[LayoutName] = [layout] if layout in ("sr", "pairs") else [layout, "pairs"]
     if layout == "frames":  # a set that was already blurred is taken as it is
-        readers = dict(reversed(readers.items()))
-    for name, reader in readers.items():
-        if items := reader.read(folder):
-            return Found(name, tuple(sorted(items, key=lambda item: (item.set, item.name))))
+        layouts.reverse()
+    for name in layouts:
+        if items := LAYOUTS[name].read(folder):
+            return Dataset(name, tuple(sorted(items, key=lambda item: (item.subset, item.name))))
     raise UsageError("This folder does not hold what the protocol needs.", f"Expected:\n{LAYOUTS[layout].tree}", folder)
 
 
-def truths(folder: Path) -> Found:
-    """Sharp pictures alone: what a folder that was restored elsewhere is compared with.
+def find_sharp_images(folder: Path) -> Dataset:
+    """Sharp images alone: what a folder that was restored elsewhere is compared with.
 
     Raises:
-        UsageError: no such folder, or no picture in it.
+        UsageError: no such folder, or no image in it.
     """
     if not folder.is_dir() or not (items := _frames(folder)):
-        raise UsageError("There are no sharp pictures here.", "Check the second folder of --pairs.", folder)
-    return Found("pairs", tuple(items))
+        raise UsageError("There are no sharp images here.", "Check its path.", folder)
+    return Dataset("pairs", tuple(items))
 
 
 def _pairs(folder: Path) -> list[Item]:
-    """Sibling folders `blur` and `sharp`, with the kernels of `synth-blur` where they are recorded."""
+    """Sibling folders `blur` and `sharp`, with the PSFs of `synth-blur` where they are recorded."""
     records = [record for parent in (folder, folder.parent) for record in read_pairs(parent)]
-    kernels = {record.sharp.resolve(): record.kernel for record in records}
+    psfs = {record.sharp.resolve(): record.kernel for record in records}
     items = []
     for pair in find_pairs(folder):
         relative = pair.sharp.relative_to(folder)
         name = Path(*relative.parts[:-2], relative.stem).as_posix()
-        kernel = kernels.get(pair.sharp.resolve())
-        items.append(Item(name, (pair.sharp,), pair.blurred, kernel=kernel))
+        psf = psfs.get(pair.sharp.resolve())
+        items.append(Item(name, (pair.sharp,), pair.blurred, psf=psf))
     return items
 
 
@@ -107,27 +112,25 @@ def _name(relative: Path) -> str:
 def _gopro(folder: Path) -> list[Item]:
     """The test half of GOPRO_Large. `blur_gamma` exists beside `blur`; the tables use `blur`."""
     root = folder / "test" if (folder / "test").is_dir() else folder
-    found = [item for sequence in GOPRO_TEST if (root / sequence).is_dir() for item in _pairs(root / sequence)]
-    return [
-        replace(item, name=f"{item.sharp[0].parent.parent.name}/{item.sharp[0].stem}", kernel=None) for item in found
-    ]
+    items = [item for sequence in GOPRO_TEST if (root / sequence).is_dir() for item in _pairs(root / sequence)]
+    return [replace(item, name=f"{item.sharp[0].parent.parent.name}/{item.sharp[0].stem}", psf=None) for item in items]
 
 
 def _kohler(folder: Path) -> list[Item]:
-    """Blurry pictures, each with the frames of its camera's trajectory in one folder, or in folders by kernel."""
-    truths: dict[str, list[Path]] = {}
+    """Blurred images, each with the frames of its camera's trajectory in one folder, or in folders by kernel."""
+    frames: dict[str, list[Path]] = {}
     for job in find_images([folder]):
         match = re.search(r"GroundTruth_?(\d+)_(\d+)(?:_\d+)?(?:/[^/]+)?$", _name(job.relative))
         if match:
-            truths.setdefault(f"{match[1]}_{match[2]}", []).append(job.source)
+            frames.setdefault(f"{match[1]}_{match[2]}", []).append(job.source)
     items = []
     for path in sorted((folder / "BlurryImages").glob("Blurry*_*.*")):
         key = path.stem.removeprefix("Blurry").lstrip("_")
-        if key not in truths:
+        if key not in frames:
             raise UsageError(
-                "The blurred picture has no ground-truth frames.", f"GroundTruth{key}_<frame>.png are expected.", path
+                "The blurred image has no ground-truth frames.", f"GroundTruth{key}_<frame>.png are expected.", path
             )
-        items.append(Item(path.stem, tuple(truths[key]), path))
+        items.append(Item(path.stem, tuple(frames[key]), path))
     return items
 
 
@@ -147,10 +150,10 @@ def _hide(folder: Path) -> list[Item]:
     for part in ("test-close-ups", "test-long-shot"):
         place = folder / "test" / part
         for job in find_images([place]) if place.is_dir() else []:
-            truths = (folder / "GT" / job.relative, folder / "GT" / job.source.name)
-            sharp = next((one for one in truths if one.is_file()), None)
+            candidates = (folder / "GT" / job.relative, folder / "GT" / job.source.name)
+            sharp = next((path for path in candidates if path.is_file()), None)
             if sharp is None:
-                raise UsageError("The blurred picture has no sharp one.", f"{truths[1]} is expected.", job.source)
+                raise UsageError("The blurred image has no sharp one.", f"{candidates[1]} is expected.", job.source)
             items.append(Item(f"{part}/{_name(job.relative)}", (sharp,), job.source))
     return items
 
@@ -163,11 +166,15 @@ def _realblur(folder: Path) -> list[Item]:
             if len(parts := line.split()) < 2:
                 continue
             sharp, blurred = (_below(folder, part) for part in parts[:2])
-            items.append(Item(f"{blurred.parent.parent.name}/{blurred.stem}", (sharp,), blurred, set=_set(blurred)))
+            items.append(
+                Item(
+                    f"{blurred.parent.parent.name}/{blurred.stem}", (sharp,), blurred, subset=_realblur_subset(blurred)
+                )
+            )
     return items
 
 
-def _set(blurred: Path) -> str:
+def _realblur_subset(blurred: Path) -> str:
     """RealBlur-J and RealBlur-R are two sets with tables of their own."""
     return next((part for part in blurred.parts if part.startswith("RealBlur")), "all")
 
@@ -179,57 +186,59 @@ def _below(folder: Path, part: str) -> Path:
     raise UsageError("A file of the test list is missing.", f"{part} is expected below it.", folder)
 
 
-SETS = ("set5", "set14", "bsd100", "urban100", "manga109", "div2k_valid")
+SR_SUBSETS = ("set5", "set14", "bsd100", "urban100", "manga109", "div2k_valid")
 
 
 def _sr(folder: Path) -> list[Item]:
     """Folders of originals by the sets' names, one such folder, or DIV2K's; every set is averaged on its own."""
-    places = [one for one in sorted(folder.iterdir()) if one.is_dir() and _set_name(one) in SETS] or [folder]
+    places = [path for path in sorted(folder.iterdir()) if path.is_dir() and _sr_subset(path) in SR_SUBSETS] or [folder]
     items = []
     for place in places:
         jobs = find_images([place])
         # Set5's public archive holds HR, LR and results side by side.
         high = [job for job in jobs if re.search(r"(^|_)HR$", job.source.stem)]
         for job in high or jobs:
-            items.append(Item(f"{_set_name(place)}/{_name(job.relative)}", (job.source,), set=_set_name(place)))
+            items.append(Item(f"{_sr_subset(place)}/{_name(job.relative)}", (job.source,), subset=_sr_subset(place)))
     return items
 
 
-def _set_name(folder: Path) -> str:
+def _sr_subset(folder: Path) -> str:
     return folder.resolve().name.lower().removesuffix("_hr").replace("div2k-valid", "div2k_valid")
 
 
-LAYOUTS = {
-    "pairs": Layout(
-        _pairs,
-        "DATA/.../blur/NAME.png\nDATA/.../sharp/NAME.png    same names; `restorekit synth-blur` makes such folders",
-    ),
-    "frames": Layout(
-        _frames, "DATA/NAME.png ...    sharp frames (EAD2019, KID, ...), at any depth; they are blurred here"
-    ),
-    "gopro": Layout(
-        _gopro,
-        "DATA/test/GOPR0384_11_00/blur/000001.png\nDATA/test/GOPR0384_11_00/sharp/000001.png\n"
-        "...    eleven sequences, 1111 pairs (GOPRO_Large)",
-    ),
-    "kohler": Layout(
-        _kohler,
-        "DATA/BlurryImages/Blurry1_1.png ... Blurry4_12.png\n"
-        "DATA/.../GroundTruth1_1_1.png ...    or folders GroundTruth1_1/ with the frames of each trajectory",
-    ),
-    "lai": Layout(
-        _lai,
-        "DATA/uniform/manmade_01_kernel_01.png ...\nDATA/nonuniform/manmade_01_gyro_01.png ...\n"
-        "DATA/ground_truth/manmade_01.png ...",
-    ),
-    "hide": Layout(
-        _hide,
-        "DATA/test/test-close-ups/NAME.png ...\nDATA/test/test-long-shot/NAME.png ...\nDATA/GT/NAME.png ...",
-    ),
-    "realblur": Layout(
-        _realblur,
-        "DATA/RealBlur_J_test_list.txt    a line: GT_FILE BLURRED_FILE\n"
-        "DATA/RealBlur-J_ECC_IMCORR_centroid_itensity_ref/scene001/{gt/gt_1.png,blur/blur_1.png} ...",
-    ),
-    "sr": Layout(_sr, "DATA/Set5/baby.png ...    originals; or several sets: DATA/{Set5,Set14,DIV2K_valid_HR}/..."),
-}
+LAYOUTS: Mapping[LayoutName, Layout] = MappingProxyType(
+    {
+        "pairs": Layout(
+            _pairs,
+            "DATA/.../blur/NAME.png\nDATA/.../sharp/NAME.png    same names; `restorekit synth-blur` makes such folders",
+        ),
+        "frames": Layout(
+            _frames, "DATA/NAME.png ...    sharp frames (EAD2019, KID, ...), at any depth; they are blurred here"
+        ),
+        "gopro": Layout(
+            _gopro,
+            "DATA/test/GOPR0384_11_00/blur/000001.png\nDATA/test/GOPR0384_11_00/sharp/000001.png\n"
+            "...    eleven sequences, 1111 pairs (GOPRO_Large)",
+        ),
+        "kohler": Layout(
+            _kohler,
+            "DATA/BlurryImages/Blurry1_1.png ... Blurry4_12.png\n"
+            "DATA/.../GroundTruth1_1_1.png ...    or folders GroundTruth1_1/ with the frames of each trajectory",
+        ),
+        "lai": Layout(
+            _lai,
+            "DATA/uniform/manmade_01_kernel_01.png ...\nDATA/nonuniform/manmade_01_gyro_01.png ...\n"
+            "DATA/ground_truth/manmade_01.png ...",
+        ),
+        "hide": Layout(
+            _hide,
+            "DATA/test/test-close-ups/NAME.png ...\nDATA/test/test-long-shot/NAME.png ...\nDATA/GT/NAME.png ...",
+        ),
+        "realblur": Layout(
+            _realblur,
+            "DATA/RealBlur_J_test_list.txt    a line: GT_FILE BLURRED_FILE\n"
+            "DATA/RealBlur-J_ECC_IMCORR_centroid_itensity_ref/scene001/{gt/gt_1.png,blur/blur_1.png} ...",
+        ),
+        "sr": Layout(_sr, "DATA/Set5/baby.png ...    originals; or several sets: DATA/{Set5,Set14,DIV2K_valid_HR}/..."),
+    }
+)

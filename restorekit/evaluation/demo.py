@@ -1,4 +1,4 @@
-"""The main job on pictures that scikit-image ships: blur, restore, measure, show."""
+"""The main job on images that scikit-image ships: blur, restore, measure, show."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from restorekit.metrics import psnr, ssim
 from restorekit.pipeline.files import restore_folder
 from restorekit.runtime.progress import SILENT, Progress
 
-PICTURES = {"astronaut": (15.0, 20.0), "chelsea": (11.0, -35.0), "coffee": (19.0, 5.0), "rocket": (13.0, 40.0)}
-"""Length in pixels and angle in degrees of each picture's blur."""
+IMAGES = {"astronaut": (15.0, 20.0), "chelsea": (11.0, -35.0), "coffee": (19.0, 5.0), "rocket": (13.0, 40.0)}
+"""Length in pixels and angle in degrees of each image's blur."""
 
 FOLDERS = {
     "sharp": "the originals",
@@ -26,8 +26,8 @@ FOLDERS = {
 
 
 @dataclass(frozen=True)
-class Score:
-    """One picture's blur, and its PSNR in dB and SSIM before and after."""
+class DemoScores:
+    """One image's blur, and its PSNR in dB and SSIM before and after."""
 
     name: str
     length: float
@@ -36,7 +36,7 @@ class Score:
     after: tuple[float, float]
 
 
-def run(out: Path, progress: Progress = SILENT) -> list[Score]:
+def run_demo(out: Path, progress: Progress = SILENT) -> list[DemoScores]:
     """Make the demonstration.
 
     Args:
@@ -51,7 +51,7 @@ def run(out: Path, progress: Progress = SILENT) -> list[Score]:
     """
     from skimage import data
 
-    for name, (length, angle) in PICTURES.items():
+    for name, (length, angle) in IMAGES.items():
         sharp = np.ascontiguousarray(getattr(data, name)()[..., :3])
         blurred = convolve(sharp, linear(length, angle))
         write_image(Image(sharp), out / "sharp" / f"{name}.png")
@@ -59,10 +59,10 @@ def run(out: Path, progress: Progress = SILENT) -> list[Score]:
     restore_folder([out / "blurred"], out / "restored", compare=out / "compare", progress=progress, overwrite=True)
 
     def measured(folder: str, name: str) -> tuple[float, float]:
-        picture, sharp = (read_rgb8(out / place / f"{name}.png") for place in (folder, "sharp"))
-        return psnr(picture, sharp), ssim(picture, sharp)
+        image, sharp = (read_rgb8(out / place / f"{name}.png") for place in (folder, "sharp"))
+        return psnr(image, sharp), ssim(image, sharp)
 
     return [
-        Score(name, length, angle, measured("blurred", name), measured("restored", name))
-        for name, (length, angle) in PICTURES.items()
+        DemoScores(name, length, angle, measured("blurred", name), measured("restored", name))
+        for name, (length, angle) in IMAGES.items()
     ]

@@ -1,131 +1,290 @@
-"""What a table compares: networks, folders that were restored elsewhere, and classical baselines."""
+"""What a table compares: networks, folders that were restored elsewhere, and classical baselines.
 
-from collections.abc import Callable
+A `Method` is a small value that says what was asked for. Loading it gives a `Restorer`: only then are weights read and
+folders listed, and only then is known what decides the pixels.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal, Protocol
 
 from restorekit.errors import UsageError
-from restorekit.evaluation import baselines
-from restorekit.evaluation.baselines import Rgb, Task
+from restorekit.evaluation.baselines import Baseline, bicubic
 from restorekit.evaluation.datasets import Item
-from restorekit.evaluation.protocol import Protocol
+from restorekit.evaluation.preparation import Degraded, Rgb, crop_center
+from restorekit.inference.engine import Engine
+from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_rgb8
 from restorekit.media.discover import find_images
+from restorekit.weights.load import load_model
+
+Kind = Literal["network", "folder", "baseline"]
 
 
 @dataclass(frozen=True)
-class Method:
-    """One row of the table."""
+class MethodFacts:
+    """What tables and reports say of a method."""
 
     name: str
-    kind: Literal["model", "restored", "baseline"]
-    run: Callable[[Item, Task | None], Rgb]
-    """The restored picture; the task is None where there is no input (only folders can do that)."""
-    system: str = ""
-    """The name that published rows use, if it is not the method's own."""
-    about: dict[str, Any] = field(default_factory=dict)
-    """All that decides its pictures; part of what is remembered between runs."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """For the table: parameters, device, precision, paper."""
-    source: Callable[[Item], Path | None] = lambda item: None
-    """The file that a picture is read from, if it is."""
-    needs_kernel: bool = False
+    """Unique in a table."""
+    kind: Kind
+    system: str
+    """The name that published rows use."""
+    paper: str = ""
+    """Where it is described; of a baseline, what it does."""
+    weights: str = ""
+    """Tag or file."""
+    parameters: int | None = None
+    precision: str = ""
+    device: str = ""
 
 
-def model(text: str, settings: dict[str, Any], protocol: Protocol, scale: int) -> Method:
-    """A network, `NAME` or `NAME:WEIGHTS` with a tag or file.
+class Restorer(Protocol):
+    """A method that is ready to restore. A value that pickles."""
 
-    Raises:
-        UsageError: it is for another task or scale.
-        UnknownModel, WeightsError: see `weights.loading.load`.
+    @property
+    def facts(self) -> MethodFacts:
+        """What tables say of it."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """All that decides its pixels besides the input, as JSON knows it."""
+        ...
+
+    @property
+    def keeps_images(self) -> bool:
+        """Whether its results are worth keeping: they cost time, and are nowhere else."""
+        ...
+
+    def source(self, item: Item) -> Path | None:
+        """The file that its result comes from, if it does not restore itself."""
+        ...
+
+    def restore(self, item: Item, degraded: Degraded | None) -> Rgb:
+        """Restore one image.
+
+        Args:
+            item: names the image.
+            degraded: the input; None where the data set has none, which only folders can do without.
+        """
+        ...
+
+
+class Method(Protocol):
+    """One row of the table, as asked for. A value that pickles."""
+
+    @property
+    def name(self) -> str:
+        """Unique in a table."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """Where its images come from."""
+        ...
+
+    @property
+    def needs_psf(self) -> bool:
+        """Whether it can only restore where the PSF is known."""
+        ...
+
+    def load(self) -> Restorer:
+        """Make it ready to restore."""
+        ...
+
+
+@dataclass(frozen=True)
+class BaselineMethod:
+    """A classical method. There is nothing to load."""
+
+    baseline: Baseline
+    kind: Kind = field(default="baseline", init=False)
+
+    @property
+    def name(self) -> str:
+        """The baseline's."""
+        return self.baseline.name
+
+    @property
+    def needs_psf(self) -> bool:
+        """Whether it deconvolves."""
+        return self.baseline.needs_psf
+
+    def load(self) -> Restorer:
+        """Itself."""
+        return self
+
+    @property
+    def facts(self) -> MethodFacts:
+        """With the first line of the function's documentation."""
+        summary = (self.baseline.function.__doc__ or "").split("\n")[0]
+        return MethodFacts(self.name, self.kind, self.name, paper=summary)
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """The function's name: its parameters are constants."""
+        return {"baseline": self.baseline.function.__name__}
+
+    @property
+    def keeps_images(self) -> bool:
+        """All but the input itself."""
+        return self.name != "identity"
+
+    def source(self, item: Item) -> Path | None:
+        """No file."""
+        return None
+
+    def restore(self, item: Item, degraded: Degraded | None) -> Rgb:
+        """Call the function."""
+        assert degraded is not None
+        return self.baseline.function(degraded)
+
+
+@dataclass(frozen=True)
+class FolderMethod:
+    """Images that something else restored: files below a folder by the items' paths, or by their names alone.
+
+    Args:
+        name: row of the table.
+        folder: where the files are.
+        center_crop: side of the central square that the protocol compares; 0 for whole images.
     """
-    from restorekit.inference.engine import Engine
-    from restorekit.inference.settings import Settings
-    from restorekit.models import registry
-    from restorekit.weights.load import load_model
 
-    name, _, weights = text.partition(":")
-    enlarging = protocol.task == "sr" and registry.spec_of(name).task == "sr"
-    loaded = load_model(name, weights or "auto", scale if enlarging else None)
-    if loaded.spec.task != protocol.task:
-        raise UsageError(
-            f"{name} is for {loaded.spec.task}, {protocol.name} for {protocol.task}.", "Choose another model."
+    name: str
+    folder: Path
+    center_crop: int = 0
+    kind: Kind = field(default="folder", init=False)
+    needs_psf: bool = field(default=False, init=False)
+
+    def load(self) -> Restorer:
+        """List the folder.
+
+        Raises:
+            UsageError: there is no such folder.
+        """
+        by_path: dict[str, Path] = {}
+        by_stem: dict[str, list[Path]] = {}
+        for job in find_images([self.folder]):
+            by_path[job.relative.with_suffix("").as_posix()] = job.source
+            by_stem.setdefault(job.source.stem, []).append(job.source)
+        unique = {stem: paths[0] for stem, paths in by_stem.items() if len(paths) == 1}
+        return FolderRestorer(self, by_path, unique)
+
+
+@dataclass(frozen=True)
+class FolderRestorer:
+    """A folder whose content is known."""
+
+    method: FolderMethod
+    by_path: Mapping[str, Path]
+    """Files by their path below the folder, without suffix."""
+    by_stem: Mapping[str, Path]
+    """Files by their name without suffix, where it is unique."""
+    keeps_images: bool = field(default=False, init=False)
+
+    @property
+    def facts(self) -> MethodFacts:
+        """The folder's name may be that of a published system."""
+        return MethodFacts(self.method.name, self.method.kind, self.method.name)
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """The folder; each file's stamp is among its result's facts."""
+        return {"folder": str(self.method.folder.resolve()), "center_crop": self.method.center_crop}
+
+    def source(self, item: Item) -> Path | None:
+        """The file of an item."""
+        return self.by_path.get(item.name) or self.by_stem.get(item.name.rsplit("/", 1)[-1])
+
+    def restore(self, item: Item, degraded: Degraded | None) -> Rgb:
+        """Read the file.
+
+        Raises:
+            UsageError: there is none of that name.
+            UnreadableImage: it cannot be read.
+        """
+        path = self.source(item)
+        if path is None:
+            raise UsageError("No restored image of that name.", f"{item.name} is expected.", self.method.folder)
+        image = read_rgb8(path)
+        smaller = min(image.shape[:2]) < self.method.center_crop  # then the comparison says which sizes differ
+        return image if smaller else crop_center(image, self.method.center_crop)
+
+
+@dataclass(frozen=True)
+class NetworkMethod:
+    """A network with its weights.
+
+    Args:
+        model: name of a system.
+        weights: "auto", a tag or a file.
+        scale: enlargement, for systems that enlarge.
+        settings: device, precision and tiles.
+    """
+
+    model: str
+    weights: str = "auto"
+    scale: int | None = None
+    settings: Settings = Settings()
+    kind: Kind = field(default="network", init=False)
+    needs_psf: bool = field(default=False, init=False)
+
+    @property
+    def name(self) -> str:
+        """`MODEL` or `MODEL:WEIGHTS`; of a file its name alone, where it lies is of no interest."""
+        if self.weights == "auto":
+            return self.model
+        path = Path(self.weights)
+        return f"{self.model}:{path.stem if path.suffix else self.weights}"
+
+    def load(self) -> Restorer:
+        """Read the weights and make the engine.
+
+        Raises:
+            UnknownModel, WeightsError: see `weights.load.load_model`.
+            UsageError: see `inference.engine.Engine`.
+        """
+        model = load_model(self.model, self.weights, self.scale)
+        engine = Engine(model, self.settings)
+        facts = MethodFacts(
+            self.name,
+            self.kind,
+            system=self.model,
+            paper=model.spec.paper,
+            weights=model.provenance.weights,
+            parameters=model.parameters,
+            precision=engine.precision,
+            device=str(engine.device),
         )
-    engine = Engine(loaded, Settings(**settings))
-
-    def run(item: Item, task: Task | None) -> Rgb:
-        given = _given(item, task)
-        found = engine(given.picture).pixels
-        return found if found.shape[:2] == given.size else baselines.bicubic(Task(found, given.size))
-
-    label = f"{name}:{Path(weights).stem}" if Path(weights).suffix else text  # where a file lies is of no interest
-    return Method(
-        label,
-        "model",
-        run,
-        system=name,
-        about={"model": name, "sha256": loaded.provenance.sha256, "precision": engine.precision, "settings": settings},
-        facts={
-            "weights": loaded.provenance.weights,
-            "asked": weights or "auto",
-            "scale": scale if enlarging else None,
-            "parameters": loaded.parameters,
-            "paper": loaded.spec.paper,
-        },
-    )
+        identity = {
+            "model": self.model,
+            "sha256": model.provenance.sha256,
+            "config": dict(model.provenance.config),
+            "device": engine.device.type,
+            **engine.identity(),
+        }
+        return NetworkRestorer(facts, identity, engine)
 
 
-def restored(name: str, folder: Path) -> Method:
-    """Pictures that something else restored: files below a folder by the items' paths, or by their names alone.
+@dataclass(frozen=True)
+class NetworkRestorer:
+    """A network on its device."""
 
-    Raises:
-        UsageError: there is no such folder.
-    """
-    by_path: dict[str, Path] = {}
-    by_stem: dict[str, list[Path]] = {}
-    for job in find_images([folder]):
-        by_path[job.relative.with_suffix("").as_posix()] = job.source
-        by_stem.setdefault(job.source.stem, []).append(job.source)
+    facts: MethodFacts
+    identity: Mapping[str, object]
+    engine: Engine
+    keeps_images: bool = field(default=True, init=False)
 
-    def source(item: Item) -> Path | None:
-        same = by_stem.get(item.name.rsplit("/", 1)[-1], [])
-        return by_path.get(item.name) or (same[0] if len(same) == 1 else None)
+    def source(self, item: Item) -> Path | None:
+        """No file."""
+        return None
 
-    def run(item: Item, task: Task | None) -> Rgb:
-        if (path := source(item)) is None:
-            raise UsageError("No restored picture of that name.", f"{item.name} is expected.", folder)
-        found = read_rgb8(path)
-        if task is not None and found.shape[:2] != task.size:  # a protocol may look at the centre only
-            top, left = ((have - want) // 2 for have, want in zip(found.shape[:2], task.size, strict=True))
-            if min(top, left) >= 0:
-                return np.ascontiguousarray(found[top : top + task.size[0], left : left + task.size[1]])
-        return found
-
-    return Method(name, "restored", run, about={"folder": str(folder.resolve())}, source=source)
-
-
-def classical(protocol: Protocol) -> list[Method]:
-    """The baselines that belong to a protocol."""
-    if protocol.task == "sr":
-        chosen = baselines.SR_PAPER if protocol.small == "pillow" else baselines.SR
-        return [_baseline(name, function) for name, function in chosen.items()]
-    plain = [_baseline(name, function) for name, function in baselines.DEBLUR.items()]
-    return plain + [_baseline(name, function, needs_kernel=True) for name, function in baselines.WITH_KERNEL.items()]
-
-
-def _baseline(name: str, function: baselines.Baseline, needs_kernel: bool = False) -> Method:
-    about = {"baseline": name}
-    text = (function.__doc__ or "").split("\n")[0]
-    return Method(
-        name, "baseline", lambda item, task: function(_given(item, task)), about=about, facts={"paper": text},
-        needs_kernel=needs_kernel,
-    )  # fmt: skip
-
-
-def _given(item: Item, task: Task | None) -> Task:
-    if task is None:
-        raise UsageError("There is no input to restore.", "Give restored folders only.", item.sharp[0])
-    return task
+    def restore(self, item: Item, degraded: Degraded | None) -> Rgb:
+        """Run the network; where its scale does not give the size that is wanted, a bicubic resize does the rest."""
+        assert degraded is not None
+        pixels = self.engine(degraded.pixels).pixels
+        if pixels.shape[:2] == degraded.target_size:
+            return pixels
+        return bicubic(Degraded(pixels, degraded.target_size))

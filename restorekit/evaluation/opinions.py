@@ -14,12 +14,12 @@ COLUMNS = ("image", "method", "rater", "score")
 
 
 @dataclass(frozen=True)
-class Opinion:
+class MeanOpinion:
     """A method's mean opinion score, 1 (very poor) to 5 (very good)."""
 
     method: str
     n: int
-    """Scores, over all raters and pictures."""
+    """Scores, over all raters and images."""
     mean: float
     std: float
     """Sample standard deviation."""
@@ -28,21 +28,19 @@ class Opinion:
     """95 % interval of the mean (t distribution)."""
 
 
-def read(path: Path) -> list[Opinion]:
+def read_opinions(path: Path) -> list[MeanOpinion]:
     """Read `image,method,rater,score` lines and average them by method, in the file's order.
 
     Raises:
-        UsageError: another header, a score outside 1..5, or the same rater twice on the same picture.
+        UsageError: another header, a score outside 1..5, or the same rater twice on the same image.
     """
-    from scipy.stats import t
-
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise UsageError(f"The opinions cannot be read ({error.strerror}).", "Check --mos.", path) from None
+        raise UsageError(f"The opinions cannot be read ({error.strerror}).", "Check its path.", path) from None
     if not rows or not set(COLUMNS) <= rows[0].keys():
-        raise UsageError("This is no table of opinions.", f"Its first line must be {','.join(COLUMNS)}.", path)
+        raise UsageError("This is no table of opinion scores.", f"Its first line must be {','.join(COLUMNS)}.", path)
     seen: set[tuple[str, ...]] = set()
     scores: dict[str, list[float]] = defaultdict(list)
     for line, row in enumerate(rows, start=2):
@@ -57,10 +55,15 @@ def read(path: Path) -> list[Opinion]:
             raise UsageError(f"Line {line}: {', '.join(key)} is there twice.", "Remove one of the lines.", path)
         seen.add(key)
         scores[row["method"]].append(score)
-    found = []
-    for method, values in scores.items():
-        n, mean = len(values), float(np.mean(values))
-        std = float(np.std(values, ddof=1)) if n > 1 else math.nan
-        reach = float(t.ppf(0.975, n - 1)) * std / math.sqrt(n) if n > 1 else math.nan
-        found.append(Opinion(method, n, mean, std, mean - reach, mean + reach))
-    return found
+    return [_mean_opinion(method, values) for method, values in scores.items()]
+
+
+def _mean_opinion(method: str, values: list[float]) -> MeanOpinion:
+    from scipy.stats import t
+
+    n, mean = len(values), float(np.mean(values))
+    if n == 1:
+        return MeanOpinion(method, n, mean, math.nan, math.nan, math.nan)
+    std = float(np.std(values, ddof=1))
+    half = float(t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+    return MeanOpinion(method, n, mean, std, mean - half, mean + half)

@@ -1,4 +1,7 @@
-"""Time and memory of one network, measured in a process of its own: nothing else has warmed up or grown there."""
+"""Time and memory of one network, measured in a process of its own: nothing else has warmed up or grown there.
+
+`python -m restorekit.evaluation.speed` reads a request as JSON from stdin and writes the measurement to stdout.
+"""
 
 import json
 import os
@@ -8,77 +11,90 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from restorekit.errors import RestorekitError
-from restorekit.runtime.memory import keep_buffers
+from restorekit.inference.engine import Engine
+from restorekit.inference.settings import Settings
 
 
 @dataclass(frozen=True)
-class Speed:
+class SpeedRequest:
+    """What to measure."""
+
+    model: str
+    weights: str
+    scale: int | None
+    """See `weights.load.load_model`."""
+    settings: Settings
+    size: tuple[int, int]
+    """Height and width of the input."""
+    repeats: int
+    """Timed runs after the first."""
+
+
+@dataclass(frozen=True)
+class SpeedMeasurement:
     """Of this machine; after a warm-up, median of the repeats."""
 
     seconds: float
-    """For one picture."""
+    """For one image."""
     megapixels: float
-    """Of that picture (input)."""
+    """Of that image (input)."""
     peak_mb: float
     """On a CPU of the whole process, on a GPU of the tensors there."""
     device: str
     precision: str
 
+    @property
+    def megapixels_per_second(self) -> float:
+        """Input pixels by time."""
+        return self.megapixels / self.seconds
 
-def measure(
-    model: str, weights: str, scale: int | None, settings: dict[str, Any], size: tuple[int, int], repeats: int = 3
-) -> Speed:
-    """Run a network on a picture of noise in a new process.
 
-    Args:
-        model, weights, scale: as for `weights.loading.load`.
-        settings: fields of `inference.engine.Settings`.
-        size: height and width of the input.
-        repeats: timed runs after the first.
+def measure_speed(request: SpeedRequest) -> SpeedMeasurement:
+    """Run a network on an image of noise in a new process.
 
     Raises:
         RestorekitError: the process failed.
     """
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    request = json.dumps([model, weights, scale, settings, list(size), repeats])
-    done = subprocess.run(
-        [sys.executable, "-m", "restorekit.evaluation.speed", request],
+    process = subprocess.run(
+        [sys.executable, "-m", __name__],
+        input=json.dumps(asdict(request)),
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": path},
         check=False,
     )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RestorekitError(f"The speed of {model} could not be measured ({last}).")
-    return Speed(**json.loads(done.stdout))
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RestorekitError(f"The speed of {request.model} could not be measured ({last}).")
+    return SpeedMeasurement(**json.loads(process.stdout))
 
 
-def _here(
-    model: str, weights: str, scale: int | None, settings: dict[str, Any], size: tuple[int, int], repeats: int
-) -> Speed:
+def measure_here(request: SpeedRequest) -> SpeedMeasurement:
+    """Run a network on an image of noise in this process."""
     import numpy as np
     import torch
 
-    from restorekit.inference.engine import Engine
-    from restorekit.inference.settings import Settings
     from restorekit.weights.load import load_model
 
-    engine = Engine(load_model(model, weights, scale), Settings(**settings))
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    engine = Engine(load_model(request.model, request.weights, request.scale), request.settings)
+    image = np.random.default_rng(0).integers(0, 256, (*request.size, 3), np.uint8)
     times = []
-    for _ in range(repeats + 1):
+    for _ in range(request.repeats + 1):
         begun = time.perf_counter()
-        engine(picture)  # the result is on the CPU: nothing is still running
+        engine(image)  # the result is on the CPU: nothing is still running
         times.append(time.perf_counter() - begun)
     gpu = engine.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated(engine.device) / 1e6 if gpu else _peak_mb()
-    kind = torch.cuda.get_device_name(engine.device) if gpu else "cpu"
-    return Speed(statistics.median(times[1:]), size[0] * size[1] / 1e6, peak, kind, engine.precision)
+    return SpeedMeasurement(
+        seconds=statistics.median(times[1:]),
+        megapixels=request.size[0] * request.size[1] / 1e6,
+        peak_mb=torch.cuda.max_memory_allocated(engine.device) / 1e6 if gpu else _peak_mb(),
+        device=torch.cuda.get_device_name(engine.device) if gpu else "cpu",
+        precision=engine.precision,
+    )
 
 
 def _peak_mb() -> float:
@@ -93,6 +109,21 @@ def _peak_mb() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Answer one request."""
+    from restorekit.runtime.memory import keep_buffers
+
     keep_buffers()
-    sys.stdout.write(json.dumps(asdict(_here(*json.loads(sys.argv[1])))))
+    fields = json.load(sys.stdin)
+    request = SpeedRequest(**(fields | {"settings": Settings(**fields["settings"]), "size": tuple(fields["size"])}))
+    try:
+        measurement = measure_here(request)
+    except RestorekitError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(json.dumps(asdict(measurement)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,44 +11,44 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A set's score: the mean of its pictures' scores."""
+class MeanInterval:
+    """A data set's score: the mean of its images' scores, and how sure it is."""
 
     n: int
     """Finite values that were averaged."""
     infinite: int
-    """Identical pictures, whose PSNR is inf: left out of the mean, and counted."""
+    """Identical images, whose PSNR is inf: left out of the mean, and counted."""
     mean: float
     std: float
-    """Sample standard deviation; nan for one picture."""
+    """Sample standard deviation; nan for one image."""
     low: float
     high: float
-    """95 % interval of the mean: percentile bootstrap over pictures."""
+    """95 % interval of the mean: percentile bootstrap over images."""
 
 
-def summarise(values: Sequence[float]) -> Summary:
-    """Statistics of one method's scores. Where all are infinite the mean is inf, where there are none it is nan.
+def mean_interval(values: Sequence[float]) -> MeanInterval:
+    """Average one method's scores. Where all are infinite the mean is inf, where there are none it is nan.
 
     Args:
-        values: one a picture; the order does not matter.
+        values: one per image; the order does not matter.
     """
     finite = np.sort(np.array([value for value in values if math.isfinite(value)]))
     infinite = sum(math.isinf(value) for value in values)
     if not len(finite):
         empty = math.inf if infinite else math.nan
-        return Summary(0, infinite, empty, math.nan, empty, empty)
+        return MeanInterval(0, infinite, empty, math.nan, empty, empty)
     spread = float(finite.std(ddof=1)) if len(finite) > 1 else math.nan
-    return Summary(len(finite), infinite, float(finite.mean()), spread, *_interval(finite))
+    return MeanInterval(len(finite), infinite, float(finite.mean()), spread, *_interval(finite))
 
 
-def difference(first: Sequence[float], second: Sequence[float]) -> Summary:
-    """Statistics of the paired difference first - second, over the pictures where both are finite.
+def paired_difference(first: Sequence[float], second: Sequence[float]) -> MeanInterval:
+    """Average the paired difference first - second, over the images where both are finite.
 
     Args:
-        first, second: scores of the same pictures in the same order.
+        first, second: scores of the same images in the same order.
     """
     both = [(a, b) for a, b in zip(first, second, strict=True) if math.isfinite(a) and math.isfinite(b)]
-    return summarise([a - b for a, b in both])
+    return mean_interval([a - b for a, b in both])
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:

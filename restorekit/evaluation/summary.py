@@ -1,142 +1,203 @@
-"""What a benchmark leaves behind: results.json, results.csv and the numbers that tables and reports show."""
+"""What a benchmark leaves behind: results.json, results.csv, and the numbers that tables and reports show."""
 
 import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from restorekit.evaluation import statistics
-from restorekit.evaluation.protocol import definition
-from restorekit.evaluation.run import Outcome, differences, environment, extremes, summaries
+from restorekit.evaluation.methods import Kind
+from restorekit.evaluation.result import BenchmarkResult
+from restorekit.evaluation.statistics import MeanInterval
+from restorekit.metrics import METRICS
 from restorekit.runtime.atomic import write_atomically
+from restorekit.runtime.provenance import environment
 
-DECIMALS = {"psnr": 2, "ssim": 4, "ms-ssim": 4, "mse": 2, "lpips": 4, "niqe": 3, "mos": 2, "seconds": 2}
+RESULTS_JSON, RESULTS_CSV = "results.json", "results.csv"
+FORMAT = 1
+"""Of results.json: raised when a report of this version could not be made from an older file."""
+
+FILES_ONLY = ("mse",)
+"""Metrics that tables leave out: PSNR says the same."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a set's table: a method of ours, or a published one."""
+class TableRow:
+    """One line of a subset's table: a method of ours, or a published one."""
 
     method: str
-    kind: str
-    """model, restored, baseline, or published."""
-    scores: dict[str, statistics.Summary]
-    printed: dict[str, float]
-    """Published values under the same name."""
+    kind: Kind | Literal["published"]
+    scores: Mapping[str, MeanInterval]
+    """By metric."""
+    printed: Mapping[str, float]
+    """Published values under the same name, by column."""
     table: str = ""
     """Where they are printed."""
 
+    def minus_printed(self, metric: str) -> float | None:
+        """Ours minus printed; None where one of them is missing."""
+        score, printed = self.scores.get(metric), self.printed.get(metric)
+        if score is None or printed is None or not math.isfinite(score.mean):
+            return None
+        return score.mean - printed
 
-def rows(outcome: Outcome, part: str) -> list[Row]:
-    """A set's table: our methods in order, then what was published."""
-    tables = outcome.tables(part)
-    found = []
-    for method in outcome.methods:
-        scores = {name: summaries(outcome, part, name).get(method.name) for name in outcome.metrics}
-        if not any(scores.values()):
+
+def table_metrics(result: BenchmarkResult) -> tuple[str, ...]:
+    """Metrics that tables show."""
+    return tuple(name for name in result.metrics if name not in FILES_ONLY)
+
+
+def metric_label(name: str) -> str:
+    """A metric's name as the head of a column, e.g. "PSNR dB"."""
+    return f"{name.upper()} {METRICS[name].unit}".rstrip()
+
+
+def table_rows(result: BenchmarkResult, subset: str) -> list[TableRow]:
+    """A subset's table: our methods in order, then what was published."""
+    tables = result.tables(subset)
+    rows = []
+    for method in result.methods:
+        values = {name: result.values(method.name, subset, name) for name in result.metrics}
+        scores = {name: statistics.mean_interval(list(items.values())) for name, items in values.items() if items}
+        if not scores:
             continue
-        own = method.system or method.name
         # The first table that prints a method is its main one; a paper's own ablations come later.
-        table = next((one for one in tables if own in one.rows and "psnr" in one.columns), None)
-        comparable = table is not None and not outcome.other_data
-        printed = dict(zip(table.columns, table.rows[own], strict=False)) if table and comparable else {}
-        kept = {name: summary for name, summary in scores.items() if summary is not None}
-        found.append(Row(method.name, method.kind, kept, printed, table.title if table else ""))
+        main = (table for table in tables if method.system in table.rows and "psnr" in table.columns)
+        table = None if result.other_data else next(main, None)
+        printed = table.printed(method.system) if table else {}
+        rows.append(TableRow(method.name, method.kind, scores, printed, table.title if table else ""))
     for table in tables:
-        for name, values in table.rows.items():
-            found.append(Row(name, "published", {}, dict(zip(table.columns, values, strict=False)), table.title))
-    return found
+        rows += [TableRow(name, "published", {}, table.printed(name), table.title) for name in table.rows]
+    return rows
 
 
-def gap(row: Row, metric: str) -> float | None:
-    """Ours minus printed; None where one of them is missing."""
-    summary, printed = row.scores.get(metric), row.printed.get(metric)
-    if summary is None or printed is None or not math.isfinite(summary.mean):
-        return None
-    return summary.mean - printed
+@dataclass(frozen=True)
+class PairedDifference:
+    """The second method minus the first, on the images that both have."""
+
+    first: str
+    second: str
+    metric: str
+    difference: MeanInterval
 
 
-def as_dict(outcome: Outcome) -> dict[str, Any]:
-    """Everything, ready for JSON: inf and nan are the strings "inf" and "nan"."""
-    protocol, request = outcome.request.protocol, outcome.request
-    sets = {}
-    for part in outcome.sets:
-        sets[part] = {
-            "rows": [
-                asdict(row) | {"difference": {m: gap(row, m) for m in row.printed}} for row in rows(outcome, part)
-            ],
-            "paired_differences": [
-                {"first": first, "second": second, "metric": metric, **asdict(summary)}
-                for metric in outcome.metrics
-                if metric != "mse"
-                for first, second, summary in differences(outcome, part, metric)
-            ],
-            "extremes": {
-                one.name: dict(zip(("worst", "best"), extremes(outcome, one.name, part), strict=True))
-                for one in outcome.methods
-            },
-        }
-    found = {
+def paired_differences(result: BenchmarkResult, subset: str, metric: str) -> list[PairedDifference]:
+    """Paired differences of every two methods."""
+    differences = []
+    for first, second in combinations((method.name for method in result.methods), 2):
+        a, b = result.values(first, subset, metric), result.values(second, subset, metric)
+        both = sorted(a.keys() & b.keys())
+        if both:
+            interval = statistics.paired_difference([b[item] for item in both], [a[item] for item in both])
+            differences.append(PairedDifference(first, second, metric, interval))
+    return differences
+
+
+def extremes(result: BenchmarkResult, method: str, subset: str, count: int = 3) -> tuple[list[str], list[str]]:
+    """The images with the lowest and the highest PSNR."""
+    values = result.values(method, subset, "psnr")
+    order = sorted(values, key=lambda item: (values[item], item))
+    return order[:count], order[::-1][:count]
+
+
+def as_json(result: BenchmarkResult) -> dict[str, Any]:
+    """Everything as JSON knows it: inf and nan are the strings "inf" and "nan"."""
+    request, protocol = result.request, result.request.protocol
+    content = {
+        "format": FORMAT,
         "protocol": {
             "name": protocol.name,
             "title": protocol.title,
             "text": protocol.text,
             "source": protocol.source,
             "notes": protocol.notes,
-            "definition": definition(protocol),
-            "scale": request.scale if protocol.task == "sr" else 1,
-            "kernel_known": any(item.kernel is not None for item in outcome.found.items),
+            "definition": protocol.definition(),
+            "scale": request.enlargement,
+            "psf_known": any(item.psf is not None for item in result.dataset.items),
         },
         "data": {
             "folder": str(request.data),
-            "layout": outcome.found.layout,
-            "pictures": len(outcome.found.items),
+            "layout": result.dataset.layout,
+            "images": len(result.dataset.items),
             "expected": protocol.expected,
-            "other_data": outcome.other_data,
+            "other_data": result.other_data,
         },
-        "messages": outcome.messages,
+        "counts": {
+            "planned": len(result.scores),
+            "done": result.done,
+            "skipped": result.skipped,
+            "failed": result.failed,
+        },
+        "messages": result.messages,
         "environment": environment(),
-        "methods": [
-            {"name": one.name, "kind": one.kind, **one.facts, "speed": _speed(outcome, one.name)}
-            for one in outcome.methods
-        ],
-        "sets": sets,
-        "opinions": [asdict(one) for one in outcome.opinions],
-        "pictures": [asdict(score) for score in outcome.scores],
+        "metrics": {
+            name: {
+                "label": metric_label(name),
+                "decimals": METRICS[name].decimals,
+                "higher_is_better": METRICS[name].higher_is_better,
+                "in_tables": name not in FILES_ONLY,
+            }
+            for name in result.metrics
+        },
+        "methods": [asdict(method) | {"speed": _speed(result, method.name)} for method in result.methods],
+        "subsets": {subset: _subset(result, subset) for subset in result.subsets},
+        "opinions": [asdict(opinion) for opinion in result.opinions],
+        "scores": [asdict(scores) for scores in result.scores],
+        "examples": [asdict(example) for example in result.examples],
     }
-    return dict(_plain(found))
+    return dict(_without_infinities(content))
 
 
-def write(outcome: Outcome, out: Path) -> dict[str, Any]:
-    """Write results.json and results.csv, each whole or not at all; returns what results.json holds.
+def write_results(result: BenchmarkResult, out: Path) -> None:
+    """Write results.json and results.csv, each whole or not at all.
 
     Raises:
         UnwritableOutput: they cannot be written.
     """
-    found = as_dict(outcome)
-    write_atomically(out / "results.json", (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(out / RESULTS_JSON, (json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n").encode())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["protocol", "set", "picture", "method", *outcome.metrics, "seconds", "grey", "error"])
-    for score in outcome.scores:
-        values = [score.values.get(metric, "") for metric in outcome.metrics]
-        head = [outcome.request.protocol.name, score.set, score.name, score.method]
-        writer.writerow([*head, *values, score.seconds, int(score.grey), score.error])
-    write_atomically(out / "results.csv", text.getvalue().encode())
-    return found
+    writer.writerow(["protocol", "subset", "image", "method", *result.metrics, "seconds", "grey", "error"])
+    for scores in result.scores:
+        head = [result.request.protocol.name, scores.subset, scores.item, scores.method]
+        values = [scores.values.get(metric, "") for metric in result.metrics]
+        writer.writerow(
+            [*head, *values, "" if scores.seconds is None else scores.seconds, int(scores.grey), scores.error]
+        )
+    write_atomically(out / RESULTS_CSV, text.getvalue().encode())
 
 
-def _speed(outcome: Outcome, method: str) -> dict[str, Any] | None:
-    speed = outcome.speeds.get(method)
-    return asdict(speed) | {"megapixels_per_second": speed.megapixels / speed.seconds} if speed else None
+def _subset(result: BenchmarkResult, subset: str) -> dict[str, Any]:
+    return {
+        "rows": [
+            asdict(row) | {"minus_printed": {column: row.minus_printed(column) for column in row.printed}}
+            for row in table_rows(result, subset)
+        ],
+        "paired_differences": [
+            asdict(difference)
+            for metric in table_metrics(result)
+            for difference in paired_differences(result, subset, metric)
+        ],
+        "extremes": {
+            method.name: dict(zip(("worst", "best"), extremes(result, method.name, subset), strict=True))
+            for method in result.methods
+        },
+    }
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+def _speed(result: BenchmarkResult, method: str) -> dict[str, Any] | None:
+    speed = result.speeds.get(method)
+    return asdict(speed) | {"megapixels_per_second": speed.megapixels_per_second} if speed else None
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_infinities(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_without_infinities(member) for member in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

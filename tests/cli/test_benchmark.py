@@ -55,8 +55,8 @@ def test_a_run_prints_published_rows_beside_ours_and_remembers(
     for name in ("results.json", "results.csv", "report.html"):
         assert (tmp_path / "out" / name).stat().st_size > 0
     assert not list((tmp_path / "out").rglob("*.part"))
-    found = json.loads((tmp_path / "out/results.json").read_text())
-    network = next(one for one in found["methods"] if one["kind"] == "model")
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    network = next(method for method in results["methods"] if method["kind"] == "network")
     assert network["parameters"] == registry.spec_of("gggan-lite").parameters
     assert network["speed"]["megapixels_per_second"] > 0
 
@@ -72,7 +72,7 @@ def test_two_folders_are_compared_without_any_model(
     assert "identity" not in shown
     (theirs / "a.png").unlink()
     assert command("--pairs", theirs, truth, "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.SOME_FAILED
-    assert "No restored picture of that name" in capsys.readouterr().out
+    assert "No restored image of that name" in capsys.readouterr().out
 
 
 def test_opinions_join_the_table(

@@ -159,8 +159,8 @@ def test_models_lists_every_system_and_verifies_the_files(
 def test_the_demo_restores_what_it_blurred(tmp_path: Path) -> None:
     from restorekit.evaluation import demo
 
-    scores = demo.run(tmp_path)
-    assert len(scores) == len(demo.PICTURES)
+    scores = demo.run_demo(tmp_path)
+    assert len(scores) == len(demo.IMAGES)
     assert all(one.after[0] > one.before[0] + 1 for one in scores)
     assert all(one.after[1] > one.before[1] for one in scores)
     assert all(len(list((tmp_path / place).glob("*.png"))) == len(scores) for place in demo.FOLDERS)

@@ -3,7 +3,7 @@
   const get = id => document.getElementById(id);
   const set = (id, value, kind) => { get(id).value = value; get(id).dispatchEvent(new Event(kind)); };
   const over = get("over"), table = document.querySelector(".scores table");
-  const place = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === "PSNR (dB)");
+  const place = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === "PSNR dB");
   const column = index => [...table.tBodies[0].rows].map(row => row.cells[index].textContent);
   const seen = { clip: [over.parentNode.style.clipPath], methods: column(0) };
   set("slide", 20, "input");
@@ -26,7 +26,7 @@
   addEventListener("load", () => { // every picture is there; the browser prints the document after this
     seen.faults = faults;
     seen.requests = performance.getEntriesByType("resource").map(one => one.name);
-    seen.drawn = ["under", "over", "kernel"].every(id => get(id).naturalWidth > 0);
+    seen.drawn = ["under", "over", "psf"].every(id => get(id).naturalWidth > 0);
     seen.width = [innerWidth, document.documentElement.scrollWidth];
     const node = document.createElement("pre");
     node.id = "seen";

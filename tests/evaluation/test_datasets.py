@@ -7,7 +7,7 @@ from restorekit.degradation.pairs import synthesize_pairs
 from restorekit.degradation.psf import linear
 from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import UsageError
-from restorekit.evaluation import datasets
+from restorekit.evaluation.datasets import find_dataset
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 
@@ -19,9 +19,9 @@ def tree(root: Path, *names: str) -> Path:
 
 
 def names(layout: str, root: Path) -> list[str]:
-    found = datasets.find(layout, root)
-    assert found.layout == layout
-    return [item.name for item in found.items]
+    dataset = find_dataset(layout, root)
+    assert dataset.layout == layout
+    return [item.name for item in dataset.items]
 
 
 def test_gopro_takes_the_test_sequences_and_never_the_gamma_pictures(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_gopro_takes_the_test_sequences_and_never_the_gamma_pictures(tmp_path: P
     expected = ["GOPR0384_11_00/000001", "GOPR0881_11_01/000001"]
     assert names("gopro", tmp_path) == expected
     assert names("gopro", tmp_path / "test") == expected
-    for item in datasets.find("gopro", tmp_path).items:
+    for item in find_dataset("gopro", tmp_path).items:
         assert item.blurred is not None
         assert item.blurred.parent.name == "blur"
 
@@ -38,7 +38,7 @@ def test_gopro_takes_the_test_sequences_and_never_the_gamma_pictures(tmp_path: P
 @pytest.mark.parametrize("truth", ["GroundTruth/GroundTruth1_2_{}.png", "frames/GroundTruth1_2/{}.png"])
 def test_koehler_has_all_frames_of_a_trajectory(tmp_path: Path, truth: str) -> None:
     tree(tmp_path, "BlurryImages/Blurry1_2.png", *(truth.format(frame) for frame in range(3)))
-    (item,) = datasets.find("kohler", tmp_path).items
+    (item,) = find_dataset("kohler", tmp_path).items
     assert item.name == "Blurry1_2"
     assert len(item.sharp) == 3
 
@@ -46,7 +46,7 @@ def test_koehler_has_all_frames_of_a_trajectory(tmp_path: Path, truth: str) -> N
 def test_koehler_without_frames_says_what_is_missing(tmp_path: Path) -> None:
     tree(tmp_path, "BlurryImages/Blurry1_2.png", "BlurryImages/Blurry3_4.png", "GroundTruth1_2_1.png")
     with pytest.raises(UsageError, match="GroundTruth3_4"):
-        datasets.find("kohler", tmp_path)
+        find_dataset("kohler", tmp_path)
 
 
 def test_lai_pairs_both_kinds_with_their_truth(tmp_path: Path) -> None:
@@ -64,17 +64,17 @@ def test_realblur_follows_its_test_list(tmp_path: Path) -> None:
     scene = "RealBlur-J_ECC_IMCORR_centroid_itensity_ref/scene001"
     tree(tmp_path, f"{scene}/gt/gt_1.png", f"{scene}/blur/blur_1.png", f"{scene}/blur/blur_2.png")
     (tmp_path / "RealBlur_J_test_list.txt").write_text(f"{scene}/gt/gt_1.png {scene}/blur/blur_1.png\n")
-    (item,) = datasets.find("realblur", tmp_path).items
-    assert (item.name, item.set) == ("scene001/blur_1", scene.split("/")[0])
+    (item,) = find_dataset("realblur", tmp_path).items
+    assert (item.name, item.subset) == ("scene001/blur_1", scene.split("/")[0])
     (tmp_path / "RealBlur_J_test_list.txt").write_text(f"{scene}/gt/gt_9.png {scene}/blur/blur_9.png\n")
     with pytest.raises(UsageError, match="gt_9"):
-        datasets.find("realblur", tmp_path)
+        find_dataset("realblur", tmp_path)
 
 
 def test_super_resolution_sets_are_averaged_apart(tmp_path: Path) -> None:
     tree(tmp_path, "Set5/image_SRF_4/img_001_SRF_4_HR.png", "Set5/image_SRF_4/img_001_SRF_4_LR.png", "Set14/baboon.png")
     tree(tmp_path, "DIV2K_valid_HR/0801.png", "other/x.png")
-    found = {item.name: item.set for item in datasets.find("sr", tmp_path).items}
+    found = {item.name: item.subset for item in find_dataset("sr", tmp_path).items}
     assert found == {
         "div2k_valid/0801": "div2k_valid",
         "set14/baboon": "set14",
@@ -87,14 +87,14 @@ def test_pairs_of_synth_blur_come_with_their_kernels(tmp_path: Path, photo: np.n
     write_image(Image(photo[:60, :60]), tmp_path / "in/a.png")
     synthesize_pairs([tmp_path / "in"], tmp_path / "set", settings=BlurSettings(length=(7, 7), angle=(30, 30)))
     for folder in (tmp_path / "set", tmp_path / "set/all"):
-        (item,) = datasets.find("pairs", folder).items
-        assert item.kernel is not None
-        np.testing.assert_array_equal(item.kernel, linear(7, 30))
+        (item,) = find_dataset("pairs", folder).items
+        assert item.psf is not None
+        np.testing.assert_array_equal(item.psf, linear(7, 30))
 
 
 def test_any_pairs_stand_in_for_a_set_that_is_not_at_hand(tmp_path: Path) -> None:
     tree(tmp_path, "mine/blur/a.png", "mine/sharp/a.png")
-    found = datasets.find("gopro", tmp_path)
+    found = find_dataset("gopro", tmp_path)
     assert (found.layout, [item.name for item in found.items]) == ("pairs", ["mine/a"])
 
 
@@ -114,4 +114,4 @@ def test_any_pairs_stand_in_for_a_set_that_is_not_at_hand(tmp_path: Path) -> Non
 def test_a_wrong_folder_gets_the_expected_tree(tmp_path: Path, layout: str, shown: str) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(UsageError, match=shown):
-        datasets.find(layout, tmp_path)
+        find_dataset(layout, tmp_path)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 import restorekit
 from restorekit.errors import UsageError
 from restorekit.evaluation import datasets
+from restorekit.evaluation import protocol as protocol_module
 from restorekit.evaluation.protocol import load_protocol, protocol_names
 
 ALL = (
@@ -31,7 +33,7 @@ def test_every_protocol_is_there_and_complete() -> None:
         assert all(
             len(row) <= len(table.columns)
             for table in protocol.tables
-            for rows in (table.rows, *table.pictures.values())
+            for rows in (table.rows, *table.images.values())
             for row in rows.values()
         )
 
@@ -58,7 +60,7 @@ def test_every_protocol_is_there_and_complete() -> None:
 def test_published_numbers_are_as_printed(
     name: str, table: int, method: str, column: str, picture: str, printed: float | None
 ) -> None:
-    assert load_protocol(name).tables[table].value(method, column, picture) == printed
+    assert load_protocol(name).tables[table].printed(method, picture).get(column) == printed
 
 
 def test_the_printed_averages_are_those_of_the_printed_pictures() -> None:
@@ -66,10 +68,10 @@ def test_the_printed_averages_are_those_of_the_printed_pictures() -> None:
     for table in load_protocol("sr-paper").tables[:2]:
         for method in table.rows:
             for column, allowed in (("psnr", 0.011), ("ssim", 0.0011)):
-                values = [table.value(method, column, picture) for picture in table.pictures]
+                values = [table.printed(method, image).get(column) for image in table.images]
                 assert None not in values
-                apart = abs(sum(values) / len(values) - table.value(method, column))
-                wrong = (method, column, table.set) == ("srgan-em", "ssim", "set5")
+                apart = abs(sum(values) / len(values) - table.printed(method)[column])
+                wrong = (method, column, table.subset) == ("srgan-em", "ssim", "set5")
                 assert (apart > allowed) == wrong
 
 
@@ -80,5 +82,46 @@ def test_an_unknown_protocol_names_close_ones() -> None:
 
 def test_published_tables_live_in_data_files_alone() -> None:
     """A number of a published table in code would sooner or later contradict its file."""
-    code = "\n".join(path.read_text() for path in (Path(restorekit.__file__).parent / "benchmark").glob("*.py"))
+    code = "\n".join(path.read_text() for path in (Path(restorekit.__file__).parent / "evaluation").glob("*.py"))
+    assert "class Protocol" in code
     assert not [number for number in ("26.89", "28.64", "29.9762", "0.849", "30.12") if number in code]
+
+
+PLAIN = {
+    "title": "t",
+    "source": "s",
+    "text": "x",
+    "layout": "pairs",
+    "colour": "rgb",
+    "ssim": "wang",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"colour": "foo"}, "colour"),
+        ({"colr": "rgb"}, "colr"),
+        ({"ssim": "best"}, "ssim"),
+        ({"layout": "heap"}, "layout"),
+        ({"downscale": "matlab"}, "downscale"),
+        ({"tables": [{"title": "t", "columns": ["psnr"], "rows": {"srn": [1.0, 2.0]}}]}, "srn"),
+    ],
+)
+def test_a_misspelt_key_or_wrong_value_fails_at_once_with_file_and_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], word: str
+) -> None:
+    def line(key: str, value: object) -> str:
+        return f"{key} = {json.dumps(value)}" if key != "tables" else ""
+
+    lines = [line(key, value) for key, value in (PLAIN | changes).items()]
+    for table in changes.get("tables", []):
+        lines += ["[[tables]]", f"title = {json.dumps(table['title'])}", f"columns = {json.dumps(table['columns'])}"]
+        lines += ["[tables.rows]", *(f"{name} = {json.dumps(row)}" for name, row in table["rows"].items())]
+    (tmp_path / "mine.toml").write_text("\n".join(lines))
+    monkeypatch.setattr(protocol_module, "FOLDER", tmp_path)
+    load_protocol.cache_clear()
+    with pytest.raises(UsageError, match=word) as caught:
+        load_protocol("mine")
+    assert caught.value.path == tmp_path / "mine.toml"
+    load_protocol.cache_clear()

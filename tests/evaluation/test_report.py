@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from restorekit.evaluation import report, summary
+from restorekit.errors import UsageError
+from restorekit.evaluation.benchmark import run_benchmark
 from restorekit.evaluation.protocol import load_protocol
-from restorekit.evaluation.run import Benchmark, Request
+from restorekit.evaluation.report import write_report
+from restorekit.evaluation.result import BenchmarkRequest
 
 BROWSER = os.environ.get("RESTOREKIT_BROWSER") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -32,15 +34,14 @@ PROBE = Path(__file__).with_name("report_probe.js")
 @pytest.fixture
 def page(pairs: Path, tmp_path: Path) -> Path:
     (tmp_path / "mos.csv").write_text("image,method,rater,score\na,identity,1,3\na,identity,2,4\n")
-    request = Request(
+    request = BenchmarkRequest(
         load_protocol("gopro"),
         pairs,
-        restored=(("</script><b>", pairs / "all/sharp"),),
+        restored={"</script><b>": pairs / "all/sharp"},
         opinions=tmp_path / "mos.csv",
+        shown=2,
     )
-    bench = Benchmark(request, tmp_path / "out")
-    outcome = bench.run()
-    return report.write(bench, outcome, summary.write(outcome, tmp_path / "out"), shown=2)
+    return run_benchmark(request, tmp_path / "out").report
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(page: Path) -> None:
@@ -51,11 +52,31 @@ def test_the_page_is_one_file_that_asks_for_nothing(page: Path) -> None:
     assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
     content = re.search(r"const D = (\{.*\});", text)
     assert content is not None
-    found = json.loads(content[1])
-    assert len(found["examples"]) == 2
-    names = [layer["name"] for layer in found["examples"][0]["layers"]]
+    data = json.loads(content[1])
+    assert len(data["examples"]) == 2
+    names = [layer["name"] for layer in data["examples"][0]["layers"]]
     assert names == ["input", "unsharp-mask", "wiener", "richardson-lucy", "</script><b>", "sharp"]
-    assert all(one["kernel"].startswith("data:image/webp") for one in found["examples"])
+    assert all(example["psf"].startswith("data:image/webp") for example in data["examples"])
+
+
+def test_the_page_is_made_again_from_what_is_kept_alone(
+    page: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = page.read_bytes()
+    page.unlink()
+    shutil.rmtree(pairs)
+    shutil.rmtree(page.parent / "pairs", ignore_errors=True)
+    monkeypatch.setattr("restorekit.deconvolution.richardson_lucy", lambda *_: pytest.fail("restored again"))
+    assert write_report(page.parent) == page
+    assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize(("missing", "word"), [("results.json", "no results"), ("images/sharp", "image.*is missing")])
+def test_a_page_whose_parts_are_missing_is_not_made(page: Path, missing: str, word: str) -> None:
+    part = page.parent / missing
+    shutil.rmtree(part) if part.is_dir() else part.unlink()
+    with pytest.raises(UsageError, match=word):
+        write_report(page.parent)
 
 
 def opened(page: Path, width: int) -> dict[str, Any]:

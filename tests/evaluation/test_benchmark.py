@@ -1,0 +1,392 @@
+import json
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from restorekit import metrics
+from restorekit.cli.benchmark import _print_scores
+from restorekit.degradation.downscale import Downscale
+from restorekit.errors import ExitCode, UsageError, WeightsError
+from restorekit.evaluation import baselines, summary
+from restorekit.evaluation.benchmark import run_benchmark
+from restorekit.evaluation.preparation import Degraded
+from restorekit.evaluation.protocol import load_protocol
+from restorekit.evaluation.result import BenchmarkRequest, BenchmarkResult
+from restorekit.evaluation.speed import SpeedRequest, measure_speed
+from restorekit.evaluation.statistics import mean_interval
+from restorekit.evaluation.store import folder_name
+from restorekit.inference.settings import Settings
+from restorekit.media.decode import read_image, read_rgb8
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
+from restorekit.models import registry
+from restorekit.runtime.atomic import write_atomically
+from restorekit.weights import state_dict
+
+PAIRS = load_protocol("pairs")
+
+
+def scores(result: BenchmarkResult, method: str, metric: str = "psnr", subset: str = "all") -> dict[str, float]:
+    return result.values(method, subset, metric)
+
+
+def mean(result: BenchmarkResult, method: str) -> float:
+    return mean_interval(list(scores(result, method).values())).mean
+
+
+def test_scores_are_those_of_the_metrics_on_the_files(pairs: Path, tmp_path: Path) -> None:
+    result = run_benchmark(BenchmarkRequest(PAIRS, pairs), tmp_path / "out")
+    assert [method.name for method in result.methods] == ["identity", "unsharp-mask", "wiener", "richardson-lucy"]
+    for name in ("a", "b", "c"):
+        blurred, sharp = (read_rgb8(pairs / f"all/{half}/{name}.png") for half in ("blur", "sharp"))
+        assert scores(result, "identity")[f"all/{name}"] == metrics.psnr(blurred, sharp)
+        assert scores(result, "identity", "ssim")[f"all/{name}"] == metrics.ssim(blurred, sharp)
+    # The PSF is known, and the right way round.
+    assert mean(result, "richardson-lucy") > mean(result, "identity") + 1
+    assert mean(result, "wiener") > mean(result, "identity") + 1
+    assert result.exit_code == ExitCode.OK
+
+
+def test_a_second_run_measures_only_what_has_changed(pairs: Path, tmp_path: Path, weights_file: Path) -> None:
+    first = BenchmarkRequest(PAIRS, pairs, models=(f"gggan-lite:{weights_file}",), repeats=0)
+    before = run_benchmark(first, tmp_path / "out")
+    assert before.done == 15
+    assert run_benchmark(first, tmp_path / "out").done == 0
+
+    write_image(Image(read_rgb8(pairs / "all/blur/b.png")[::-1].copy()), pairs / "all/blur/b.png")
+    changed = run_benchmark(first, tmp_path / "out")
+    assert changed.done == 5
+    assert scores(changed, "identity")["all/a"] == scores(before, "identity")["all/a"]
+    assert scores(changed, "identity")["all/b"] != scores(before, "identity")["all/b"]
+
+    more = replace(first, restored={"same": pairs / "all/sharp"})
+    assert run_benchmark(more, tmp_path / "out").done == 3
+
+
+def test_another_metric_measures_but_does_not_restore_again(
+    pairs: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = BenchmarkRequest(PAIRS, pairs, models=(f"gggan-lite:{weights_file}",), repeats=0)
+    run_benchmark(request, tmp_path / "out")
+    monkeypatch.setattr("restorekit.inference.engine.Engine.__call__", lambda *_: pytest.fail("restored again"))
+    assert run_benchmark(replace(request, metrics=("niqe",)), tmp_path / "out").done == 15
+
+
+def test_a_killed_run_goes_on_where_it_stopped(
+    pairs: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = BenchmarkRequest(PAIRS, pairs, models=(f"gggan-lite:{weights_file}",), baselines=False, repeats=0)
+    whole = run_benchmark(request, tmp_path / "whole")
+    written = write_atomically
+
+    def dies(path: Path, data: bytes) -> None:
+        if path.name == "b.png":
+            raise KeyboardInterrupt
+        written(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("restorekit.media.encode.write_atomically", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run_benchmark(request, tmp_path / "out")
+    with (tmp_path / "out/.restorekit/benchmark.jsonl").open("a") as file:
+        file.write('{"key": "cut off')
+    after = run_benchmark(request, tmp_path / "out")
+    assert after.done in (1, 2)  # the image that followed may have been on its way to the disk
+    name = after.methods[0].name
+    assert scores(after, name) == scores(whole, name)
+    journal = (tmp_path / "out/.restorekit/benchmark.jsonl").read_text().splitlines()
+    assert journal.index('{"key": "cut off') < len(journal) - 1  # what follows the line that was cut off is not lost
+    assert len([line for line in journal if '"stamp"' in line and line.endswith("}")]) >= 3
+
+
+def test_restored_folders_are_found_by_path_or_name_and_gaps_are_reported(pairs: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    for name, place in (("a", "all/a.png"), ("b", "elsewhere/b.png")):
+        write_image(Image(read_rgb8(pairs / f"all/sharp/{name}.png")), theirs / place)
+    result = run_benchmark(
+        BenchmarkRequest(PAIRS, pairs, restored={"theirs": theirs}, baselines=False), tmp_path / "out"
+    )
+    assert scores(result, "theirs") == {"all/a": math.inf, "all/b": math.inf}
+    (failed,) = [pair for pair in result.scores if pair.error]
+    assert failed.item == "all/c"
+    assert result.exit_code == ExitCode.SOME_FAILED
+    interval = mean_interval(list(scores(result, "theirs").values()))
+    assert (interval.n, interval.infinite, interval.mean) == (0, 2, math.inf)
+    assert (result.done, result.skipped, result.failed) == (2, 0, 1)
+
+
+def test_a_picture_of_another_size_is_not_resized(pairs: Path, tmp_path: Path) -> None:
+    for name in "abc":
+        write_image(Image(np.zeros((32, 32, 3), np.uint8)), tmp_path / f"small/{name}.png")
+    result = run_benchmark(
+        BenchmarkRequest(PAIRS, pairs, restored={"small": tmp_path / "small"}, baselines=False), tmp_path / "out"
+    )
+    assert all("32x32" in pair.error and "80x64" in pair.error for pair in result.scores)
+
+
+def test_frames_are_blurred_as_the_protocol_says(frames: Path, tmp_path: Path) -> None:
+    result = run_benchmark(BenchmarkRequest(load_protocol("pairs-endoscopy-352"), frames), tmp_path / "out")
+    assert len(result.dataset.items) == 3
+    records = [json.loads(line) for line in (tmp_path / "out/pairs/pairs.jsonl").read_text().splitlines()]
+    assert all(13 <= record["length"] <= 21 and abs(record["angle"]) <= 40 for record in records)
+    assert result.other_data
+    assert "do not compare" in " ".join(result.messages)
+
+
+def test_the_centre_is_cut_before_restoring(pairs: Path, tmp_path: Path) -> None:
+    request = BenchmarkRequest(
+        PAIRS.model_copy(update={"center_crop": 48}), pairs, restored={"whole": pairs / "all/blur"}
+    )
+    result = run_benchmark(request, tmp_path / "out")
+    blurred, sharp = (read_rgb8(pairs / f"all/{half}/a.png")[8:56, 16:64].copy() for half in ("blur", "sharp"))
+    assert scores(result, "identity")["all/a"] == metrics.psnr(blurred, sharp)
+    assert scores(result, "whole")["all/a"] == metrics.psnr(blurred, sharp)
+
+
+def test_koehler_counts_the_best_frame_and_the_single_protocol_the_middle_one(
+    tmp_path: Path, photo: np.ndarray
+) -> None:
+    frames = [np.ascontiguousarray(photo[10 + lower : 90 + lower, 10:90]) for lower in (0, 2, 6)]
+    write_image(Image(frames[2]), tmp_path / "set/BlurryImages/Blurry1_1.png")
+    for number, frame in enumerate(frames):
+        write_image(Image(frame), tmp_path / f"set/GroundTruth1_1_{number}.png")
+    best = run_benchmark(BenchmarkRequest(load_protocol("kohler"), tmp_path / "set"), tmp_path / "best")
+    single = run_benchmark(BenchmarkRequest(load_protocol("kohler-single"), tmp_path / "set"), tmp_path / "single")
+    assert scores(best, "identity")["Blurry1_1"] == math.inf
+    assert scores(single, "identity")["Blurry1_1"] == metrics.psnr(frames[2], frames[1])
+
+
+def originals(tmp_path: Path, photo: np.ndarray) -> Path:
+    write_image(Image(photo[:66, :83]), tmp_path / "sr/Set5/odd.png")
+    write_image(Image(photo[:64, :80, :1]), tmp_path / "sr/Set14/grey.png")
+    return tmp_path / "sr"
+
+
+def test_the_sr_paper_compares_the_whole_original_in_full_range_luma(tmp_path: Path, photo: np.ndarray) -> None:
+    result = run_benchmark(BenchmarkRequest(load_protocol("sr-paper"), originals(tmp_path, photo)), tmp_path / "out")
+    assert result.subsets == ("set14", "set5")
+    sharp = np.ascontiguousarray(photo[:66, :83])
+    low = np.asarray(PIL.Image.fromarray(sharp).resize((20, 16), PIL.Image.Resampling.BICUBIC))
+    restored = baselines.bilinear(Degraded(low, (66, 83)))
+    psnr = scores(result, "bicubic-as-published", subset="set5")["set5/odd"]
+    assert psnr == metrics.psnr(restored, sharp, colour="luma", border=6)
+    ssim = scores(result, "bicubic-as-published", "ssim", "set5")["set5/odd"]
+    assert ssim == metrics.ssim_skimage(restored, sharp, colour="luma", border=6)
+
+
+def test_a_grey_original_is_compared_without_the_map_to_16_to_235(tmp_path: Path, photo: np.ndarray) -> None:
+    result = run_benchmark(BenchmarkRequest(load_protocol("sr-y"), originals(tmp_path, photo)), tmp_path / "out")
+    (pair,) = [pair for pair in result.scores if pair.subset == "set14" and pair.method == "bicubic"]
+    grey = np.ascontiguousarray(photo[:64, :80, :1])
+    low, whole = Downscale(4, "matlab", border="replicate").make_pair(grey)
+    restored = baselines.bicubic(Degraded(low, (64, 80)))
+    assert pair.grey
+    assert pair.values["psnr"] == metrics.psnr(restored, whole, border=4)
+
+
+def test_a_grey_original_stored_in_three_channels_is_mapped_as_colour(tmp_path: Path, photo: np.ndarray) -> None:
+    grey = np.repeat(photo[:64, :80, :1], 3, axis=2)
+    write_image(Image(grey), tmp_path / "sr/Set14/man.png")
+    result = run_benchmark(BenchmarkRequest(load_protocol("sr-y"), tmp_path / "sr"), tmp_path / "out")
+    (pair,) = [pair for pair in result.scores if pair.method == "bicubic"]
+    low, whole = Downscale(4, "matlab", border="replicate").make_pair(grey)
+    restored = baselines.bicubic(Degraded(low, (64, 80)))
+    assert not pair.grey
+    assert pair.values["psnr"] == metrics.psnr(restored, whole, colour="y", border=4)
+
+
+def test_enlarged_folders_are_scored_beside_the_baselines(tmp_path: Path, photo: np.ndarray) -> None:
+    data = originals(tmp_path, photo)
+    for name in ("Set5/odd", "Set14/grey"):
+        whole = np.ascontiguousarray(read_rgb8(data / f"{name}.png")[:64, :80])
+        write_image(Image(whole), tmp_path / f"theirs/{Path(name).name}.png")
+    result = run_benchmark(
+        BenchmarkRequest(load_protocol("sr-y"), data, restored={"theirs": tmp_path / "theirs"}), tmp_path / "out"
+    )
+    assert scores(result, "theirs", subset="set5") == {"set5/odd": math.inf}
+    first = next(one for one in summary.paired_differences(result, "set5", "ssim") if one.second == "theirs")
+    assert first.first == "bicubic"
+    assert first.difference.mean > 0
+
+
+def test_super_resolution_networks_enlarge_and_keep_the_protocols_scale(tmp_path: Path, photo: np.ndarray) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "espcn.safetensors"
+    state_dict.save(registry.build("espcn", scale=4).state_dict(), weights, {"model": "espcn"})
+    request = BenchmarkRequest(
+        load_protocol("sr-y"), originals(tmp_path, photo), models=(f"espcn:{weights}",), repeats=1
+    )
+    result = run_benchmark(request, tmp_path / "out")
+    assert result.exit_code == ExitCode.OK
+    name = result.methods[-1].name
+    assert read_rgb8(tmp_path / "out/images" / folder_name(name) / "set5/odd.png").shape == (64, 80, 3)
+    assert result.speeds[name].megapixels == pytest.approx(16 * 20 / 1e6)
+    paper = run_benchmark(replace(request, protocol=load_protocol("sr-paper"), repeats=0), tmp_path / "paper")
+    assert paper.exit_code == ExitCode.OK  # stretched from 64x80 to the whole 66x83
+    with pytest.raises(WeightsError, match="enlarge by 4, not by 2"):
+        run_benchmark(replace(request, scale=2), tmp_path / "other")
+
+
+def test_a_metric_that_an_image_is_too_small_for_is_left_out_and_said(pairs: Path, tmp_path: Path) -> None:
+    result = run_benchmark(BenchmarkRequest(PAIRS, pairs, metrics=("ms-ssim",)), tmp_path / "out")
+    assert result.exit_code == ExitCode.OK
+    assert result.metrics == ("psnr", "ssim", "mse")
+    assert "176 px" in " ".join(result.messages)
+
+
+def darkness(restored: np.ndarray, sharp: np.ndarray) -> float:
+    """A made-up metric: how much darker than the sharp image."""
+    return float(sharp.mean() - restored.mean())
+
+
+def test_a_new_metric_is_one_entry_in_one_table(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up = metrics.Metric("darkness", darkness, "levels", 1, False, metrics.Needs(protocol=False))
+    table = dict(metrics.METRICS) | {"darkness": made_up}
+    for place in ("restorekit.metrics", "restorekit.evaluation.scoring", "restorekit.evaluation.summary"):
+        monkeypatch.setattr(f"{place}.METRICS", table)
+    result = run_benchmark(BenchmarkRequest(PAIRS, pairs, metrics=("darkness",)), tmp_path / "out")
+    blurred, sharp = (read_rgb8(pairs / f"all/{half}/a.png") for half in ("blur", "sharp"))
+    assert scores(result, "identity", "darkness")["all/a"] == sharp.mean() - blurred.mean()
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert results["metrics"]["darkness"] == {
+        "label": "DARKNESS levels",
+        "decimals": 1,
+        "higher_is_better": False,
+        "in_tables": True,
+    }
+    assert "psnr,ssim,mse,darkness," in (tmp_path / "out/results.csv").read_text().splitlines()[0]
+    assert "DARKNESS levels" in result.report.read_text()
+    _print_scores(result, "all")
+    assert "DARKNESS levels" in capsys.readouterr().out
+
+
+def test_each_sharp_image_is_decoded_once_whatever_the_number_of_methods(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+
+    def counting(path: Path) -> Image:
+        decoded.append(f"{path.parent.name}/{path.name}")
+        return read_image(path)
+
+    monkeypatch.setattr("restorekit.evaluation.preparation.read_image", counting)
+    run_benchmark(BenchmarkRequest(PAIRS, pairs, shown=0), tmp_path / "out")
+    assert sorted(decoded).count("sharp/a.png") == 1
+
+
+def test_an_unforeseen_error_of_one_method_on_one_image_stays_with_that_pair(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(degraded: Degraded) -> np.ndarray:
+        if degraded.pixels[0, 0, 0] == read_rgb8(pairs / "all/blur/b.png")[0, 0, 0]:
+            raise ZeroDivisionError("no such radius")
+        return degraded.pixels
+
+    monkeypatch.setattr(baselines, "DEBLURRING", (baselines.Baseline("odd", odd), *baselines.DEBLURRING[:1]))
+    result = run_benchmark(BenchmarkRequest(PAIRS, pairs), tmp_path / "out")
+    failed = [pair for pair in result.scores if pair.error]
+    assert [(pair.item, pair.method) for pair in failed] == [("all/b", "odd")]
+    assert "no such radius" in failed[0].error
+    assert result.exit_code == ExitCode.SOME_FAILED
+
+
+def test_requests_that_make_no_sense_are_refused(pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="no metric called 'vmaf'"):
+        BenchmarkRequest(PAIRS, pairs, metrics=("vmaf",))
+    with pytest.raises(UsageError, match="lpips needs its weights"):
+        BenchmarkRequest(PAIRS, pairs, metrics=("lpips",))
+    with pytest.raises(UsageError, match="x4"):
+        BenchmarkRequest(load_protocol("sr-paper"), pairs, scale=2)
+    with pytest.raises(UsageError, match="is for deblur"):
+        run_benchmark(BenchmarkRequest(load_protocol("sr-y"), pairs / "all/sharp", models=("gggan-lite",)), out)
+    with pytest.raises(UsageError, match="same name"):
+        run_benchmark(BenchmarkRequest(PAIRS, pairs, restored={"identity": pairs}), out)
+    with pytest.raises(UsageError, match="nothing to compare"):
+        run_benchmark(BenchmarkRequest(PAIRS, pairs, baselines=False), out)
+    with pytest.raises(WeightsError, match="LPIPS"):
+        run_benchmark(BenchmarkRequest(PAIRS, pairs, metrics=("lpips",), metric_weights={"lpips": tmp_path}), out)
+
+
+def test_results_hold_everything_with_inf_as_text(pairs: Path, tmp_path: Path) -> None:
+    result = run_benchmark(BenchmarkRequest(PAIRS, pairs, restored={"same": pairs / "all/sharp"}), tmp_path / "out")
+    results = json.loads((tmp_path / "out/results.json").read_text(), parse_constant=lambda text: pytest.fail(text))
+    same = next(row for row in results["subsets"]["all"]["rows"] if row["method"] == "same")
+    assert same["scores"]["psnr"]["mean"] == "inf"
+    assert same["scores"]["psnr"]["infinite"] == 3
+    assert {pair["method"] for pair in results["scores"]} == {method["name"] for method in results["methods"]}
+    assert results["protocol"]["definition"]["colour"] == "rgb"
+    assert results["environment"]["torch"]
+    lines = (tmp_path / "out/results.csv").read_text().splitlines()
+    assert lines[0].startswith("protocol,subset,image,method,psnr,ssim,mse,seconds")
+    assert len(lines) == 1 + len(result.scores)
+    assert sum(line.startswith("pairs,all,all/a,same,inf,") for line in lines) == 1
+
+
+def test_the_difference_to_the_printed_row_is_ours_minus_theirs(tmp_path: Path, photo: np.ndarray) -> None:
+    result = run_benchmark(BenchmarkRequest(load_protocol("sr-paper"), originals(tmp_path, photo)), tmp_path / "out")
+    row = next(row for row in summary.table_rows(result, "set5") if row.method == "bicubic-as-published")
+    assert row.printed["psnr"] == 26.23
+    assert row.minus_printed("psnr") == row.scores["psnr"].mean - 26.23
+    assert row.table == "Table 6"
+
+
+def test_other_data_get_no_difference_to_printed_rows(pairs: Path, tmp_path: Path) -> None:
+    protocol = load_protocol("gopro")
+    result = run_benchmark(BenchmarkRequest(protocol, pairs, restored={"srn": pairs / "all/blur"}), tmp_path / "out")
+    row = next(row for row in summary.table_rows(result, "all") if row.method == "srn")
+    assert result.other_data
+    assert row.printed == {}
+    assert any("1111 images; these are 3" in message for message in result.messages)
+
+
+def test_speed_is_measured_in_a_process_of_its_own(weights_file: Path) -> None:
+    speed = measure_speed(SpeedRequest("gggan-lite", str(weights_file), None, Settings("cpu"), (32, 48), repeats=1))
+    assert speed.seconds > 0
+    assert speed.megapixels == 32 * 48 / 1e6
+    assert 50 < speed.peak_mb < 4000
+    assert (speed.device, speed.precision) == ("cpu", "fp32")
+
+
+DATA = Path(os.environ.get("RESTOREKIT_DATA", "nowhere"))
+NEEDS_DATA = [
+    pytest.mark.data,
+    pytest.mark.skipif(not (DATA / "sr/set5").is_dir(), reason="RESTOREKIT_DATA names no folder with sr/set5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("part", "least"), [pytest.param("set5", 5, marks=NEEDS_DATA), pytest.param("set14", 11, marks=NEEDS_DATA)]
+)
+def test_the_sr_papers_first_column_is_reproduced(tmp_path: Path, part: str, least: int) -> None:
+    """Every picture whose file is the uncut original: PSNR within 0.01 dB, SSIM with its decimals cut off."""
+    result = run_benchmark(BenchmarkRequest(load_protocol("sr-paper"), DATA / "sr" / part), tmp_path / "out")
+    (table,) = [table for table in result.tables(part) if table.images]
+    uncut = {"comic": (361, 250), "flowers": (362, 500), "ppt3": (656, 529), "zebra": (391, 586)}
+    checked = 0
+    for item in result.dataset.items:
+        name = Path(item.name).name
+        size = read_rgb8(item.sharp[0]).shape[:2]
+        if size != uncut.get(name, size) and name != "flowers":
+            continue  # public copies are cut to multiples of 4; flowers' score does not notice
+        psnr, ssim = (scores(result, "bicubic-as-published", metric, part)[item.name] for metric in ("psnr", "ssim"))
+        assert psnr == pytest.approx(table.printed("bicubic-as-published", name)["psnr"], abs=0.01)
+        assert math.floor(ssim * 1000) / 1000 == table.printed("bicubic-as-published", name)["ssim"]
+        checked += 1
+    assert checked >= least
+
+
+@pytest.mark.parametrize("part", [pytest.param("set5", marks=NEEDS_DATA)])
+def test_bicubic_on_set5_equals_matlab(tmp_path: Path, part: str) -> None:
+    result = run_benchmark(BenchmarkRequest(load_protocol("sr-y"), DATA / "sr" / part), tmp_path / "out")
+    matlab = {"baby": 31.7711, "bird": 30.1751, "butterfly": 22.0992, "head": 31.5785, "woman": 26.4645}
+    psnrs = {Path(name).name: value for name, value in scores(result, "bicubic", subset=part).items()}
+    assert psnrs == pytest.approx(matlab, abs=1e-3)
