@@ -25,7 +25,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from restorekit.errors import UnreadableImage
 from restorekit.imaging.dtypes import RANGES, from_unit, to_unit
 from restorekit.media.image import Image, range_error
-from restorekit.media.metadata import DNG_VERSION, is_premultiplied, read_metadata, read_tiff_metadata
+from restorekit.media.metadata import DNG_VERSION, Metadata, is_premultiplied, read_metadata, read_tiff_metadata
 from restorekit.media.profiles import colour_space, convert_to_srgb, matching_profile
 from restorekit.media.sniff import SIGNATURE_LENGTH, Format, sniff
 
@@ -123,7 +123,8 @@ def _read_with_pillow(data: bytes, format: Format) -> Image:
             f"The file is an animation of {frames} frames; only one could be restored.", "Split it into single images."
         )
     metadata, orientation = read_metadata(format, data, image.info)
-    icc, lost = metadata.icc, metadata.lost
+    icc = metadata.icc
+    lost: tuple[str, ...] = ()
     if format == "png" and data[24] == 16:  # bits, in the header
         PngImageFile(io.BytesIO(data)).verify()  # OpenCV returns half an image where Pillow reports the damage
         pixels, alpha = _split(_decode_with_opencv(data), grey=data[25] in (0, 4))
@@ -131,21 +132,25 @@ def _read_with_pillow(data: bytes, format: Format) -> Image:
             alpha = np.where(pixels[..., 0] == image.info["transparency"], 0, 65535).astype(np.uint16)
     else:
         if image.mode == "CMYK":
-            image, icc, words = convert_to_srgb(image, icc)
-            lost += words
+            image, icc, lost = convert_to_srgb(image, icc)
         elif image.mode not in ("L", "LA", "RGB", "RGBA"):
             image = image.convert(_expanded_mode(image, colour_space(icc) == "RGB"))
         elif "transparency" in image.info:
             image = image.convert("LA" if image.mode == "L" else "RGBA")
         pixels, alpha = _split(np.asarray(image), grey=image.mode in ("L", "LA"))
+    pixels, alpha = _turn(pixels, orientation), None if alpha is None else _turn(alpha, orientation)
+    lossless = format in ("png", "bmp") or (format == "webp" and _is_lossless_webp(data))
+    return Image(pixels, alpha, _described(metadata, icc, lost, orientation, pixels), format, lossless)
+
+
+def _described(
+    metadata: Metadata, icc: bytes, lost: tuple[str, ...], orientation: int, pixels: NDArray[Any]
+) -> Metadata:
+    """The metadata of upright pixels (H,W,1 or 3), which may have another profile and have lost more than their file's."""
     icc, words = matching_profile(icc, grey=pixels.shape[2] == 1)
-    return Image(
-        _turn(pixels, orientation),
-        None if alpha is None else _turn(alpha, orientation),
-        replace(metadata, icc=icc, lost=lost + words),
-        format,
-        lossless=format in ("png", "bmp") or (format == "webp" and _is_lossless_webp(data)),
-    )
+    if orientation >= 5:  # a quarter turn
+        metadata = metadata.resized(*pixels.shape[:2])
+    return replace(metadata, icc=icc, lost=metadata.lost + lost + words)
 
 
 def _is_lossless_webp(data: bytes) -> bool:
@@ -207,7 +212,8 @@ def _read_tiff(data: bytes) -> Image:
         page = file.pages.first
         _check_tiff(page)
         metadata, orientation = read_tiff_metadata(data)
-        icc, lost = metadata.icc, metadata.lost
+        icc = metadata.icc
+        lost: tuple[str, ...] = ()
         premultiplied = is_premultiplied(metadata)
         if page.compression in ZLIB_OR_NONE and page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
             samples = page.asarray()
@@ -216,8 +222,8 @@ def _read_tiff(data: bytes) -> Image:
                 samples = samples.dtype.type(RANGES[samples.dtype]) - samples
             samples = _turn(samples, orientation)
         elif page.photometric in (CMYK, LAB):
-            converted, icc, words = convert_to_srgb(_decode_with_pillow(data), icc)
-            samples, lost = np.asarray(converted), lost + words
+            converted, icc, lost = convert_to_srgb(_decode_with_pillow(data), icc)
+            samples = np.asarray(converted)
         elif page.dtype == np.uint8 and page.photometric != YCBCR and not premultiplied:
             image = _decode_with_pillow(data)
             samples = np.asarray(image.convert(_expanded_mode(image, True)) if image.mode == "P" else image)
@@ -234,8 +240,7 @@ def _read_tiff(data: bytes) -> Image:
     if samples.dtype == np.float32 and (why := range_error(samples)):
         raise UnreadableImage(why, "Scale the image to 0..1.")
     pixels, alpha = _split(samples, grey)
-    icc, words = matching_profile(icc, grey)
-    return Image(pixels, alpha, replace(metadata, icc=icc, lost=lost + words), "tiff")
+    return Image(pixels, alpha, _described(metadata, icc, lost, orientation, pixels), "tiff")
 
 
 def _check_tiff(page: tifffile.TiffPage) -> None:

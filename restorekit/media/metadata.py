@@ -41,6 +41,7 @@ DEPTH_CHUNKS = frozenset({b"bKGD", b"sBIT"})
 """PNG chunks that hold values for each channel: they stay true where channels and depth stay."""
 READ_CHUNKS = frozenset({b"eXIf", b"iCCP", b"tRNS", b"hIST", b"iDOT"})
 """PNG chunks that are read elsewhere or say how the old file was compressed."""
+PART_NAMES = {"exif": "EXIF", "icc": "ICC profile", "xmp": "XMP"}
 JPEG_LIMITS = {"exif": 65527, "xmp": 65504, "icc": 255 * 65519}  # bytes
 RESOLUTION_LIMITS: dict[Format, float] = {"png": 5e7, "bmp": 5e7, "jpeg": 65535, "tiff": 4e9}  # pixels per inch
 
@@ -252,9 +253,7 @@ def _patched(exif: bytes, values: Mapping[int, int]) -> bytes:
             if (tag := part.tags.get(number)) and tag.count == 1 and tag.type in (3, 4):
                 size = 2 if tag.type == 3 else 4
                 if value < 1 << 8 * size:
-                    patched[tag.offset : tag.offset + size] = struct.pack(
-                        f"{part.order}{'H' if size == 2 else 'I'}", value
-                    )
+                    struct.pack_into(part.order + ("H" if size == 2 else "I"), patched, tag.offset, value)
     return bytes(patched)
 
 
@@ -282,13 +281,13 @@ def fit(metadata: Metadata, format: Format) -> tuple[Metadata, tuple[str, ...]]:
     Returns:
         The metadata to write, and what cannot be written, in plain words.
     """
-    blocks = tuple(block for block in metadata.blocks if block.format == format)
+    parts = {"exif": metadata.exif, "icc": metadata.icc, "xmp": metadata.xmp}
+    obstacles = {name: why for name, content in parts.items() if (why := _obstacle(name, content, format))}
     lost = [f"{block.name} dropped" for block in metadata.blocks if block.format != format]
-    kept = replace(metadata, blocks=blocks)
-    for name, title in (("exif", "EXIF"), ("icc", "ICC profile"), ("xmp", "XMP")):
-        if why := _obstacle(name, getattr(metadata, name), format):
-            kept = replace(kept, **{name: b""})  # type: ignore[arg-type]
-            lost.append(f"{title} dropped: {why}")
+    lost += [f"{PART_NAMES[name]} dropped: {why}" for name, why in obstacles.items()]
+    parts |= dict.fromkeys(obstacles, b"")
+    blocks = tuple(block for block in metadata.blocks if block.format == format)
+    kept = Metadata(parts["exif"], parts["icc"], parts["xmp"], metadata.resolution, blocks)
     if metadata.resolution:
         directory = _directory(kept.exif)
         stated = _stated_resolution(directory) if directory else None

@@ -1,0 +1,250 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+import PIL.ImageCms
+import PIL.ImageOps
+import pytest
+import tifffile
+from tiff_files import RATIONAL, SHORT, UNDEFINED, exif_block, tag, tiff_file
+
+from restorekit.errors import UnreadableImage
+from restorekit.media.decode import megapixels, read_image, read_rgb8
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
+
+RNG = np.random.default_rng(5)
+GREY, RGB, RGBA = (RNG.integers(0, 256, (6, 9, *channels), np.uint8) for channels in ((), (3,), (4,)))
+SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+
+
+def read(data: bytes, tmp_path: Path) -> Image:
+    (tmp_path / "x").write_bytes(data)
+    return read_image(tmp_path / "x")
+
+
+def lzw(pixels: np.ndarray, **tags: int) -> bytes:
+    """A TIFF that tifffile cannot decode by itself; tags are replaced in place."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "TIFF", compression="tiff_lzw", tiffinfo={274: tags.pop("orientation", 1)})
+    data = bytearray(buffer.getvalue())
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        for name, value in tags.items():
+            struct.pack_into("<H", data, file.pages.first.tags[name].valueoffset, value)
+    return bytes(data)
+
+
+def cmyk_profile() -> bytes:
+    """A CMYK profile, ICC.1:2022 sections 7, 10.10: cyan ink is sRGB red, black ink black, the others do nothing."""
+    clut = b""
+    for corner in range(16):  # of the CMYK cube, cyan slowest
+        cyan, black = corner >> 3 & 1, corner & 1
+        light, a, b = (0, 0, 0) if black else (54.29, 80.80, 69.89) if cyan else (100, 0, 0)  # Lab under D50
+        clut += bytes([round(light * 2.55), round(a + 128), round(b + 128)])
+    identity = struct.pack(">9i", *(65536 * (number in (0, 4, 8)) for number in range(9)))
+    tables = bytes(range(256))
+    lut = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + identity + tables * 4 + clut + tables * 3
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    texts = b"desc\0\0\0\0" + struct.pack(">I", 2) + b"x\0" + bytes(4 + 4 + 2 + 1 + 67)
+    count, at, directory, body = 3, 128 + 4 + 12 * 3, b"", b""
+    for name, content in ((b"A2B0", lut), (b"wtpt", white), (b"desc", texts)):
+        directory += name + struct.pack(">II", at + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    header = struct.pack(">I4sI4s4s4s", at + len(body), b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    header += struct.pack(">6H4s", 2000, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return header.ljust(128, b"\0") + struct.pack(">I", count) + directory + body
+
+
+def inks(cyan: int, black: int) -> PIL.Image.Image:
+    return PIL.Image.new("CMYK", (16, 16), (cyan, 0, 0, black))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+@pytest.mark.parametrize(
+    ("cyan", "black", "rgb"), [(255, 0, (255, 0, 0)), (0, 0, (255, 255, 255)), (0, 255, (0, 0, 0))]
+)
+def test_a_cmyk_profile_decides_the_colours_and_is_replaced(
+    tmp_path: Path, format: str, cyan: int, black: int, rgb: tuple[int, int, int]
+) -> None:
+    buffer = io.BytesIO()
+    inks(cyan, black).save(buffer, format, icc_profile=cmyk_profile(), quality=100)
+    image = read(buffer.getvalue(), tmp_path)
+    assert (
+        np.abs(image.pixels.astype(int) - rgb).max() <= 6
+    )  # 8-bit Lab; without the profile, cyan would be (0, 255, 255)
+    assert image.metadata.lost == ("CMYK profile replaced by sRGB",)
+    write_image(image, tmp_path / "again")
+    profile = PIL.Image.open(tmp_path / "again").info["icc_profile"]
+    assert PIL.ImageCms.getProfileDescription(PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))).startswith("sRGB")
+    assert read(buffer.getvalue(), tmp_path).metadata.icc == image.metadata.icc
+
+
+def test_cmyk_without_a_profile_is_said_to_be_approximate(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    inks(255, 0).save(buffer, "JPEG", quality=100)
+    image = read(buffer.getvalue(), tmp_path)
+    assert np.abs(image.pixels.astype(int) - (0, 255, 255)).max() <= 2
+    assert image.metadata.icc == b""
+    assert image.metadata.lost == ("CMYK converted to RGB approximately: it has no profile",)
+
+
+def test_a_profile_of_other_colours_than_the_pixels_is_dropped(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(RGB).save(buffer, "JPEG", icc_profile=cmyk_profile())
+    image = read(buffer.getvalue(), tmp_path)
+    assert (image.metadata.icc, image.metadata.lost) == (b"", ("CMYK profile dropped: the pixels are RGB",))
+
+
+def test_a_lab_tiff_becomes_srgb(tmp_path: Path) -> None:
+    patch = np.full((4, 4, 3), (200, 80, 40), np.uint8)
+    lab = PIL.ImageCms.profileToProfile(
+        PIL.Image.fromarray(patch),
+        PIL.ImageCms.createProfile("sRGB"),
+        PIL.ImageCms.createProfile("LAB"),
+        outputMode="LAB",
+    )
+    buffer = io.BytesIO()
+    lab.info.clear()  # its profile
+    lab.save(buffer, "TIFF")
+    image = read(buffer.getvalue(), tmp_path)
+    assert np.abs(image.pixels.astype(int) - patch).max() <= 3
+    assert image.metadata.lost == ("Lab colours replaced by sRGB",)
+
+
+def test_a_grey_palette_with_an_rgb_profile_stays_rgb(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    palette = PIL.Image.fromarray(GREY).convert("P")
+    palette.putpalette(np.repeat(np.arange(256, dtype=np.uint8), 3).tobytes())
+    palette.save(buffer, "PNG", icc_profile=SRGB)
+    image = read(buffer.getvalue(), tmp_path)
+    assert image.pixels.shape == (6, 9, 3)
+    assert image.metadata.icc == SRGB
+
+
+def test_white_is_zero_in_a_compressed_tiff_too(tmp_path: Path) -> None:
+    assert np.array_equal(read(lzw(GREY, PhotometricInterpretation=0), tmp_path).pixels[..., 0], 255 - GREY)
+    plain = tiff_file("<", GREY, {262: tag(SHORT, 0)})
+    assert np.array_equal(read(plain, tmp_path).pixels[..., 0], 255 - GREY)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_of_a_compressed_tiff_is_alpha_and_does_not_darken_colours(tmp_path: Path, channels: int) -> None:
+    samples = RGBA if channels == 4 else RGBA[..., 2:]
+    image = read(lzw(samples), tmp_path)
+    assert np.array_equal(np.dstack([image.pixels, image.alpha]), samples)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["<", ">", "lzw", "lzw 16 bit"])
+def test_a_tiff_is_turned_once_whoever_decodes_it(tmp_path: Path, kind: str, orientation: int) -> None:
+    pixels = RGB if kind != "lzw 16 bit" else GREY.astype(np.uint16) * 257
+    by_hand = kind in "<>"
+    data = tiff_file(kind, pixels, {274: tag(SHORT, orientation)}) if by_hand else lzw(pixels, orientation=orientation)
+    stored = PIL.Image.fromarray(pixels)
+    stored.getexif()[274] = orientation
+    upright = np.asarray(PIL.ImageOps.exif_transpose(stored))
+    image = read(data, tmp_path)
+    assert np.array_equal(image.pixels.squeeze(), upright)
+    write_image(image, tmp_path / "again")
+    with tifffile.TiffFile(tmp_path / "again") as file:
+        assert 274 not in file.pages.first.tags
+        assert np.array_equal(file.asarray(), upright)
+
+
+def test_xmp_states_the_orientation_where_exif_does_not_and_both_are_reset(tmp_path: Path) -> None:
+    xmp = b'<x tiff:Orientation="6"/>'
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(RGB).save(buffer, "WEBP", lossless=True, xmp=xmp)
+    upright = np.asarray(PIL.ImageOps.exif_transpose(PIL.Image.open(io.BytesIO(buffer.getvalue()))))
+    image = read(buffer.getvalue(), tmp_path)
+    assert np.array_equal(image.pixels, upright)
+    assert image.metadata.xmp == b'<x tiff:Orientation="1"/>'
+
+
+def test_a_turned_jpeg_states_its_upright_size_and_loses_a_thumbnail_that_lies_on_its_side(tmp_path: Path) -> None:
+    tags = {274: tag(SHORT, 6), 34665: {33434: tag(RATIONAL, 1, 2), 40962: tag(SHORT, 9), 40963: tag(SHORT, 6)}}
+    exif = bytearray(exif_block(">", tags))
+    first = int.from_bytes(exif[4:8])
+    struct.pack_into(">I", exif, first + 2 + 12 * 2, first)  # any next directory would do
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(RGB).save(buffer, "JPEG", exif=b"Exif\0\0" + bytes(exif))
+    image = read(buffer.getvalue(), tmp_path)
+    assert image.size == (9, 6)
+    assert image.metadata.lost == ("EXIF thumbnail dropped: it is not upright",)
+    write_image(image, tmp_path / "again")
+    details = PIL.Image.open(tmp_path / "again").getexif().get_ifd(34665)
+    assert (details[40962], details[40963]) == (6, 9)
+
+
+def test_a_lossless_webp_stays_lossless_behind_a_long_profile(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(RGB).save(buffer, "WEBP", lossless=True, exact=True, icc_profile=SRGB)
+    image = read(buffer.getvalue(), tmp_path)
+    assert image.lossless
+    write_image(image, tmp_path / "again")
+    assert np.array_equal(np.asarray(PIL.Image.open(tmp_path / "again")), RGB)
+
+
+def test_the_transparent_grey_of_a_16_bit_png_is_transparent(tmp_path: Path) -> None:
+    pixels = np.array([[1000, 2000], [2000, 65535]], np.uint16)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 0, 0, 0, 0))
+    data += chunk(b"tRNS", struct.pack(">H", 2000)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    image = read(data, tmp_path)
+    assert image.pixels[..., 0].tolist() == pixels.tolist()
+    assert image.alpha.tolist() == [[65535, 0], [0, 65535]]
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (tiff_file("<", RGB, {50706: tag(UNDEFINED, b"\1\4\0\0")}), "raw file"),
+        (tiff_file("<", np.zeros((6, 9, 5), np.uint8), {338: tag(SHORT, 0, 0)}), "5 channels"),
+        (tiff_file("<", GREY.astype(np.uint16), {258: tag(SHORT, 12)}), "12 bits"),
+    ],
+    ids=["raw", "five channels", "twelve bits"],
+)
+def test_a_tiff_that_would_lose_something_is_refused(tmp_path: Path, data: bytes, word: str) -> None:
+    with pytest.raises(UnreadableImage, match=word) as caught:
+        read(data, tmp_path)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "error", [zlib.error("x"), IndexError(), TypeError("x"), ZeroDivisionError(), RecursionError()]
+)
+def test_whatever_a_decoder_raises_names_the_file_and_keeps_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("restorekit.media.decode.tifffile.TiffPage.asarray", fails)
+    with pytest.raises(UnreadableImage, match=str(error) or type(error).__name__) as caught:
+        read(tiff_file("<", RGB, {}), tmp_path)
+    assert caught.value.path == tmp_path / "x"
+    assert caught.value.__cause__ is error
+
+
+def test_size_is_known_from_the_header_alone(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(RGB).save(buffer, "PNG")
+    (tmp_path / "cut.png").write_bytes(buffer.getvalue()[:60])
+    (tmp_path / "x.tif").write_bytes(tiff_file(">", RGB, {}))
+    (tmp_path / "none.png").write_bytes(b"nothing")
+    sizes = [megapixels(tmp_path / name) for name in ("cut.png", "x.tif", "none.png", "absent.png")]
+    assert sizes == [54e-6, 54e-6, 0, 0]
+
+
+def test_training_gets_three_channels_of_eight_bits(tmp_path: Path) -> None:
+    deep = np.array([[0, 128, 129, 65535]], np.uint16)  # 128/257 rounds to 0, 129/257 to 1
+    (tmp_path / "x.png").write_bytes(cv2.imencode(".png", deep)[1].tobytes())
+    assert read_rgb8(tmp_path / "x.png").tolist() == [[[0] * 3, [0] * 3, [1] * 3, [255] * 3]]
