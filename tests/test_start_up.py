@@ -1,0 +1,65 @@
+"""What is imported before there is work: a prompt must answer at once, and torch alone takes seconds."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"cv2", "numpy", "scipy", "skimage", "torch"}
+COMMAND = """
+import sys
+from restorekit.cli.app import main
+sys.argv = ["restorekit", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("IMPORTED", *sys.modules)
+"""
+
+
+def imported(code: str, *arguments: str, **environment: str) -> set[str]:
+    """Run code in a new process. Returns the names of all modules it has imported at its end."""
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+    )
+    return set(ran.stdout.splitlines()[-1].removeprefix("IMPORTED ").split())
+
+
+def test_import_restorekit_loads_nothing_heavy() -> None:
+    modules = imported("import sys, restorekit; print('IMPORTED', *sys.modules)")
+    assert "restorekit" in modules
+    assert not modules & (HEAVY | {"pydantic", "typer", "rich"})
+
+
+def test_help_loads_nothing_heavy() -> None:
+    modules = imported(COMMAND, "--help")
+    assert "restorekit.cli.app" in modules
+    assert not modules & (HEAVY | {"pydantic"})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["no-such-command"],
+        ["deblur", "--no-such-option"],
+        *([command, "--help"] for command in ("benchmark", "deblur", "demo", "models", "sr", "synth-blur", "train")),
+    ],
+)
+def test_answers_without_work_load_nothing_heavy(arguments: list[str]) -> None:
+    # pydantic may be there: typer itself converts parameters with it.
+    assert not imported(COMMAND, *arguments) & HEAVY
+
+
+@pytest.mark.parametrize("typed", ["restorekit ", "restorekit deblur --", "restorekit deblur --model gg"])
+def test_completion_loads_nothing_heavy(typed: str) -> None:
+    words = typed.split(" ")
+    modules = imported(COMMAND, _RESTOREKIT_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(words) - 1))
+    assert "typer.completion" in modules
+    assert not modules & HEAVY
