@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from restorekit.errors import ExitCode
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 
-HEAVY = ("torch", "cv2", "skimage", "scipy", "numpy")
-
 
 def command(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run the command as the shell would; returns its exit code."""
@@ -22,28 +19,6 @@ def command(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
     with pytest.raises(SystemExit) as stopped:
         main()
     return int(stopped.value.code or 0)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["--version"],
-        ["deblur", "--help"],
-        ["train", "--help"],
-        ["benchmark", "--help"],
-        ["no-such-command"],
-    ],
-)
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    script = (
-        "import sys\nfrom restorekit.cli.app import main\n"
-        f"sys.argv = ['restorekit', *{arguments!r}]\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines()[-1] == "HEAVY []"
 
 
 def test_version_and_help_tell_the_commands_and_exit_codes() -> None:
