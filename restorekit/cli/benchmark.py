@@ -10,7 +10,7 @@ import typer
 
 from restorekit.cli import console, options
 from restorekit.cli.progress import Bar
-from restorekit.cli.tables import Column, print_table, terminal_width
+from restorekit.cli.tables import Column, print_table, print_wide, terminal_width
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ def benchmark(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:
-    """Reproduce a paper's table: restore a set, measure, and show the published rows beside.
+    """Reproduce a paper's table: restore a set, measure, show published rows.
 
-    Writes results.json, results.csv and report.html, one self-contained page. A second run measures only what has changed.
+    Writes results.json, results.csv and report.html, one self-contained page. A
+    second run measures only what has changed.
     """
     if list_protocols:
         _list_protocols()
@@ -147,7 +148,8 @@ def _print_scores(result: BenchmarkResult, subset: str) -> None:
     metrics = table_metrics(result)
     opinions = any("mos" in row.printed for row in rows)
     seconds = bool(result.speeds) or any("seconds" in row.printed for row in rows)
-    wide = console.out.width >= ROOMY or not console.out.is_terminal
+    width = terminal_width()
+    wide = width is None or width >= ROOMY
     title = result.request.protocol.title + (f": {subset}" if subset != "all" else "")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("method", overflow="fold", min_width=16)
@@ -190,7 +192,7 @@ def _print_scores(result: BenchmarkResult, subset: str) -> None:
             count = parameters[row.method]
             cells += [f"{speed.megapixels_per_second:.2f}", f"{speed.peak_mb:.0f}", f"{count or 0:,}"]
         table.add_row(*cells, style="dim" if row.kind == "published" else None)
-    console.wide(table)
+    print_wide(table)
 
 
 def _print_opinions(result: BenchmarkResult) -> None:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from restorekit.cli import console, options
+from restorekit.cli import options
 from restorekit.cli.progress import Bar
+from restorekit.cli.summary import print_summary
 
 
 def deblur(
@@ -28,8 +29,8 @@ def deblur(
 ) -> None:
     """Sharpen blurred images.
 
-    Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth and metadata. A second run does only what is
-    missing. Inputs are never touched.
+    Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth and
+    metadata. A second run does only what is missing. Inputs are never touched.
     """
     from restorekit.inference.settings import Settings
     from restorekit.models import registry
@@ -50,5 +51,5 @@ def deblur(
             report=report,
             progress=bar,
         )
-    console.summary(run)
+    print_summary(run)
     raise typer.Exit(run.exit_code)

@@ -61,17 +61,6 @@ def span(text: str, name: str) -> tuple[float, float]:
         raise UsageError(f"--{name} {text} is no range.", f"Write it like --{name} 50:80.") from None
 
 
-def one_of(text: str, name: str, choices: tuple[str, ...]) -> str:
-    """One of the choices.
-
-    Raises:
-        UsageError: something else.
-    """
-    if text not in choices:
-        raise UsageError(f"--{name} cannot be '{text}'.", f"Use {', '.join(choices)}.")
-    return text
-
-
 def numbers(entries: list[str], name: str) -> dict[str, float]:
     """`KEY=VALUE` entries, several of them separated by commas.
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from restorekit.cli.console import err, say
+from restorekit.cli.console import err, printable, say
 
 if TYPE_CHECKING:
     from restorekit.runtime.progress import Event, Work
@@ -73,7 +73,8 @@ class Bar:
         reason = getattr(event.detail, "reason", "")
         if event.status == "failed" and reason:
             hint = getattr(event.detail, "hint", "")
-            err.print(f"[red]Failed:[/] {escape(f'{event.key}: {reason} {hint}'.rstrip())}", soft_wrap=True)
+            text = escape(printable(f"{event.key}: {reason} {hint}".rstrip()))
+            err.print(f"[red]Failed:[/] {text}", highlight=False, soft_wrap=True)
         self._amount += event.amount
         rate = self._amount / max(time.monotonic() - self._begun, 1e-6)
         text = f"{rate:.2f} {self._unit}/s" if self._amount else ""

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from restorekit.cli import console, options
+from restorekit.cli import options
 from restorekit.cli.progress import Bar
+from restorekit.cli.summary import print_summary
 from restorekit.errors import UsageError
 
 
@@ -39,8 +40,9 @@ def sr(
 ) -> None:
     """Enlarge small images (super-resolution).
 
-    Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth, alpha and metadata. A second run does only what
-    is missing. Inputs are never touched.
+    Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth, alpha
+    and metadata. A second run does only what is missing. Inputs are never
+    touched.
     """
     if sum(given is not None for given in (scale, outscale, size)) > 1:
         raise UsageError("--scale, --outscale and --size exclude each other.", "Give one of them.")
@@ -79,7 +81,7 @@ def sr(
             report=report,
             progress=bar,
         )
-    console.summary(run)
+    print_summary(run)
     raise typer.Exit(run.exit_code)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from restorekit.cli import console, options
+from restorekit.cli.progress import Bar
+from restorekit.cli.summary import print_counts, print_failures
 from restorekit.degradation.choices import BlurKind, ConvolutionBorder, Light
-
-if TYPE_CHECKING:
-    from restorekit.degradation.pairs import PairsSummary
-    from restorekit.runtime.progress import Event, Work
 
 WIDE_SWEEP = 15  # degrees
 
@@ -50,8 +48,9 @@ def synth_blur(
 ) -> None:
     """Build a paired set: OUT/PART/{blur,sharp}/NAME.png and OUT/pairs.jsonl.
 
-    The defaults are those of the GGGAN paper for frames of 1349x1079: linear motion of 50 to 80 px at -40 to 40 degrees,
-    one PSF for each image. A second run makes only what is missing.
+    The defaults are those of the GGGAN paper for frames of 1349x1079: linear
+    motion of 50 to 80 px at -40 to 40 degrees, one PSF for each image. A second
+    run makes only what is missing.
     """
     lengths, angles, sweeps = options.span(length, "length"), options.span(angle, "angle"), options.span(sweep, "sweep")
     parts = {part: int(count) for part, count in options.numbers([split], "split").items()} if split else None
@@ -61,41 +60,11 @@ def synth_blur(
     from restorekit.degradation.synthetic_blur import BlurSettings
 
     settings = BlurSettings(kind, lengths, angles, sweeps, border, light, noise, seed)
-    with console.Bar("Blurring") as bar:
+    with Bar("Blurring") as bar:
         summary = synthesize_pairs(
-            inputs,
-            out,
-            settings=settings,
-            split=parts,
-            per_image=per_image,
-            workers=workers or None,
-            progress=_PairsBar(bar),
+            inputs, out, settings=settings, split=parts, per_image=per_image, workers=workers or None, progress=bar
         )
-    _show(summary, out)
-    raise typer.Exit(summary.exit_code)
-
-
-def _show(summary: PairsSummary, out: Path) -> None:
-    counts = [str(summary.planned), *(str(summary.count(status)) for status in ("done", "skipped", "failed"))]
-    console.out.print(console.listing(f"Pairs in {out}", ("planned", "done", "skipped", "failed"), [counts]))
+    print_counts(summary.planned, summary.count)
     failed = [(result.key, result.reason) for result in summary.results if result.status == "failed"]
-    if failed:
-        console.out.print(console.listing("Failed", ("pair", "reason"), failed))
-
-
-class _PairsBar:
-    """Moves the bar with every pair."""
-
-    def __init__(self, bar: console.Bar) -> None:
-        self.bar = bar
-
-    def begin(self, work: Work) -> None:
-        """The run begins."""
-        self.bar.expect(work.items, work.amount)
-
-    def step(self, event: Event) -> None:
-        """A pair is finished."""
-        self.bar.advance(event.amount, "pairs", event.items)
-
-    def end(self, summary: object) -> None:
-        """The run is over."""
+    print_failures(failed, "pair")
+    raise typer.Exit(summary.exit_code)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from restorekit.cli.console import out
+from restorekit.cli.console import out, printable
 
 GAP = 2
 """Columns of characters between two columns of a table."""
@@ -46,7 +46,7 @@ def print_table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[s
         rows: a text for every column.
         width: characters that a line may have; None for as many as the texts need.
     """
-    cells = [[column.header for column in columns], *map(list, rows)]
+    cells = [[column.header for column in columns], *([printable(cell) for cell in row] for row in rows)]
     needed = [max(_least_width(row[at], column.wraps) for row in cells) for at, column in enumerate(columns)]
     kept = list(range(len(columns)))
     while width is not None and sum(needed[at] for at in kept) + GAP * (len(kept) - 1) > width:
@@ -70,7 +70,12 @@ def print_table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[s
         table.add_column(column.header, justify=column.justify, no_wrap=not column.wraps, max_width=room)
     for row in cells[1:]:
         table.add_row(*(escape(row[at]) for at in kept))
-    Console(file=out.file, width=width or UNLIMITED).print(table)
+    Console(file=out.file, width=width or UNLIMITED, emoji=False).print(table)
+
+
+def print_wide(table: Table) -> None:
+    """Print a table of rich to stdout; where that is no terminal it gets all the columns it needs."""
+    Console(file=out.file, width=terminal_width() or UNLIMITED, emoji=False).print(table)
 
 
 def _least_width(text: str, wraps: bool) -> int:

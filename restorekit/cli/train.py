@@ -80,8 +80,9 @@ def train(
 ) -> None:
     """Train a network.
 
-    OUT gets recipe.json, run.json, log.csv, checkpoint.pt, strips/ (degraded, restored, sharp) and at the end
-    weights.safetensors for `deblur --weights`. Stop it at any time; the same command continues, to the bit as if it had not
+    OUT gets recipe.json, run.json, log.csv, checkpoint.pt, strips/ (degraded,
+    restored, sharp) and at the end weights.safetensors for `deblur --weights`.
+    Stop it at any time; the same command continues, to the bit as if it had not
     been stopped.
     """
     from restorekit.models import registry
