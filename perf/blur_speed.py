@@ -1,28 +1,26 @@
-"""How fast `synth-blur` convolves: against cv2.filter2D on uint8, as one would write it by hand."""
+"""How fast `synth-blur` convolves a photograph of 1349x1079, 65 px at 30 degrees: against `cv2.filter2D` on uint8."""
+
+from functools import partial
 
 import cv2
 import numpy as np
-from common import in_turns
-from skimage import data
+from common import in_turns, parser, photo, record
 
 from restorekit.degradation.convolution import convolve
 from restorekit.degradation.psf import linear
 
-photo = cv2.resize(data.astronaut(), (1349, 1079), interpolation=cv2.INTER_CUBIC)
-kernel = linear(65, 30)
+
+def main() -> None:
+    asked = parser(__doc__, rounds=15).parse_args()
+    image, psf = photo(1349, 1079), linear(65, 30)
+    sides = {
+        "cv2.filter2D": partial(cv2.filter2D, image, -1, psf, borderType=cv2.BORDER_REFLECT_101),
+        "restorekit": partial(convolve, image, psf),
+    }
+    plain, ours = (np.asarray(work()).astype(int) for work in sides.values())
+    print(f"largest difference {np.abs(plain - ours).max()} grey level(s)")
+    record(asked.history, "1349x1079 RGB uint8, 65 px", in_turns(asked.rounds, sides), "cv2.filter2D", "restorekit")
 
 
-def plain() -> np.ndarray:
-    return cv2.filter2D(photo, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-
-
-def ours() -> np.ndarray:
-    return convolve(photo, kernel)
-
-
-apart = np.abs(plain().astype(int) - ours()).max()
-seconds_plain, seconds_ours, ratio = in_turns(plain, ours, rounds=15)
-print(f"1349x1079 RGB uint8, 65 px at 30 degrees, largest difference {apart} grey level(s)")
-print(
-    f"cv2.filter2D uint8 {seconds_plain * 1e3:.1f} ms, restorekit {seconds_ours * 1e3:.1f} ms: {ratio:.2f} times as fast"
-)
+if __name__ == "__main__":
+    main()

@@ -1,84 +1,53 @@
-"""Megapixels a second of every system in the engine, against the bare forward of the same module as it was built.
+"""Every system in the engine, against the bare forward of the same network as it was built.
 
-The engine folds batch and weight normalisation, works in channels-last memory and keeps freed buffers; the bare forward does
-none of this. Both see one picture whole, in float32, in turns. The allocator's setting lasts as long as a process, so each
-side has one of its own; both load the network once and report the median of their rounds.
-
-    python perf/systems_speed.py [SIDE] [ROUNDS] [MODEL ...]
+The engine folds batch and weight normalisation, works in channels-last memory and keeps freed buffers as the command does;
+the bare forward does none of this. Both see one image whole, in float32.
 """
 
-import json
-import subprocess
-import sys
+from functools import partial
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
+import torch
+from common import arguments_for_side, in_processes, parser, record, take_turns, untrained
+from numpy.typing import NDArray
 
+from restorekit.inference.engine import Engine
+from restorekit.inference.settings import Settings
 from restorekit.models import registry
-
-CODE = """
-import json, statistics, sys, time
-import numpy as np, torch
-from restorekit.models import registry
-name, how, side, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-torch.manual_seed(0)
-spec, model = registry.spec_of(name), registry.build(name).eval()
-for part in model.parameters():
-    if part.dim() > 1 and not part.any():
-        torch.nn.init.normal_(part, std=1e-3)
-photo = (np.random.default_rng(0).random((side, side, 3)) * 255).astype(np.uint8)
-if how == "engine":
-    from restorekit.inference.engine import Engine
-    from restorekit.inference.settings import Settings
-    restorer = Engine(model, spec, Settings("cpu", "fp32", tile=side))
-    work = lambda: restorer(photo)
-else:
-    def work():
-        with torch.no_grad():
-            rgb = torch.from_numpy(photo).permute(2, 0, 1)[None].float().contiguous() / 255
-            restored = model(rgb)
-        return (restored[0].permute(1, 2, 0) * 255).round().byte().numpy()
-work()
-for line in sys.stdin:  # one round for every line: the two processes take turns
-    begun = time.perf_counter()
-    work()
-    print(json.dumps(time.perf_counter() - begun), flush=True)
-"""
+from restorekit.models.model import Model
+from restorekit.runtime.memory import keep_buffers
 
 
-def median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
+def bare_forward(model: Model, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H,W,3) through the network and nothing else."""
+    with torch.no_grad():
+        rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float().contiguous() / 255
+        restored = model(rgb)
+    pixels: NDArray[np.uint8] = (restored[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    return pixels
 
 
-side = int(sys.argv[1]) if len(sys.argv) > 1 else 256
-rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-names = sys.argv[3:] or [name for name in registry.names() if registry.spec_of(name).parameters]
-table = Table(title=f"One {side}x{side} picture, float32, whole; median of {rounds} rounds in turns")
-for column in ("system", "bare MP/s", "engine MP/s", "times as fast"):
-    table.add_column(column, justify="left" if column == "system" else "right")
-for name in names:
-    sides = {
-        how: subprocess.Popen(
-            [sys.executable, "-c", CODE, name, how, str(side), str(rounds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for how in ("bare", "engine")
-    }
-    times: dict[str, list[float]] = {how: [] for how in sides}
-    for _ in range(rounds):
-        for how, process in sides.items():
-            assert process.stdin
-            assert process.stdout
-            process.stdin.write("\n")
-            process.stdin.flush()
-            times[how].append(json.loads(process.stdout.readline()))
-    for process in sides.values():
-        process.communicate()
-    megapixels = side * side / 1e6
-    ratio = median([bare / engine for bare, engine in zip(times["bare"], times["engine"], strict=True)])
-    table.add_row(
-        name, f"{megapixels / median(times['bare']):.3f}", f"{megapixels / median(times['engine']):.3f}", f"{ratio:.2f}"
-    )
-Console(width=100).print(table)
+def main() -> None:
+    options = parser(__doc__, rounds=5)
+    options.add_argument("systems", nargs="*", help="all that learn, if none is named")
+    options.add_argument("--size", type=int, default=256, help="height and width of the image (%(default)s)")
+    options.add_argument("--side", choices=("bare", "engine"), help="be one side: for the script itself")
+    asked = options.parse_args()
+    if asked.side:
+        model = untrained(asked.systems[0])
+        image = (np.random.default_rng(0).random((asked.size, asked.size, 3)) * 255).astype(np.uint8)
+        if asked.side == "bare":
+            take_turns(partial(bare_forward, model, image))
+        else:
+            keep_buffers()
+            engine = Engine(model, Settings("cpu", "fp32", tile=asked.size))
+            take_turns(partial(engine, image))
+        return
+    for name in asked.systems or [name for name in registry.names() if registry.spec_of(name).parameters]:
+        told = [name, "--size", str(asked.size)]
+        taken = in_processes(asked.rounds, {side: arguments_for_side(side, told) for side in ("bare", "engine")})
+        record(asked.history, f"{name} {asked.size}x{asked.size}, fp32", taken, "bare", "engine")
+
+
+if __name__ == "__main__":
+    main()
