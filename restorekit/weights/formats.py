@@ -5,7 +5,7 @@
 | safetensors | safetensors |
 | PyTorch, zip or legacy, tensors in plain containers | `torch.load(weights_only=True)` |
 | PyTorch with anything else inside (whole modules, arguments, optimisers) | `safe_unpickler`, which runs nothing |
-| MATLAB 5 to 7 | SciPy; numeric arrays only |
+| MATLAB 5 to 7 | `matlab`; numeric arrays only |
 """
 
 import io
@@ -21,10 +21,9 @@ from safetensors.torch import load as from_safetensors
 from torch import Tensor
 
 from restorekit.errors import WeightsError
-from restorekit.weights import safe_unpickler
+from restorekit.weights import matlab, safe_unpickler
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-MATLAB = b"MATLAB 5.0 MAT-file"
 FETCH_AGAIN = "Fetch it again."
 
 
@@ -69,7 +68,7 @@ def parse(data: bytes, path: Path) -> object:
             return from_safetensors(data)
         except Exception as error:  # its own error, and whatever numbers of strange types provoke
             raise WeightsError(f"The file is damaged or no safetensors file ({error}).", FETCH_AGAIN, path) from None
-    if data.startswith(MATLAB):
+    if data.startswith(matlab.MAGIC):
         return _parse_matlab(data, path)
     if data.startswith(HDF5):
         raise WeightsError(
@@ -119,16 +118,8 @@ def _parse_torch(data: bytes, path: Path) -> object:
 
 
 def _parse_matlab(data: bytes, path: Path) -> dict[str, Tensor]:
-    from scipy.io import loadmat  # 0.1 s to import, for one published system
-
     try:
-        content = loadmat(io.BytesIO(data))
-    except Exception as error:  # SciPy raises whatever it stumbles over
+        arrays = matlab.read_arrays(data)
+    except Exception as error:  # a crafted file can make this fail in any way
         raise WeightsError(f"The MATLAB file is damaged ({error}).", FETCH_AGAIN, path) from None
-    arrays = {
-        name: value for name, value in content.items() if isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
-    }
-    return {
-        name: torch.from_numpy(np.ascontiguousarray(value, value.dtype.newbyteorder("=")))
-        for name, value in arrays.items()
-    }
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}

@@ -1,14 +1,21 @@
 """From names and files to networks."""
 
+import functools
 import hashlib
+import io
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import randomise
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save
+from scipy.io import savemat
 from torch import Tensor, nn
 
 from restorekit.errors import UnknownModel, UsageError, WeightsError
@@ -142,3 +149,56 @@ def test_weights_of_every_type_fill_a_network_of_float32(tmp_path: Path) -> None
         for name, tensor in module.state_dict().items():
             assert state[name].dtype == torch.float32
             assert torch.equal(state[name], tensor.to(dtype).float())
+
+
+def torch_file(content: object, zipped: bool) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    return file.getvalue()
+
+
+@functools.cache
+def whole_files() -> dict[str, bytes]:
+    """Files of every kind that espcn or srcnn can be filled from."""
+    module = registry.build("espcn")
+    shapes = {"weights_conv1": (81, 64), "weights_conv2": (64, 1, 32), "weights_conv3": (32, 25)}
+    shapes |= {"biases_conv1": (64, 1), "biases_conv2": (32, 1), "biases_conv3": (1, 1)}
+    matlab = io.BytesIO()
+    savemat(matlab, {name: np.ones(shape, np.float32) for name, shape in shapes.items()})
+    return {
+        "x.safetensors": save(module.state_dict(), {"model": "espcn", "recipe": '{"config": {"scale": 4}}'}),
+        "zip.pth": torch_file(module.state_dict(), zipped=True),
+        "legacy.pth": torch_file(module.state_dict(), zipped=False),
+        "module.pth": torch_file({"model": module}, zipped=True),
+        "legacy-module.pth": torch_file({"model": module}, zipped=False),
+        "x.mat": matlab.getvalue(),
+    }
+
+
+BYTE = st.integers(0, 255)
+PLACE = st.integers(0, 2500) | st.integers(0, 10**6)
+"""The beginning, where the structure is, or anywhere."""
+
+
+@pytest.mark.slow
+@given(st.sampled_from(list(whole_files())), st.lists(st.tuples(PLACE, BYTE), max_size=4), st.none() | PLACE)
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_file_of_any_kind_loads_or_is_an_error_that_names_it(
+    name: str, changes: list[tuple[int, int]], cut: int | None
+) -> None:
+    data = bytearray(whole_files()[name])
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data[:cut])
+        assert blamed("srcnn" if name == "x.mat" else "espcn", path) in (None, path)
+
+
+def blamed(model: str, path: Path) -> Path | None:
+    """The file that an error names, if loading ends in one."""
+    try:
+        load_model(model, path)
+    except WeightsError as error:
+        return error.path or Path("none")
+    return None
