@@ -46,9 +46,9 @@ def models(
     systems, manifest = registry.survey(), load_manifest()
     width = terminal_width()
     if as_json:
-        typer.echo(json.dumps([_facts(spec, manifest) for spec in systems], indent=2))
+        console.show(json.dumps([_facts(spec, manifest) for spec in systems], indent=2))
     elif markdown:
-        typer.echo(systems_markdown())
+        console.show(systems_markdown())
     elif wide or width is None:
         _print_everything(systems, manifest)
     else:
@@ -116,7 +116,7 @@ def _print_everything(systems: Sequence[Spec | Broken], manifest: Manifest) -> N
     columns = [Column(header, justify="right" if header in right else "left") for header in headers]
     print_table("Systems", columns, rows, width=None)
     scores = [
-        (entry.name, entry.domain, _megabytes(entry), entry.licence, protocol, _scores(values))
+        (entry.name, entry.domain, _size(entry), entry.licence, protocol, _scores(values))
         for entry in manifest.bundled
         for protocol, values in entry.scores.items()
     ]
@@ -135,9 +135,10 @@ def _presence(entry: RemoteWeights) -> str:
     return "fetched" if entry.path.is_file() else "to be fetched" if entry.url else "browser"
 
 
-def _megabytes(entry: Weights) -> str:
-    size = entry.size
-    return f"{size / 1e6:.1f} MB" if size else "size not known"
+def _size(entry: Weights) -> str:
+    if entry.size is None:
+        return "size not known"
+    return f"{entry.size / 1e6:.1f} MB" if entry.size >= 10**6 else f"{entry.size / 1e3:.0f} kB"
 
 
 def _scores(values: Mapping[str, float]) -> str:
@@ -229,13 +230,13 @@ def show(name: Annotated[str, typer.Argument(help="A system; see `restorekit mod
         _print_paragraph(f"{fact:<15} {text}", 2, 18)
     options = [(f"{key}={format_value(default)}", kind) for key, kind, default in _options(name)]
     if options:
-        typer.echo("\nOptions with their defaults, for --config")
+        console.show("\nOptions with their defaults, for --config")
         length = max(len(option) for option, _ in options)
         for option, kind in options:
             _print_paragraph(f"{option:<{length}}  {kind}", 2, length + 4)
     bundled, remote = manifest.bundled_for(name), manifest.remote_for(name)
     if bundled or remote:
-        typer.echo("\nWeights, for --weights")
+        console.show("\nWeights, for --weights")
     for entry in bundled:
         _show_bundled(entry)
     for other in remote:
@@ -244,7 +245,7 @@ def show(name: Annotated[str, typer.Argument(help="A system; see `restorekit mod
 
 def _show_bundled(entry: BundledWeights) -> None:
     default = ", default" if entry.default else ""
-    _print_paragraph(f"{entry.tag} (bundled{default}, {_megabytes(entry)})", 2)
+    _print_paragraph(f"{entry.tag} (bundled{default}, {_size(entry)})", 2)
     _print_paragraph(f"for {entry.domain}", 4, 6)
     _print_paragraph(f"licence: {entry.licence}", 4, 6)
     for protocol, values in entry.scores.items():
@@ -252,7 +253,7 @@ def _show_bundled(entry: BundledWeights) -> None:
 
 
 def _show_remote(entry: RemoteWeights) -> None:
-    _print_paragraph(f"{entry.tag} (remote, {_presence(entry)}, {_megabytes(entry)})", 2)
+    _print_paragraph(f"{entry.tag} (remote, {_presence(entry)}, {_size(entry)})", 2)
     _print_paragraph(f"licence: {entry.licence}", 4, 6)
     _print_paragraph(f"paper: {entry.paper}", 4, 6)
     _print_paragraph(f"page: {entry.page}", 4, 6)
@@ -278,7 +279,7 @@ def _print_paragraph(text: str, first: int = 0, rest: int = 0) -> None:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    typer.echo(wrapped)
+    console.show(wrapped)
 
 
 @app.command()
@@ -286,11 +287,12 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Models to verify; all by default.")] = None,
 ) -> None:
     """Compare the weight files that are bundled, and those that were fetched, with their hashes."""
+    from restorekit.models import registry
     from restorekit.weights.manifest import load_manifest
 
-    manifest = load_manifest()
+    manifest, models = load_manifest(), [registry.resolve(name) for name in names or []]
     present: list[Weights] = [*manifest.bundled, *(entry for entry in manifest.remote if entry.path.is_file())]
-    entries = [entry for entry in present if not names or entry.model in names]
+    entries = [entry for entry in present if not models or entry.model in models]
     states = [_state(entry) for entry in entries]
     columns = (Column("weights"), Column("file", optional=True), Column("state", wraps=True))
     rows = [(entry.name, entry.file, state) for entry, state in zip(entries, states, strict=True)]
@@ -338,14 +340,14 @@ def fetch(
             except RestorekitError as error:  # the others are fetched all the same
                 console.problem(error)
                 state, code = "failed", error.exit_code
-        typer.echo(f"{entry.name}: {state}")
+        console.show(f"{entry.name}: {state}")
         details = [
-            f"{_megabytes(entry)}, licence: {entry.licence}",
+            f"{_size(entry)}, licence: {entry.licence}",
             f"from {entry.url or entry.page}",
             f"to {entry.path}",
         ]
         for line in [*details, *([entry.note] if entry.note else [])]:
-            typer.echo(f"    {line}")
+            console.show(f"    {line}")
     if code:
         raise typer.Exit(code)
 

@@ -76,9 +76,10 @@ class _Source:
 
 
 def _locate(name: str, weights: str | Path, scale: int | None) -> _Source:
-    if isinstance(weights, Path) or Path(weights).suffix or Path(weights).is_file():
+    tag = None if weights == "auto" else str(weights)
+    if tag and (isinstance(weights, Path) or Path(weights).suffix or Path(weights).is_file()):
         return _Source(Path(weights), str(weights))
-    entry = load_manifest().choose(name, None if weights == "auto" else weights, scale)
+    entry = load_manifest().choose(name, tag, scale)
     return _Source(entry.path, entry.tag, entry.expected_sha256, entry.scale, entry.hint)
 
 

@@ -36,8 +36,7 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
         data: the file's bytes.
 
     Raises:
-        ValueError: the file is damaged.
-        zlib.error: a deflated array is damaged.
+        ValueError, IndexError, zlib.error: the file is damaged.
     """
     if data[126:128] not in (b"IM", b"MI"):
         raise ValueError("no byte order")
@@ -45,7 +44,7 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for kind, content in _elements(data[HEADER_LENGTH:], order):
         if kind == DEFLATED:
-            kind, content = next(_elements(_inflate(content), order))
+            kind, content = next(_elements(_inflate(content), order), (0, b""))
         if kind == ARRAY:
             arrays |= _read_array(content, order)
     return arrays

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from restorekit.cli.app import app
 from restorekit.cli.tables import Column, print_table
+from restorekit.errors import UnknownModel
 from restorekit.models import registry
 from restorekit.models.registry import Broken
 from restorekit.weights import manifest
@@ -180,5 +181,13 @@ def test_show_breaks_no_word(width: int) -> None:
         assert all(len(line) <= width for line in lines if len(line.split()) > 1)
 
 
-def test_show_refuses_what_is_no_system() -> None:
-    assert CliRunner().invoke(app, ["models", "show", "gggam"]).exit_code != 0
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_what_is_no_system_is_refused(command: str) -> None:
+    shown = CliRunner().invoke(app, ["models", command, "gggam"])
+    assert isinstance(shown.exception, UnknownModel)
+
+
+def test_verify_tells_every_file_of_a_system() -> None:
+    shown = run("verify", "GGGAN_lite").splitlines()
+    assert shown[-2].split() == ["gggan-lite:photo", "gggan-lite-photo.safetensors", "ok"]
+    assert shown[-1].split() == ["gggan-lite:endoscopy", "gggan-lite-endoscopy.safetensors", "ok"]

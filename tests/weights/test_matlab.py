@@ -78,14 +78,12 @@ FOUR = struct.pack("<4d", 1, 2, 3, 4)
         file(array(FOUR, kind=9, shape=(2**31 - 1,) * 8)),
         file(array(FOUR, kind=200, shape=(2, 2))),
         file(array(FOUR[:-3], kind=9, shape=(2, 2))),
-        file(element(15, b"")),
         file(element(15, b"no deflated data")),
-        file(element(15, zlib.compress(b""))),
         file(element(15, zlib.compress(array(FOUR, kind=9, shape=(2, 2)))[:-8])),
     ],
 )
 def test_a_damaged_file_is_an_error(damaged: bytes) -> None:
-    with pytest.raises((ValueError, IndexError, StopIteration, zlib.error)):
+    with pytest.raises((ValueError, IndexError, zlib.error)):
         matlab.read_arrays(damaged)
 
 
