@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line makes no sense: unknown option, missing input, contradicting values."""
     SOME_FAILED = 3
-    """The run went to its end, but at least one picture could not be restored."""
+    """The run went to its end, but at least one image could not be restored."""
     WEIGHTS = 4
     """The weights asked for are absent, damaged or do not fit the network."""
     OUTPUT = 5
@@ -56,7 +56,7 @@ class UsageError(RestorekitError, ValueError):
 
 
 class UnreadableImage(RestorekitError):
-    """A file that should be a picture cannot be used as one."""
+    """A file that should be an image cannot be used as one."""
 
     exit_code = ExitCode.SOME_FAILED
 

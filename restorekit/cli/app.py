@@ -11,7 +11,7 @@ from restorekit.errors import ExitCode, RestorekitError
 from restorekit.runtime.memory import keep_buffers
 
 EPILOG = (
-    "Exit codes: 0 all done, 1 defect, 2 usage, 3 some pictures failed, 4 weights, 5 output not writable, "
+    "Exit codes: 0 all done, 1 defect, 2 usage, 3 some images failed, 4 weights, 5 output not writable, "
     "130 interrupted."
 )
 

@@ -67,13 +67,13 @@ def numbers(entries: list[str], name: str) -> dict[str, float]:
     Raises:
         UsageError: an entry is not like that.
     """
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for entry in ",".join(entries).split(",") if entries else []:
         key, _, value = entry.partition("=")
         try:
-            found[key.strip()] = float(value)
+            values[key.strip()] = float(value)
         except ValueError:
             raise UsageError(
                 f"--{name} {entry} is not KEY=NUMBER.", f"Write it like --{name} linear=0.6,sharp=0.4."
             ) from None
-    return found
+    return values

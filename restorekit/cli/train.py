@@ -24,7 +24,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="A recipe.json, or a tag of shipped weights, which options below override. By default what the system's "
+            help="A recipe.json, or a tag of bundled weights, which options below override. By default what the system's "
             "paper prints, or else that of its default weights."
         ),
     ] = "",

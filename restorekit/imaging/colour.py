@@ -1,4 +1,4 @@
-"""Which numbers of a picture are compared: its channels, or one of the two kinds of luma.
+"""Which numbers of an image are compared: its channels, or one of the two kinds of luma.
 
 For the same error full-range luma reads 1.322 dB lower than studio-range Y, so a score without its colour means nothing.
 """
@@ -19,33 +19,33 @@ STUDIO = np.array([65481.0, 128553.0, 24966.0])  # over 255000, from 0..255 to 1
 FULL = np.array([299.0, 587.0, 114.0])  # over 1000, from 0..255 to 0..255, as JPEG
 
 
-def convert(picture: NDArray[Any], colour: Colour) -> NDArray[Any]:
-    """The values of a picture that a metric compares.
+def convert(image: NDArray[Any], colour: Colour) -> NDArray[Any]:
+    """The values of an image that a metric compares.
 
     Args:
-        picture: (H,W), (H,W,1) or (H,W,3) uint8, uint16, or float32 in 0..1; RGB order.
+        image: (H,W), (H,W,1) or (H,W,3) uint8, uint16, or float32 in 0..1; RGB order.
         colour: "rgb" leaves all channels as they are; "y" is 16..235 luma rounded to integers, as MATLAB does with uint8;
             "y-float" the same unrounded, as scikit-image does; "luma" is 0..255 luma rounded, as OpenCV and Pillow do.
-            A picture of one channel is taken as it is, without the 16..235 map: the reference scripts of the
+            An image of one channel is taken as it is, without the 16..235 map: the reference scripts of the
             super-resolution tables do so (0.094 dB on Set14's average).
 
     Returns:
-        The picture itself for "rgb", else (H,W): uint8, or float64 in 0..255 for "y-float".
+        The image itself for "rgb", else (H,W): uint8, or float64 in 0..255 for "y-float".
 
     Raises:
         UsageError: another shape or type.
     """
     if (
-        picture.dtype not in RANGES
-        or picture.ndim not in (2, 3)
-        or (picture.ndim == 3 and picture.shape[2] not in (1, 3))
+        image.dtype not in RANGES
+        or image.ndim not in (2, 3)
+        or (image.ndim == 3 and image.shape[2] not in (1, 3))
     ):
-        raise UsageError(f"Cannot measure {picture.shape} {picture.dtype}.", "Use uint8, uint16 or float32 in 0..1.")
+        raise UsageError(f"Cannot measure {image.shape} {image.dtype}.", "Use uint8, uint16 or float32 in 0..1.")
     if colour == "rgb":
-        return picture
-    values = picture.astype(np.float64) * (255 / RANGES[picture.dtype])
-    if picture.ndim == 2 or picture.shape[2] == 1:
-        values = values.reshape(picture.shape[:2])
+        return image
+    values = image.astype(np.float64) * (255 / RANGES[image.dtype])
+    if image.ndim == 2 or image.shape[2] == 1:
+        values = values.reshape(image.shape[:2])
     else:
         values = values @ FULL / 1000 if colour == "luma" else values @ STUDIO / 255000 + 16
     return values if colour == "y-float" else np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)

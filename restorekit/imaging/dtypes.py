@@ -14,9 +14,9 @@ PSF = NDArray[np.float32]
 RANGES = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 
 
-def to_unit(picture: NDArray[Any]) -> NDArray[np.float32]:
+def to_unit(image: NDArray[Any]) -> NDArray[np.float32]:
     """uint8, uint16 or float32 pixels as float32 in 0..1."""
-    return picture.astype(np.float32) / np.float32(RANGES[picture.dtype])
+    return image.astype(np.float32) / np.float32(RANGES[image.dtype])
 
 
 def from_unit(values: NDArray[np.float32], dtype: DTypeLike = np.uint8) -> NDArray[Any]:

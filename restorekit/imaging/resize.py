@@ -1,7 +1,7 @@
 """Resizing with exact definitions: what MATLAB's `imresize` does, and the resizers it is compared with.
 
 Definitions differ between tools by up to 1.5 dB in super-resolution tables, so every one has its name here. A resizer is a
-weight matrix an axis; this file makes the weights, for whole pictures (`resize`) and for networks (`phases`).
+weight matrix an axis; this file makes the weights, for whole images (`resize`) and for networks (`phases`).
 """
 
 import math
@@ -90,7 +90,7 @@ def resize(
     border: ResizeBorder = "symmetric",
     round_each_axis: bool = True,
 ) -> NDArray[Any]:
-    """Resize a picture as MATLAB's `imresize` does, or as a variant that the arguments name. Rows first, then columns.
+    """Resize an image as MATLAB's `imresize` does, or as a variant that the arguments name. Rows first, then columns.
 
     Args:
         image: (H,W) or (H,W,C); uint8, uint16, or floating point of any range.
@@ -104,10 +104,10 @@ def resize(
         round_each_axis: integers are rounded half up and clipped after each axis as in MATLAB, not only at the end.
 
     Returns:
-        The resized picture in the same type; floating point is computed and returned in float64 and never clipped.
+        The resized image in the same type; floating point is computed and returned in float64 and never clipped.
 
     Raises:
-        UsageError: an empty picture, or a type that is neither uint8, uint16 nor floating point.
+        UsageError: an empty image, or a type that is neither uint8, uint16 nor floating point.
     """
     integer = image.dtype in (np.uint8, np.uint16)
     if 0 in image.shape or min(size) < 1 or not (integer or image.dtype.kind == "f"):
@@ -117,7 +117,7 @@ def resize(
         for length, out in zip(image.shape[:2], size, strict=True)
     )
     result = np.empty((*size, *image.shape[2:]), image.dtype if integer else np.float64)
-    for start in range(0, size[0], BAND):  # the work in float64 is bounded by the band, not by the picture
+    for start in range(0, size[0], BAND):  # the work in float64 is bounded by the band, not by the image
         band = slice(start, start + BAND)
         part = _weighted(image, rows[band], row_weights[band])
         if integer and round_each_axis:

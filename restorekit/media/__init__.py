@@ -1,1 +1,1 @@
-"""Pictures and folders: what comes in goes out."""
+"""Images and folders: what comes in goes out."""

@@ -1,4 +1,4 @@
-"""Find the pictures that a command is meant to work on."""
+"""Find the images that a command is meant to work on."""
 
 import glob
 import os
@@ -12,7 +12,7 @@ from restorekit.media.sniff import SIGNATURE_LENGTH, SUFFIXES, sniff
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to work on."""
+    """One image to work on."""
 
     source: Path
     relative: Path
@@ -21,16 +21,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Pair:
-    """A sharp picture and its blurred twin; `blurred` is None if it is still to be made."""
+    """A sharp image and its blurred twin; `blurred` is None if it is still to be made."""
 
     sharp: Path
     blurred: Path | None
 
 
 def find_images(inputs: Iterable[Path], out: Path | None = None) -> list[Job]:
-    """List the pictures in files, folders (with all below them) and glob patterns, sorted by their results' paths.
+    """List the images in files, folders (with all below them) and glob patterns, sorted by their results' paths.
 
-    In folders, files count as pictures by content; a file that only has a picture's name is listed too, so that the run
+    In folders, files count as images by content; a file that only has an image's name is listed too, so that the run
     reports it. Other files, hidden ones and everything inside `out` are passed over. A file that is named itself is never
     passed over.
 
@@ -96,10 +96,10 @@ def find_pairs(folder: Path) -> list[Pair]:
 
     Args:
         folder: e.g. what `synth-blur` writes, one of its splits, or GoPro's tree. A folder that is itself called
-            `sharp` holds no pairs, only sharp pictures.
+            `sharp` holds no pairs, only sharp images.
 
     Raises:
-        UsageError: a sharp picture has no blurred twin.
+        UsageError: a sharp image has no blurred twin.
     """
     pairs = []
     for sharp in find_images([folder]):
@@ -107,6 +107,6 @@ def find_pairs(folder: Path) -> list[Pair]:
         if parent.name == "sharp" and parent != folder and (parent.parent / "blur").is_dir():
             blurred = parent.parent / "blur" / sharp.source.name
             if not blurred.exists():
-                raise UsageError("The sharp picture has no blurred twin.", f"{blurred} is expected.", sharp.source)
+                raise UsageError("The sharp image has no blurred twin.", f"{blurred} is expected.", sharp.source)
             pairs.append(Pair(sharp.source, blurred))
     return pairs

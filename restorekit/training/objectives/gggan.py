@@ -3,7 +3,7 @@
 Shi et al. 2022: Loss = Loss_pre + 1e-3 Loss_GG, with Loss_pre = 1 - SSIM(pre-network's output, sharp). The paper prints no
 weights inside Loss_GG; the terms are SPSR's, whose code it modifies, weighted for training without VGG features.
 
-Two departures. SSIM is windowed: the formula as printed takes statistics over the whole picture and is nearly blind to
+Two departures. SSIM is windowed: the formula as printed takes statistics over the whole image and is nearly blind to
 blur. And the whole loss is multiplied by 1e3 (`pre` is 1000, Loss_GG has weight 1): Adam's steps do not depend on a common
 factor, but gradients a thousand times smaller would sink towards its epsilon.
 """
