@@ -144,7 +144,7 @@ def synthesize_pairs(
         UnwritableOutput: the record cannot be written.
     """
     out = Path(out)
-    planned = _plan(find_images([Path(item) for item in inputs], out), split, per_image, settings.seed)
+    planned = _plan(find_images([Path(item) for item in inputs], [out]), split, per_image, settings.seed)
     journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
     journal.check()
     maker = _PairMaker(out, settings, journal)

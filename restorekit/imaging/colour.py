@@ -35,11 +35,7 @@ def convert(image: NDArray[Any], colour: Colour) -> NDArray[Any]:
     Raises:
         UsageError: another shape or type.
     """
-    if (
-        image.dtype not in RANGES
-        or image.ndim not in (2, 3)
-        or (image.ndim == 3 and image.shape[2] not in (1, 3))
-    ):
+    if image.dtype not in RANGES or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
         raise UsageError(f"Cannot measure {image.shape} {image.dtype}.", "Use uint8, uint16 or float32 in 0..1.")
     if colour == "rgb":
         return image

@@ -27,16 +27,16 @@ class Pair:
     blurred: Path | None
 
 
-def find_images(inputs: Iterable[Path], out: Path | None = None) -> list[Job]:
+def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = ()) -> list[Job]:
     """List the images in files, folders (with all below them) and glob patterns, sorted by their results' paths.
 
     In folders, files count as images by content; a file that only has an image's name is listed too, so that the run
-    reports it. Other files, hidden ones and everything inside `out` are passed over. A file that is named itself is never
-    passed over.
+    reports it. Other files, hidden ones and everything inside `excluded` are passed over. A file that is named itself is
+    never passed over.
 
     Args:
         inputs: what the user named.
-        out: the output folder, which may lie inside an input.
+        excluded: folders that are not searched, e.g. those for results, which may lie inside an input.
 
     Returns:
         Every source once. Folders keep their tree. Where results of several inputs would collide, all keep their
@@ -45,14 +45,14 @@ def find_images(inputs: Iterable[Path], out: Path | None = None) -> list[Job]:
     Raises:
         UsageError: an input does not exist.
     """
-    excluded = out.resolve() if out is not None else None
+    passed_over = {folder.resolve() for folder in excluded}
     sources: dict[Path, tuple[Path, Path]] = {}  # resolved file to (as named, base of its tree)
     for item in _expanded(inputs):
         if item.is_dir():
-            for file in _walk(item, excluded):
-                sources.setdefault(file.resolve(), (file, item))
+            for file in _walk(item, passed_over):
+                sources.setdefault(real_path(file), (file, item))
         else:
-            sources.setdefault(item.resolve(), (item, item.parent))
+            sources.setdefault(real_path(item), (item, item.parent))
     jobs = [Job(file, file.relative_to(base)) for file, base in sources.values()]
     if len({job.relative for job in jobs}) < len(jobs):
         common = Path(os.path.commonpath([base.resolve() for _, base in sources.values()]))
@@ -60,9 +60,21 @@ def find_images(inputs: Iterable[Path], out: Path | None = None) -> list[Job]:
     return sorted(jobs, key=lambda job: job.relative)
 
 
+def real_path(path: Path) -> Path:
+    """The file that a path leads to. Unlike `Path.resolve`, it leaves a loop of links to whoever opens it."""
+    return Path(os.path.realpath(path))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name that is too long, or a folder that may not be entered
+        raise UsageError(f"It cannot be looked at ({error.strerror}).", "Check the path.", path) from None
+
+
 def _expanded(inputs: Iterable[Path]) -> Iterator[Path]:
     for item in inputs:
-        if item.exists():
+        if _exists(item):
             yield item
         elif matches := sorted(glob.glob(str(item), recursive=True)):
             yield from map(Path, matches)
@@ -70,11 +82,11 @@ def _expanded(inputs: Iterable[Path]) -> Iterator[Path]:
             raise UsageError("There is no such file or folder.", "Check the path.", item)
 
 
-def _walk(folder: Path, excluded: Path | None) -> Iterator[Path]:
+def _walk(folder: Path, passed_over: set[Path]) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name).resolve() != excluded
+            name for name in folders if not name.startswith(".") and (here / name).resolve() not in passed_over
         )
         for name in sorted(files):
             if not name.startswith(".") and _claims_to_be_picture(here / name):

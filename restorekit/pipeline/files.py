@@ -1,12 +1,12 @@
 """Restore files and folders: reading, computing and writing overlap, and no file can stop the others."""
 
+import errno
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from restorekit.runtime.provenance import file_stamp
 from restorekit.weights.load import load_model
 
 JOURNAL = Path(".restorekit", "restored.jsonl")  # below the output folder; hidden: no run takes it for images
+NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)}
+"""Errors of the disk that the next image would meet too."""
 GAP = 8  # white pixels between the two halves of a side-by-side view
 
 
@@ -85,7 +87,7 @@ def restore_folder(
         UnwritableOutput: nothing can be written to `out`.
     """
     out = Path(out)
-    jobs = plan_files(map(Path, inputs), out, compare)
+    jobs = plan_files(map(Path, inputs), out, compare, report)
     network = load_model(model, weights, scale, config)
     _check_task(network, task)
     engine = Engine(network, settings)
@@ -114,7 +116,6 @@ def restore_folder(
             summary.results.append(result)
             if lines:
                 lines.write(report_line(result, info))
-                lines.flush()
             status = "done" if result.status == "planned" else result.status
             progress.step(Event(str(result.source), 1, result.megapixels, status, result))
     summary.seconds = time.monotonic() - begun
@@ -177,7 +178,10 @@ class FileWorker:
         )
 
     def failed(self, job: Job, error: Exception) -> FileResult:
-        """What is wrong with one image stays with it."""
+        """What is wrong with one image stays with it; where nothing can be written any more the run ends."""
+        cause = error.__cause__
+        if isinstance(error, UnwritableOutput) and isinstance(cause, OSError) and cause.errno in NO_ROOM:
+            raise error
         result = failed_result(job.source, self.out / job.relative, error)
         return replace(result, megapixels=self.megapixels[job])
 
@@ -229,18 +233,45 @@ def _chained(skipped: list[FileResult], restored: Iterator[FileResult]) -> Itera
     yield from restored
 
 
+class _Report:
+    """A file that gets a line for every image as soon as it is finished.
+
+    Raises:
+        UnwritableOutput: it cannot be written, or is a link to somewhere else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_symlink():
+            raise UnwritableOutput("The report is a link, which is not followed.", "Choose another file.", path)
+        with self._guarded():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = path.open("w", encoding="utf-8", errors="surrogateescape", buffering=1)
+
+    def write(self, line: str) -> None:
+        """Append a line."""
+        with self._guarded():
+            self.file.write(line)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnwritableOutput(
+                f"The report cannot be written ({error.strerror}).", "Choose another file.", self.path
+            ) from error
+
+
 @contextmanager
-def _opened(report: Path | None) -> Iterator[IO[str] | None]:
+def _opened(path: Path | None) -> Iterator[_Report | None]:
     """The report, empty; None where none was asked for."""
-    if report is None:
+    if path is None:
         yield None
         return
+    report = _Report(path)
     try:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        file = report.open("w", encoding="utf-8")
-    except OSError as error:
-        raise UnwritableOutput(
-            f"The report cannot be written ({error.strerror}).", "Choose another file.", report
-        ) from None
-    with file:
-        yield file
+        yield report
+    finally:
+        with suppress(OSError):  # the disk is full: the lines before are there
+            report.file.close()

@@ -1,33 +1,41 @@
-"""Decide which images a run restores, and where their results go."""
+"""Decide which images a run restores, and where everything that it writes goes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from restorekit.errors import UsageError
-from restorekit.media.discover import Job, find_images
+from restorekit.media.discover import Job, find_images, real_path
 
 
-def plan_files(inputs: Iterable[Path], out: Path, compare: Path | None = None) -> list[Job]:
+def plan_files(inputs: Iterable[Path], out: Path, compare: Path | None = None, report: Path | None = None) -> list[Job]:
     """The images of a run, in the order of their results' paths.
 
     Args:
         inputs: files, folders (with everything below) or patterns.
         out: where results go; may lie inside an input.
-        compare: where side-by-side images go; may lie inside an input.
+        compare: where side-by-side views go; may lie inside an input.
+        report: where the report goes.
 
     Raises:
-        UsageError: an input does not exist, there is no image, or a result would replace an input.
+        UsageError: an input does not exist, there is no image, or something that is written would replace an input or
+            something else that is written.
     """
     inputs = list(inputs)
-    jobs = [job for job in find_images(inputs, out) if compare is None or not _inside(job.source, compare)]
+    jobs = find_images(inputs, [out] if compare is None else [out, compare])
     if not jobs:
         raise UsageError(
             f"No image was found in {', '.join(map(str, inputs))}.", "PNG, JPEG, WebP, TIFF or BMP are read."
         )
-    sources = {job.source.resolve() for job in jobs}
-    for job in jobs:
-        if (out / job.relative).resolve() in sources:
-            raise UsageError("The result would replace an input.", "Choose another output folder.", out / job.relative)
+    sources = {real_path(job.source) for job in jobs}
+    written: dict[Path, str] = {}
+    for path, what in _destinations(jobs, out, compare, report):
+        # What is written replaces a link and does not follow it; where it leads to may still be an input.
+        place = real_path(path.parent) / path.name
+        if place in sources or real_path(path) in sources:
+            raise UsageError(f"The {what} would replace an input.", "Choose another place for it.", path)
+        if place in written:
+            raise UsageError(f"The {what} would replace the {written[place]}.", "Choose another place for it.", path)
+        written[place] = what
     return jobs
 
 
@@ -36,5 +44,11 @@ def side_by_side_path(compare: Path, job: Job) -> Path:
     return compare / job.relative.with_name(job.relative.name + ".png")
 
 
-def _inside(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+def _destinations(jobs: list[Job], out: Path, compare: Path | None, report: Path | None) -> Iterator[tuple[Path, str]]:
+    """Every file that a run writes, and what it is."""
+    for job in jobs:
+        yield out / job.relative, f"result of {job.source}"
+        if compare is not None:
+            yield side_by_side_path(compare, job), f"side-by-side view of {job.source}"
+    if report is not None:
+        yield report, "report"

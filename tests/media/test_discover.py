@@ -15,7 +15,7 @@ def put(path: Path) -> Path:
 
 
 def relatives(*inputs: Path, out: Path | None = None) -> list[str]:
-    return [job.relative.as_posix() for job in find_images(inputs, out)]
+    return [job.relative.as_posix() for job in find_images(inputs, [] if out is None else [out])]
 
 
 def test_a_folder_keeps_its_tree_and_junk_is_passed_over(folder: Path) -> None:

@@ -103,7 +103,7 @@ def test_bad_files_fail_alone_and_leave_nothing(folder: Path, tmp_path: Path, op
     assert all("reason" in line for line in lines if line["status"] == "failed")
 
 
-def test_a_full_disk_fails_single_images_and_the_next_run_completes(
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
     folder: Path, tmp_path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, replace = tmp_path / "out", os.replace
@@ -114,10 +114,69 @@ def test_a_full_disk_fails_single_images_and_the_next_run_completes(
         replace(source, destination)
 
     monkeypatch.setattr(os, "replace", full)
-    assert statuses(folder, out, **options) == {"a.png": "done", "deeper/b.png": "failed", "deeper/ü c.png": "done"}
-    assert tree(out).keys() == {"a.png", "deeper/ü c.png"}
+    with pytest.raises(UnwritableOutput, match="No space left"):
+        statuses(folder, out, **options)
+    assert "deeper/b.png" not in tree(out)
+    assert not [name for name in tree(out) if name.endswith(".part")]
+    there = tree(out).keys()
     monkeypatch.undo()
-    assert statuses(folder, out, **options) == {"a.png": "skipped", "deeper/b.png": "done", "deeper/ü c.png": "skipped"}
+    again = statuses(folder, out, **options)
+    assert {name for name, status in again.items() if status == "skipped"} == there
+    assert again["deeper/b.png"] == "done"
+
+
+def test_a_result_that_its_format_cannot_hold_fails_alone(
+    folder: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    write_image(Image(np.zeros((4, 9000, 3), np.uint8), format="webp"), folder / "wide.webp")
+    summary = restore_folder([folder], tmp_path / "out", model="bicubic", scale=2, settings=CPU)
+    assert [result.status for result in summary.results] == ["done", "done", "done", "failed"]
+    assert "16383" in summary.results[-1].reason
+    assert summary.exit_code == ExitCode.SOME_FAILED
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [
+        ({"report": "in/a.png"}, "report would replace an input"),
+        ({"compare": "other"}, "side-by-side view of .* would replace an input"),
+        ({"report": "out/a.png"}, "report would replace the result of"),
+        ({"compare": "out"}, "would replace the"),
+    ],
+)
+def test_nothing_that_is_written_lands_on_an_input_or_on_something_else_that_is_written(
+    folder: Path, tmp_path: Path, options: dict[str, object], written: dict[str, str], word: str
+) -> None:
+    write_image(Image(np.zeros((20, 20, 3), np.uint8)), tmp_path / "other" / "a.png.png")
+    before = tree(tmp_path)
+    places = {name: tmp_path / place for name, place in written.items()}
+    inputs = [folder, tmp_path / "other" / "a.png.png"]
+    if written == {"compare": "out"}:
+        write_image(Image(np.zeros((20, 20, 3), np.uint8)), folder / "a.png.png")
+        before = tree(tmp_path)
+    with pytest.raises(UsageError, match=word):
+        restore_folder(inputs, tmp_path / "out", settings=CPU, **places, **options)
+    assert tree(tmp_path) == before
+
+
+def test_a_link_where_a_result_goes_is_replaced_and_not_followed(
+    folder: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    victim = tmp_path / "victim.png"
+    victim.write_bytes(b"mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").symlink_to(victim)
+    (tmp_path / "report.jsonl").symlink_to(victim)
+    with pytest.raises(UnwritableOutput, match="link"):
+        restore_folder([folder], tmp_path / "out", settings=CPU, report=tmp_path / "report.jsonl", **options)
+    statuses(folder, tmp_path / "out", **options)
+    assert victim.read_bytes() == b"mine"
+    assert not (tmp_path / "out" / "a.png").is_symlink()
+
+
+def test_a_loop_of_links_is_an_image_that_fails(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    assert statuses(folder, tmp_path / "out", **options)["loop.png"] == "failed"
 
 
 def test_an_unforeseen_error_of_one_image_stays_with_it_and_is_told_as_a_defect(
