@@ -40,7 +40,7 @@ MAX_DEPTH = 100
 """A crafted module can contain itself; known networks nest about ten deep."""
 
 
-class Inert:
+class Record:
     """Stands for an object of whatever class the pickle names; keeps the arguments and the state it was given.
 
     Everything a pickle can do to an object ends here: calling its class, setting its state, adding items.
@@ -49,7 +49,7 @@ class Inert:
     name = ""
     """Module and name of the class as the pickle spells them."""
 
-    def __new__(cls, *args: object, **options: object) -> "Inert":
+    def __new__(cls, *args: object, **options: object) -> "Record":
         """Record the arguments of a call."""
         record = super().__new__(cls)
         record.args, record.state = args, None
@@ -75,7 +75,7 @@ class Inert:
     add = append
 
 
-class InertDict(dict[Any, Any]):
+class PlainDict(dict[Any, Any]):
     """Stands for OrderedDict; its attributes (PyTorch's `_metadata`) are left out."""
 
     def __setstate__(self, state: object) -> None:
@@ -101,7 +101,7 @@ class Storage:
         self.numbers = torch.frombuffer(bytearray(data), dtype=self.dtype) if data else torch.empty(0, dtype=self.dtype)
 
 
-class _Tensor(Inert):
+class _Tensor(Record):
     """Stands for `torch._utils._rebuild_tensor` and its second version: storage, offset, size, stride."""
 
     def build(self) -> Tensor:
@@ -121,7 +121,7 @@ class _Tensor(Inert):
         return storage.numbers.as_strided(size, stride, offset if math.prod(size) else 0)
 
 
-class _Parameter(Inert):
+class _Parameter(Record):
     """Stands for `torch.nn.Parameter`: its first argument is the tensor."""
 
 
@@ -135,7 +135,7 @@ STAND_INS = {
 
 
 class _Reader(pickle.Unpickler):
-    """Unpickler whose every name is inert."""
+    """Unpickler for which every name stands for a record."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, encoding="utf-8", errors="replace")  # Python 2 wrote names as bytes
@@ -143,10 +143,10 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return InertDict
+            return PlainDict
         if (module, name) in (("builtins", "set"), ("__builtin__", "set")):
             return set
-        base = STAND_INS.get((module, name), Inert)
+        base = STAND_INS.get((module, name), Record)
         return type(base.__name__, (base,), {"name": f"{module}.{name}"})  # a fresh class: nothing outlives the file
 
     def persistent_load(self, pid: Any) -> Any:
@@ -165,7 +165,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read(data: bytes) -> object:
-    """What a PyTorch file holds: plain containers and numbers, `Inert` records, tensors for `build_tensor`.
+    """What a PyTorch file holds: plain containers and numbers, `Record` records, tensors for `build_tensor`.
 
     Args:
         data: a zip archive or a legacy file written by `torch.save`.
@@ -219,16 +219,16 @@ def build_tensor(record: object) -> Tensor | None:
     return record.build() if isinstance(record, _Tensor) else None
 
 
-def is_module(record: object) -> TypeGuard[Inert]:
+def is_module(record: object) -> TypeGuard[Record]:
     """Whether a value read from a file is an `nn.Module` of whatever class."""
     return (
-        isinstance(record, Inert)
+        isinstance(record, Record)
         and isinstance(record.state, dict)
         and {"_modules", "_parameters"} <= record.state.keys()
     )
 
 
-def module_state(module: Inert) -> dict[str, Tensor]:
+def module_state(module: Record) -> dict[str, Tensor]:
     """Parameters and persistent buffers of a whole module, under the names that the module itself would give them.
 
     Args:
@@ -250,7 +250,7 @@ def module_state(module: Inert) -> dict[str, Tensor]:
     return state
 
 
-def _walk_modules(module: Inert, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
+def _walk_modules(module: Record, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
     """Prefix and attributes of a module and of all within it, in the order of `nn.Module.state_dict`."""
     if depth > MAX_DEPTH:
         raise ValueError("modules nested without end")

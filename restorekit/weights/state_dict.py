@@ -79,7 +79,7 @@ def parse(data: bytes, path: Path) -> StateDict:
     for name, tensor in tensors.items():
         if tensor is None or not isinstance(name, str):
             value = content[name]
-            kind = value.name if isinstance(value, safe_unpickler.Inert) else type(value).__name__
+            kind = value.name if isinstance(value, safe_unpickler.Record) else type(value).__name__
             raise WeightsError(
                 f"The file is no state dict: '{name}' is no tensor but {kind}.",
                 "restorekit reads tensors and runs no code of a file; save the state dict alone, best as safetensors.",
