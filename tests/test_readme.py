@@ -1,9 +1,14 @@
 """What the README says is what the program says."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from restorekit.cli.app import app
 from restorekit.cli.models import systems_markdown
 
 README = Path(__file__).parent.parent / "README.md"
@@ -14,3 +19,24 @@ def test_the_table_of_systems_is_up_to_date() -> None:
     text = README.read_text(encoding="utf-8")
     table = text.split("<!-- systems -->")[1].split("<!-- end of systems -->")[0].strip()
     assert table == systems_markdown()
+
+
+COMMANDS = re.findall(
+    r"^    (restorekit [^\n#]+)", README.read_text(encoding="utf-8") if README.exists() else "", re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_readme_has_the_options_it_shows(line: str) -> None:
+    _, *words = shlex.split(line)
+    command = get_command(app)
+    while words and not words[0].startswith("-") and isinstance(command, TyperGroup):
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
+    shown = {word.partition("=")[0] for word in words if word.startswith("-")}
+    assert shown <= known
+
+
+@pytest.mark.skipif(not README.exists(), reason="the README is not beside an installed package")
+def test_commands_are_found_in_the_readme() -> None:
+    assert len(COMMANDS) > 20
