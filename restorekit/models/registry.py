@@ -56,7 +56,7 @@ def _modules() -> dict[str, str]:
     return {
         module.name.replace("_", "-"): f"{folder.__name__}.{module.name}"
         for folder in folders
-        for module in sorted(iter_modules(folder.__path__))
+        for module in sorted(iter_modules(folder.__path__), key=lambda module: module.name)
     }
 
 
