@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -79,4 +80,5 @@ def print_wide(table: Table) -> None:
 
 
 def _least_width(text: str, wraps: bool) -> int:
-    return max(map(len, text.split()), default=0) if wraps else len(text)
+    """Places that a cell needs on the screen; some characters take two."""
+    return max(map(cell_len, text.split()), default=0) if wraps else cell_len(text)

@@ -56,18 +56,18 @@ def _systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / f"{name}.py").write_text(SYSTEM.format(name=name.replace("_", "-"), key=key))
     (folder / "upstream_wreck.py").write_text("import nothing_of_that_name")
     monkeypatch.syspath_prepend(folder)
-    found = {path.stem.replace("_", "-"): path.stem for path in sorted(folder.glob("*.py"), reverse=True)}
-    monkeypatch.setattr(registry, "_modules", lambda: found)
+    systems = {path.stem.replace("_", "-"): path.stem for path in sorted(folder.glob("*.py"), reverse=True)}
+    monkeypatch.setattr(registry, "_modules", lambda: systems)
 
 
-def published(path: Path, key: str = "k", channels: int = 5) -> dict[str, Tensor]:
+def publish(path: Path, key: str = "k", channels: int = 5) -> dict[str, Tensor]:
     state = {f"net.{key}": torch.rand(3, channels, 3, 3).half(), "net.b": torch.rand(3)}
     torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, path)
     return state
 
 
 def test_a_published_file_brings_its_sizes_and_is_renamed(tmp_path: Path) -> None:
-    state = published(tmp_path / "x.pth")
+    state = publish(tmp_path / "x.pth")
     model = load_model("upstream-first", tmp_path / "x.pth")
     assert torch.equal(model.module.weight, state["net.k"].float())
     assert model.spec.receptive_field == 5
@@ -86,7 +86,7 @@ def test_weights_under_our_own_names_need_no_conversion(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_system_name_it(tmp_path: Path) -> None:
-    published(tmp_path / "x.pth", "kernel")
+    publish(tmp_path / "x.pth", "kernel")
     with pytest.raises(
         WeightsError, match=r"looks like weights of 'upstream-second'.*Take the model 'upstream-second'"
     ):

@@ -1,0 +1,32 @@
+"""Tables in terminals of any width."""
+
+import pytest
+
+from restorekit.cli.tables import Column, print_table
+
+
+def test_a_table_that_fits_no_terminal_is_printed_as_wide_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("", [Column("a"), Column("b", wraps=True)], [["x" * 20, "y" * 9]], width=20)
+    assert capsys.readouterr().out.split()[-2:] == ["x" * 20, "y" * 9]
+
+
+NAME = "\u5199\u771f" * 4 + ".png"
+"""Twelve characters on twenty places: each of the first eight takes two."""
+
+
+def test_words_stay_whole_beside_characters_of_double_width(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("", [Column("file"), Column("is", wraps=True)], [[NAME, "damaged"]], width=26)
+    assert capsys.readouterr().out.split()[-2:] == [NAME, "damaged"]
+
+
+@pytest.mark.parametrize(("width", "headers"), [(25, ["file"]), (26, ["file", "size"])])
+def test_the_room_for_a_column_counts_characters_of_double_width(
+    capsys: pytest.CaptureFixture[str], width: int, headers: list[str]
+) -> None:
+    print_table("", [Column("file"), Column("size", optional=True)], [[NAME, "1 kB"]], width)
+    assert capsys.readouterr().out.splitlines()[0].split() == headers
+
+
+def test_a_cell_is_text_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("", [Column("file")], [["[bold]a[/]:smile:\x1b[31m.png"]], width=None)
+    assert capsys.readouterr().out.splitlines()[-1].rstrip() == "[bold]a[/]:smile:\\x1b[31m.png"
