@@ -11,6 +11,7 @@ from restorekit.cli import console, options
 from restorekit.cli.progress import Bar
 from restorekit.cli.summary import print_counts, print_failures
 from restorekit.degradation.choices import BlurKind, ConvolutionBorder, Light
+from restorekit.errors import UsageError
 
 WIDE_SWEEP = 15  # degrees
 
@@ -53,7 +54,7 @@ def synth_blur(
     run makes only what is missing.
     """
     lengths, angles, sweeps = options.span(length, "length"), options.span(angle, "angle"), options.span(sweep, "sweep")
-    parts = {part: int(count) for part, count in options.numbers([split], "split").items()} if split else None
+    parts = _parts(split) if split else None
     if kind in ("rotational", "mixed") and sweeps[1] > WIDE_SWEEP:
         console.say(f"Warning: a sweep of more than {WIDE_SWEEP} degrees leaves hardly anything to recognise.")
     from restorekit.degradation.pairs import synthesize_pairs
@@ -68,3 +69,10 @@ def synth_blur(
     failed = [(result.key, result.reason) for result in summary.results if result.status == "failed"]
     print_failures(failed, "pair")
     raise typer.Exit(summary.exit_code)
+
+
+def _parts(text: str) -> dict[str, int]:
+    counts = options.numbers([text], "split")
+    if odd := [part for part, count in counts.items() if not count.is_integer()]:
+        raise UsageError(f"--split cannot give {odd[0]} {counts[odd[0]]:g} images.", "Write whole numbers.")
+    return {part: int(count) for part, count in counts.items()}

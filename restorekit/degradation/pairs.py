@@ -20,7 +20,6 @@ pairs.jsonl is a `Journal`: one line of JSON for each pair, sorted by `key` when
 import base64
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -30,14 +29,14 @@ from typing import Any
 import numpy as np
 
 from restorekit._version import __version__
+from restorekit.degradation.pair_plan import PlannedPair, plan_pairs
 from restorekit.degradation.synthetic_blur import ALGORITHM, BlurSettings, DrawnBlur
-from restorekit.errors import ExitCode, RestorekitError, UsageError
+from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 from restorekit.media.decode import read_image
-from restorekit.media.discover import Job, find_images
 from restorekit.media.encode import encode_image
 from restorekit.media.image import Image
-from restorekit.runtime.atomic import write_atomically
+from restorekit.runtime.atomic import no_room_left, remove_leftovers, write_atomically
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.progress import SILENT, Event, Progress, Status, Work
 
@@ -88,29 +87,6 @@ class PairRecord:
     """The PSF that the stored values were convolved with; None where the blur is none of that kind."""
 
 
-@dataclass(frozen=True)
-class _PlannedPair:
-    job: Job
-    part: str
-    name: str
-    """Path of both images below their folders."""
-    copy: int
-
-    @property
-    def key(self) -> str:
-        return f"{self.part}/{self.name}"
-
-    @property
-    def blur(self) -> str:
-        """Path below the set's folder."""
-        return f"{self.part}/blur/{self.name}"
-
-    @property
-    def sharp(self) -> str:
-        """Path below the set's folder."""
-        return f"{self.part}/sharp/{self.name}"
-
-
 def synthesize_pairs(
     inputs: Iterable[Path],
     out: Path,
@@ -140,13 +116,15 @@ def synthesize_pairs(
         What became of every pair.
 
     Raises:
-        UsageError: no images, or fewer than the split asks for.
-        UnwritableOutput: the record cannot be written.
+        UsageError: no images, fewer than the split asks for, or one that would be replaced.
+        UnwritableOutput: the record cannot be written, or the disk is full.
     """
     out = Path(out)
-    planned = _plan(find_images([Path(item) for item in inputs], [out]), split, per_image, settings.seed)
+    planned = plan_pairs([Path(item) for item in inputs], out, split, per_image, settings.seed)
     journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
     journal.check()
+    for folder in {(out / path).parent for pair in planned for path in (pair.blur, pair.sharp)}:
+        remove_leftovers(folder)
     maker = _PairMaker(out, settings, journal)
     progress.begin(Work(len(planned), len(planned), "pairs", f"{settings.kind} blur"))
     results = []
@@ -177,29 +155,6 @@ def read_pairs(folder: Path) -> list[PairRecord]:
     return records
 
 
-def _plan(jobs: list[Job], split: Mapping[str, int] | None, per_image: int, seed: int) -> list[_PlannedPair]:
-    if not jobs:
-        raise UsageError("There is no image.", "PNG, JPEG, WebP, TIFF or BMP are read.")
-    stems = [job.relative.with_suffix("").as_posix() for job in jobs]
-    uses = Counter(stems)
-    names = {job: stem if uses[stem] == 1 else job.relative.as_posix() for job, stem in zip(jobs, stems, strict=True)}
-    if split is None:
-        chosen = [("all", job) for job in jobs]
-    else:
-        if sum(split.values()) > len(jobs):
-            raise UsageError(
-                f"`split` asks for {sum(split.values())} images, but there are {len(jobs)}.",
-                "Ask for fewer; `per_image` makes several copies of each.",
-            )
-        order = iter(np.random.default_rng(seed).permutation(len(jobs)))
-        chosen = [(part, jobs[next(order)]) for part, count in split.items() for _ in range(count)]
-    return [
-        _PlannedPair(job, part, f"{names[job]}{f'_{copy}' if per_image > 1 else ''}.png", copy)
-        for part, job in sorted(chosen, key=lambda item: (item[0], item[1].relative))
-        for copy in range(per_image)
-    ]
-
-
 @dataclass(frozen=True)
 class _MadePair:
     result: PairResult
@@ -215,8 +170,11 @@ class _PairMaker:
     settings: BlurSettings
     journal: Journal
 
-    def make(self, pair: _PlannedPair) -> _MadePair:
-        """Make a pair, unless it is there with the record that it would get now. Whatever fails is the pair's failure."""
+    def make(self, pair: PlannedPair) -> _MadePair:
+        """Make a pair, unless it is there with the record that it would get now.
+
+        Whatever fails is this pair's failure; only where nothing can be written any more the run ends.
+        """
         try:
             source = pair.job.source.read_bytes()
             seed = _image_seed(self.settings.seed, pair)
@@ -229,6 +187,8 @@ class _PairMaker:
                 return _MadePair(PairResult(pair.key, "skipped"))
             made = self._write(pair, seed)
         except RestorekitError as error:
+            if isinstance(error, UnwritableOutput) and no_room_left(error):
+                raise
             return _MadePair(PairResult(pair.key, "failed", str(error)))
         except Exception as error:  # a codec's own exception, no memory for a huge image: the other pairs do not care
             return _MadePair(PairResult(pair.key, "failed", f"{pair.job.source}: {type(error).__name__}: {error}"))
@@ -242,7 +202,7 @@ class _PairMaker:
         }
         return _MadePair(PairResult(pair.key, "done"), record | made)
 
-    def _is_there(self, pair: _PlannedPair, facts: dict[str, Any]) -> bool:
+    def _is_there(self, pair: PlannedPair, facts: dict[str, Any]) -> bool:
         """Whether both files are those that a matching record names: a run with other settings may have replaced them."""
         entry = self.journal.find(pair.key, facts)
         return entry is not None and all(
@@ -250,7 +210,7 @@ class _PairMaker:
             for half, name in (("blur", pair.blur), ("sharp", pair.sharp))
         )
 
-    def _write(self, pair: _PlannedPair, seed: int) -> dict[str, Any]:
+    def _write(self, pair: PlannedPair, seed: int) -> dict[str, Any]:
         """Write both images; returns what the record says of them."""
         pixels = read_image(pair.job.source).pixels
         # PNG holds no floating point; 16 bits are enough for what a camera delivers.
@@ -271,7 +231,7 @@ def _sha256(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
-def _image_seed(seed: int, pair: _PlannedPair) -> int:
+def _image_seed(seed: int, pair: PlannedPair) -> int:
     """The seed of one pair, by its place in the set alone."""
     digest = hashlib.sha256(f"{seed}|{pair.part}|{pair.job.relative.as_posix()}|{pair.copy}".encode()).digest()
     return int.from_bytes(digest[:8], "big")

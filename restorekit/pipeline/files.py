@@ -1,6 +1,5 @@
 """Restore files and folders: reading, computing and writing overlap, and no file can stop the others."""
 
-import errno
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.plan import plan_files, side_by_side_path
 from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
-from restorekit.runtime.atomic import remove_leftovers
+from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
@@ -33,8 +32,6 @@ from restorekit.runtime.provenance import file_stamp
 from restorekit.weights.load import load_model
 
 JOURNAL = Path(".restorekit", "restored.jsonl")  # below the output folder; hidden: no run takes it for images
-NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)}
-"""Errors of the disk that the next image would meet too."""
 GAP = 8  # white pixels between the two halves of a side-by-side view
 
 
@@ -179,8 +176,7 @@ class FileWorker:
 
     def failed(self, job: Job, error: Exception) -> FileResult:
         """What is wrong with one image stays with it; where nothing can be written any more the run ends."""
-        cause = error.__cause__
-        if isinstance(error, UnwritableOutput) and isinstance(cause, OSError) and cause.errno in NO_ROOM:
+        if isinstance(error, UnwritableOutput) and no_room_left(error):
             raise error
         result = failed_result(job.source, self.out / job.relative, error)
         return replace(result, megapixels=self.megapixels[job])

@@ -1,5 +1,6 @@
 """Write files whole or not at all: beside their place first, synced to the disk, then renamed."""
 
+import errno
 import os
 import platform
 import secrets
@@ -15,6 +16,7 @@ from restorekit.errors import UnwritableOutput
 SUFFIX = ".part"
 """Ends the names of files that are still being written. They begin with a dot, the machine and the process."""
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)}
 LEFT_ALONE = 86_400  # seconds after which a leftover counts as dead where processes cannot be asked
 
 
@@ -78,6 +80,11 @@ def put_in_place(finished: Path, path: Path) -> None:
     _sync(finished)
     os.replace(finished, path)
     _sync_folder(path.parent)
+
+
+def no_room_left(error: UnwritableOutput) -> bool:
+    """Whether the next file would meet the same error of the disk: it is full, or became read-only."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_ROOM
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -60,6 +60,8 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
         (["deblur"], ExitCode.USAGE, "inputs"),
         (["synth-blur", "{folder}", "-o", "x", "--length", "long"], ExitCode.USAGE, "50:80"),
         (["synth-blur", "{folder}", "-o", "x", "--split", "train=9"], ExitCode.USAGE, "there are 3"),
+        (["synth-blur", "{folder}", "-o", "x", "--split", "train=1.5"], ExitCode.USAGE, "whole numbers"),
+        (["synth-blur", "{folder}", "-o", "x", "--kind", "circular"], ExitCode.USAGE, "trajectory"),
         (["train", "--data", "nowhere", "--out", "x"], ExitCode.USAGE, "nowhere"),
     ],
 )

@@ -1,6 +1,10 @@
 import base64
+import errno
 import json
+import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +186,64 @@ def test_an_image_smaller_than_its_psf_fails_where_only_valid_pixels_count(sharp
     summary = synthesize_pairs([sharp], tmp_path / "out", settings=settings)
     assert summary.count("failed") == 6
     assert "64x48" in summary.results[0].reason
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, replace = tmp_path / "out", os.replace
+
+    def full(source: Path, destination: Path) -> None:
+        if destination.name == "3.png":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UnwritableOutput, match="No space left"):
+        synthesize_pairs([sharp], out, settings=SHORT, workers=1)
+    assert len(records(out)) == 3
+    monkeypatch.undo()
+    summary = synthesize_pairs([sharp], out, settings=SHORT)
+    assert (summary.count("skipped"), summary.count("done")) == (3, 3)
+
+
+def test_a_name_that_cannot_be_written_fails_alone(sharp: Path, tmp_path: Path) -> None:
+    (tmp_path / "out/all/blur/3.png").mkdir(parents=True)
+    summary = synthesize_pairs([sharp], tmp_path / "out", settings=SHORT)
+    assert [result.key for result in summary.results if result.status == "failed"] == ["all/3.png"]
+
+
+def test_what_a_killed_run_left_half_written_is_removed(sharp: Path, tmp_path: Path) -> None:
+    program = "import os\nfrom pathlib import Path\nfrom restorekit.runtime.atomic import replacing\n"
+    program += "with replacing(Path('out/all/blur/3.png')) as beside:\n    beside.write_bytes(b'half')\n    os._exit(1)"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert len(files(tmp_path / "out")) == 1
+    synthesize_pairs([sharp], tmp_path / "out", settings=SHORT)
+    assert not [name for name in files(tmp_path / "out") if name.endswith(".part")]
+
+
+def test_an_original_is_never_replaced(sharp: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    synthesize_pairs([sharp], out, settings=SHORT)
+    before = files(out)
+    with pytest.raises(UsageError, match="replace an original"):
+        synthesize_pairs([out / "all/sharp/3.png"], out, settings=BlurSettings(length=(5, 9), border="valid"))
+    assert files(out) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"per_image": 0}, "`per_image`"),
+        ({"split": {"train": 0}}, "`split` asks for 0"),
+        ({"split": {"../train": 1}}, r"`split` cannot name a part '\.\./train'"),
+        ({"split": {"": 1}}, "`split`"),
+    ],
+)
+def test_plans_that_make_no_sense_are_refused(sharp: Path, tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        synthesize_pairs([sharp], tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_ends_the_run_before_it_begins(sharp: Path, tmp_path: Path) -> None:

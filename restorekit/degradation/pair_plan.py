@@ -1,0 +1,92 @@
+"""Decide which pairs a set gets, and where each of them goes."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from restorekit.errors import UsageError
+from restorekit.media.discover import Job, find_images, real_path
+
+
+@dataclass(frozen=True)
+class PlannedPair:
+    """A pair that the set should have."""
+
+    job: Job
+    """The sharp original."""
+    part: str
+    name: str
+    """Path of both images below their folders."""
+    copy: int
+    """Which of several blurs of the same image."""
+
+    @property
+    def key(self) -> str:
+        """The pair's name in records and reports."""
+        return f"{self.part}/{self.name}"
+
+    @property
+    def blur(self) -> str:
+        """Path of the blurred image below the set's folder."""
+        return f"{self.part}/blur/{self.name}"
+
+    @property
+    def sharp(self) -> str:
+        """Path of the sharp image below the set's folder."""
+        return f"{self.part}/sharp/{self.name}"
+
+
+def plan_pairs(
+    inputs: Iterable[Path], out: Path, split: Mapping[str, int] | None, per_image: int, seed: int
+) -> list[PlannedPair]:
+    """All pairs of a set, sorted by part and original.
+
+    Args:
+        inputs: sharp images, folders of them, patterns.
+        out: the set's folder; may lie inside an input.
+        split: images of every part, drawn at random; None puts all into the part "all".
+        per_image: blurs of each image.
+        seed: decides the split.
+
+    Raises:
+        UsageError: no images, fewer than the split asks for, or an image that would replace an original.
+    """
+    if per_image < 1:
+        raise UsageError(f"`per_image` must be at least 1, not {per_image}.")
+    jobs = find_images(inputs, [out])
+    if not jobs:
+        raise UsageError("There is no image.", "PNG, JPEG, WebP, TIFF or BMP are read.")
+    stems = [job.relative.with_suffix("").as_posix() for job in jobs]
+    uses = Counter(stems)
+    names = {job: stem if uses[stem] == 1 else job.relative.as_posix() for job, stem in zip(jobs, stems, strict=True)}
+    pairs = [
+        PlannedPair(job, part, f"{names[job]}{f'_{copy}' if per_image > 1 else ''}.png", copy)
+        for part, job in sorted(_assign_parts(jobs, split, seed), key=lambda item: (item[0], item[1].relative))
+        for copy in range(per_image)
+    ]
+    originals = {real_path(job.source) for job in jobs}
+    for pair in pairs:
+        for path in (out / pair.blur, out / pair.sharp):
+            if real_path(path) in originals:
+                raise UsageError("The pair would replace an original.", "Choose another folder for the set.", path)
+    return pairs
+
+
+def _assign_parts(jobs: list[Job], split: Mapping[str, int] | None, seed: int) -> list[tuple[str, Job]]:
+    if split is None:
+        return [("all", job) for job in jobs]
+    for part, count in split.items():
+        if part in ("", ".", "..") or "/" in part or "\\" in part:
+            raise UsageError(f"`split` cannot name a part '{part}'.", "A part is the name of a folder, e.g. train.")
+        if count < 1:
+            raise UsageError(f"`split` asks for {count} images of {part}.", "Ask for at least 1.")
+    if sum(split.values()) > len(jobs):
+        raise UsageError(
+            f"`split` asks for {sum(split.values())} images, but there are {len(jobs)}.",
+            "Ask for fewer; `per_image` makes several pairs of each.",
+        )
+    order = iter(np.random.default_rng(seed).permutation(len(jobs)))
+    return [(part, jobs[next(order)]) for part, count in split.items() for _ in range(count)]
