@@ -3,7 +3,7 @@
 For the same error full-range luma reads 1.322 dB lower than studio-range Y, so a score without its colour means nothing.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,13 @@ from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import RANGES
 
 Colour = Literal["rgb", "y", "y-float", "luma"]
-COLOURS: tuple[Colour, ...] = get_args(Colour)
+"""What of an image is compared, see `convert`."""
 
 # BT.601 in whole numbers: with them, and one division, halves are exact and round up as they should.
-STUDIO = np.array([65481.0, 128553.0, 24966.0])  # over 255000, from 0..255 to 16..235, as MATLAB's rgb2ycbcr
-FULL = np.array([299.0, 587.0, 114.0])  # over 1000, from 0..255 to 0..255, as JPEG
+STUDIO_RANGE = np.array(
+    [65481.0, 128553.0, 24966.0]
+)  # over 255000, 0..255 to 0..219 (then + 16), as MATLAB's rgb2ycbcr
+FULL_RANGE = np.array([299.0, 587.0, 114.0])  # over 1000, 0..255 to 0..255, as JPEG
 
 
 def convert(image: NDArray[Any], colour: Colour) -> NDArray[Any]:
@@ -43,5 +45,5 @@ def convert(image: NDArray[Any], colour: Colour) -> NDArray[Any]:
     if image.ndim == 2 or image.shape[2] == 1:
         values = values.reshape(image.shape[:2])
     else:
-        values = values @ FULL / 1000 if colour == "luma" else values @ STUDIO / 255000 + 16
+        values = values @ FULL_RANGE / 1000 if colour == "luma" else values @ STUDIO_RANGE / 255000 + 16
     return values if colour == "y-float" else np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)

@@ -6,6 +6,7 @@ weight matrix an axis; this file makes the weights, for whole images (`resize`) 
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,23 +21,49 @@ BAND = 256  # output rows that are computed together
 KERNELS: tuple[ResizeKernel, ...] = get_args(ResizeKernel)
 
 
-def _cubic(a: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    def weights(x: NDArray[Any]) -> NDArray[Any]:
-        x = np.abs(x)
-        near = ((a + 2) * x - (a + 3)) * x * x + 1
-        far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-        return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
-
-    return weights
+def _cubic(x: NDArray[Any], a: float) -> NDArray[Any]:
+    """Keys, Cubic convolution interpolation for digital image processing, IEEE TASSP 29(6), 1981, equation (4)."""
+    x = np.abs(x)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
 
 
-# Weight function and support radius in source pixels.
-_FUNCTIONS: dict[ResizeKernel, tuple[Callable[[NDArray[Any]], NDArray[Any]], float]] = {
-    "cubic": (_cubic(-0.5), 2.0),  # MATLAB, Pillow, torch with antialiasing
-    "cubic-opencv": (_cubic(-0.75), 2.0),  # OpenCV INTER_CUBIC, torch without antialiasing
-    "linear": (lambda x: np.maximum(0.0, 1 - np.abs(x)), 1.0),
-    "lanczos": (lambda x: np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0), 3.0),
-    "nearest": (lambda x: ((x >= -0.5) & (x < 0.5)).astype(float), 0.5),
+def _cubic_matlab(x: NDArray[Any]) -> NDArray[Any]:
+    return _cubic(x, -0.5)
+
+
+def _cubic_opencv(x: NDArray[Any]) -> NDArray[Any]:
+    return _cubic(x, -0.75)
+
+
+def _linear(x: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.maximum(0.0, 1 - np.abs(x)))
+
+
+def _lanczos3(x: NDArray[Any]) -> NDArray[Any]:
+    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
+
+
+def _nearest(x: NDArray[Any]) -> NDArray[Any]:
+    return ((x >= -0.5) & (x < 0.5)).astype(float)
+
+
+@dataclass(frozen=True)
+class _Weighting:
+    """How much a source pixel counts, by its distance from the output pixel's centre in source pixels."""
+
+    weights: Callable[[NDArray[Any]], NDArray[Any]]
+    support: float
+    """Distance beyond which nothing counts."""
+
+
+_WEIGHTINGS: dict[ResizeKernel, _Weighting] = {
+    "cubic": _Weighting(_cubic_matlab, 2.0),  # MATLAB, Pillow, torch with antialiasing
+    "cubic-opencv": _Weighting(_cubic_opencv, 2.0),  # OpenCV INTER_CUBIC, torch without antialiasing
+    "linear": _Weighting(_linear, 1.0),
+    "lanczos": _Weighting(_lanczos3, 3.0),
+    "nearest": _Weighting(_nearest, 0.5),
 }
 
 
@@ -52,24 +79,24 @@ def phases(kernel: ResizeKernel, scale: int) -> NDArray[np.float64]:
     Returns:
         (scale, 2 radius + 1); every row sums to 1.
     """
-    function, support = _FUNCTIONS[kernel]
-    radius = math.ceil(support)
+    weighting = _WEIGHTINGS[kernel]
+    radius = math.ceil(weighting.support)
     offset = (np.arange(scale) + 0.5) / scale - 0.5  # of an output pixel's centre from that of its input pixel
-    weights = function(offset[:, None] - np.arange(-radius, radius + 1))
+    weights = weighting.weights(offset[:, None] - np.arange(-radius, radius + 1))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _axis(
+def _axis_weights(
     length: int, size: int, scale: float, kernel: ResizeKernel, antialias: bool, border: ResizeBorder
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Source pixels and their weights, (size, taps) each, for one axis."""
-    function, support = _FUNCTIONS[kernel]
+    weighting = _WEIGHTINGS[kernel]
     stretch = 1 / scale if antialias and scale < 1 else 1.0  # a wider kernel keeps what cannot be shown from aliasing
-    width = 2 * support * stretch
+    width = 2 * weighting.support * stretch
     centre = (np.arange(size) + 0.5) / scale - 0.5
     first = np.floor(centre - width / 2)
     index = (first[:, None] + np.arange(math.ceil(width) + 2)).astype(np.intp)
-    weights = function((centre[:, None] - index) / stretch)
+    weights = weighting.weights((centre[:, None] - index) / stretch)
     if border == "cut":
         weights = np.where((index >= 0) & (index < length), weights, 0.0)
     weights = weights / weights.sum(axis=1, keepdims=True)
@@ -113,21 +140,21 @@ def resize(
     if 0 in image.shape or min(size) < 1 or not (integer or image.dtype.kind == "f"):
         raise UsageError(f"Cannot resize {image.shape} {image.dtype} to {size[1]}x{size[0]}.")
     (rows, row_weights), (columns, column_weights) = (
-        _axis(length, out, scale or out / length, kernel, antialias, border)
+        _axis_weights(length, out, scale or out / length, kernel, antialias, border)
         for length, out in zip(image.shape[:2], size, strict=True)
     )
     result = np.empty((*size, *image.shape[2:]), image.dtype if integer else np.float64)
     for start in range(0, size[0], BAND):  # the work in float64 is bounded by the band, not by the image
         band = slice(start, start + BAND)
-        part = _weighted(image, rows[band], row_weights[band])
+        part = _weighted_sums(image, rows[band], row_weights[band])
         if integer and round_each_axis:
             part = np.clip(np.floor(part + 0.5), 0, RANGES[image.dtype])
-        part = _weighted(part.swapaxes(0, 1), columns, column_weights).swapaxes(0, 1)
+        part = _weighted_sums(part.swapaxes(0, 1), columns, column_weights).swapaxes(0, 1)
         result[band] = np.clip(np.floor(part + 0.5), 0, RANGES[image.dtype]) if integer else part
     return result
 
 
-def _weighted(image: NDArray[Any], index: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weighted_sums(image: NDArray[Any], index: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums along the first axis: output i is the sum of weights[i, t] * image[index[i, t]]."""
     total = np.zeros((len(index), *image.shape[1:]))
     for tap in range(index.shape[1]):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
-from restorekit.imaging.colour import FULL
+from restorekit.imaging.colour import FULL_RANGE
 from restorekit.imaging.dtypes import RANGES, Pixels
 from restorekit.imaging.resize import resize
 
@@ -81,7 +81,7 @@ def _features(image: Pixels) -> tuple[Floats, Floats]:
     if min(image.shape[:2]) < MIN_SIDE:
         raise UsageError(f"NIQE needs at least {MIN_SIDE} px on a side, not {image.shape[1]}x{image.shape[0]}.")
     values = image[: height * BLOCK, : width * BLOCK].astype(np.float64) * (255 / RANGES[image.dtype])
-    luma = values @ FULL / 1000 if values.ndim == 3 else values
+    luma = values @ FULL_RANGE / 1000 if values.ndim == 3 else values
     scales, sharpness = [], np.zeros(0)
     for scale, side in enumerate((BLOCK, BLOCK // 2)):
         if scale:

@@ -45,18 +45,6 @@ def test_the_y_metrics_match_scikit_image() -> None:
     assert ssim_skimage(restored, sharp, colour="y", border=4) == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_kinds_of_luma_have_their_definitions() -> None:
-    grey = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (8, 256, 3))
-    np.testing.assert_array_equal(convert(grey, "luma"), grey[..., 0])
-    np.testing.assert_allclose(convert(grey, "y-float"), 16 + 219 / 255 * grey[..., 0], atol=1e-9)
-    np.testing.assert_array_equal(convert(grey[..., 0], "y"), grey[..., 0])  # one channel is taken as it is
-    primaries = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
-    np.testing.assert_array_equal(convert(primaries, "luma")[0], [76, 150, 29, 255])
-    np.testing.assert_array_equal(convert(primaries, "y")[0], [81, 145, 41, 235])  # MATLAB's rgb2ycbcr
-    deep = SHARP.astype(np.uint16) * 257
-    np.testing.assert_array_equal(convert(deep, "y"), convert(SHARP, "y"))
-
-
 def test_the_same_error_reads_lower_in_full_range_luma() -> None:
     sharp = np.full((64, 64, 3), 100, np.uint8)
     sharp[::2] += 80
