@@ -2,7 +2,6 @@ import errno
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
@@ -299,7 +298,7 @@ def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path, photo: np.ndar
     child = subprocess.Popen([*command, "-o", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while child.poll() is None and len(list(out.glob("*.png"))) < 2:
         time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
+    child.kill()
     child.wait()
     there = {name for name in tree(out) if name.endswith(".png") and not name.startswith(".")}
     for name in there:
