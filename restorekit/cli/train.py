@@ -29,7 +29,8 @@ def train(
         ),
     ] = "",
     validation: Annotated[
-        Path | None, typer.Option(help="Folder to validate on; by default about a dozen images are held out.")
+        Path | None,
+        typer.Option(help="Folder to validate on; by default about a dozen images are held out of the data."),
     ] = None,
     start: Annotated[str, typer.Option(help="Weights to begin with: a file, or a tag of those that ship.")] = "",
     steps: Annotated[int | None, typer.Option(help="Optimiser steps; 500000 in the paper.")] = None,
@@ -75,7 +76,11 @@ def train(
     log_every: Annotated[int, typer.Option(min=1, help="Steps between rows of the log.")] = 100,
     validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations and checkpoints.")] = 1000,
     validate_full: Annotated[
-        bool, typer.Option("--validate-full", help="Validate on all images, whole, not on a few centre crops.")
+        bool,
+        typer.Option(
+            "--validate-full",
+            help="Measure PSNR and SSIM on all validation images, whole; otherwise on the central 256 px of at most 8.",
+        ),
     ] = False,
 ) -> None:
     """Train a network.
@@ -111,9 +116,9 @@ def train(
         "learning_rate": learning_rate,
         "schedule": schedule,
         "milestones": milestone or None,
-        "loss_weights": base.loss_weights | options.numbers(loss_weight, "loss-weight") if loss_weight else None,
-        "objective": base.objective | objectives.parse_options(base.model, objective) if objective else None,
-        "config": base.config | registry.parse_config(base.model, config) if config else None,
+        "loss_weights": base.loss_weights | objectives.parse_loss_weights(base.model, loss_weight or ()),
+        "objective": base.objective | objectives.parse_options(base.model, objective or ()),
+        "config": base.config | registry.parse_config(base.model, config or ()),
         "features": str(features) if features else None,
         "downscale": downscale,
         "precision": precision,
@@ -122,7 +127,7 @@ def train(
     }
     begin = None
     if start:
-        begin = Path(start) if Path(start).is_file() else manifest.choose(model, start).path
+        begin = Path(start) if Path(start).is_file() else manifest.choose(base.model, start).path
     chosen = base.replacing(**{name: value for name, value in given.items() if value is not None})
     deblurs = registry.spec_of(chosen.model).task == "deblur"
     if deblurs and not recipe and not start and not chosen.blur.ramp:

@@ -3,10 +3,12 @@
 import json
 import math
 from dataclasses import asdict, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -22,17 +24,16 @@ from restorekit.degradation.choices import DownscaleMethod
 from restorekit.degradation.degradation import Degradation
 from restorekit.degradation.downscale import Downscale
 from restorekit.degradation.random_blur import RandomBlur
-from restorekit.errors import UsageError
+from restorekit.errors import RestorekitError, UsageError
 from restorekit.models import registry
 from restorekit.runtime.precision import Precision
 from restorekit.training import objectives
-from restorekit.training.settings import STRICT, usage_error
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Schedule = Literal["milestones", "cosine"]
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Recipe:
     """Settings of one run. The defaults are the GGGAN paper's where it prints them."""
 
@@ -99,7 +100,7 @@ class Recipe:
         try:
             return replace(self, **settings)  # type: ignore[arg-type]
         except ValidationError as error:
-            raise usage_error(error, "recipe", _keys()) from None
+            raise _usage_error(error) from None
 
     def degradation(self) -> Degradation:
         """What sharp images go through: blur, or downscaling by the network's scale."""
@@ -132,7 +133,7 @@ class Recipe:
         try:
             return TypeAdapter(cls).validate_json(text)
         except ValidationError as error:
-            raise usage_error(error, "recipe", _keys(), path) from None
+            raise _usage_error(error, path) from None
 
     @classmethod
     def from_file(cls, path: Path) -> "Recipe":
@@ -148,5 +149,19 @@ class Recipe:
         return cls.from_json(text, path)
 
 
-def _keys() -> list[str]:
-    return [setting.name for setting in fields(Recipe)]
+def _usage_error(error: ValidationError, path: Path | None = None) -> UsageError:
+    """The first fault that pydantic found, by the name of its key.
+
+    Args:
+        error: what pydantic raised.
+        path: the file that the recipe was read from.
+    """
+    fault = error.errors(include_url=False)[0]
+    cause = fault.get("ctx", {}).get("error")
+    if isinstance(cause, RestorekitError):
+        return UsageError(cause.reason, cause.hint, path)
+    key = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "unexpected_keyword_argument":
+        near = get_close_matches(key, [setting.name for setting in fields(Recipe)], n=1)
+        return UsageError(f"The recipe has no '{key}'.", f"Did you mean {near[0]}?" if near else "", path)
+    return UsageError(f"The recipe is wrong{f' at {key}' if key else ''}: {fault['msg']}.", path=path)

@@ -5,6 +5,7 @@ import math
 import pickle
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from restorekit.runtime.provenance import environment
 from restorekit.training.log import Log, LogRow
 from restorekit.training.objectives.base import LossTerms
 from restorekit.training.recipe import Recipe
-from restorekit.training.samples import Samples, find_training_pairs
+from restorekit.training.samples import Samples, find_training_pairs, hold_out
 from restorekit.training.trainer import Trainer
 from restorekit.training.validation import ValidationSet, validate
 from restorekit.weights import state_dict
@@ -63,14 +64,21 @@ def train(
 
     Raises:
         UsageError: no data, no such device, or `out` holds a run with another recipe.
+        UnreadableImage: a file of `data` or `validation` is no image.
+        WeightsError: `start` or the recipe's features cannot be read or do not fit.
         UnwritableOutput: `out` cannot be written.
         RestorekitError: the loss is no longer finite.
     """
     chosen_device = choose_device(device)
-    samples = Samples(data, recipe.crop, recipe.degradation(), recipe.seed, hold_out=validation is None)
-    pairs = find_training_pairs(validation) if validation else samples.held_out()
-    unseen = ValidationSet(tuple(pairs), recipe.degradation(), recipe.seed, validate_full)
-    spec = registry.configure(recipe.model, **recipe.config)[1]
+    _, spec = registry.configure(recipe.model, **recipe.config)
+    pairs = find_training_pairs(data)
+    if validation is None:
+        pairs, unseen_pairs = hold_out(pairs)
+    else:
+        unseen_pairs = find_training_pairs(validation)
+    degradation = recipe.degradation()
+    samples = Samples(pairs, recipe.crop, degradation, recipe.seed)
+    unseen = ValidationSet(tuple(unseen_pairs), degradation, recipe.seed, spec.size_multiple, validate_full)
     checkpoint = _read_checkpoint(out / "checkpoint.pt", recipe)
     # A run keeps its type: another processor may prefer another one, and that would be another result.
     precision = checkpoint["precision"] if checkpoint else recipe.precision
@@ -83,7 +91,7 @@ def train(
         elif start is not None:
             state_dict.fit(trainer.model, load_model(recipe.model, start).module.state_dict(), start)
         _write_json(out / "recipe.json", json.loads(recipe.to_json()))
-        _write_run_info(out / "run.json", trainer, data)
+        _write_run_info(out / "run.json", trainer, data, unseen.description)
         seconds = checkpoint["seconds"] if checkpoint else 0.0
         first = trainer.steps_done
         log = Log.resume(out / "log.csv", first)
@@ -177,8 +185,11 @@ def _read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any] | None:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         begun_with = Recipe.from_json(checkpoint["recipe"])
+        complete = checkpoint.keys() >= {"precision", "seconds", "trainer"}
     except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, pickle.UnpicklingError):
-        raise UsageError("The checkpoint cannot be read.", "Choose another folder for the run.", path) from None
+        complete = False
+    if not complete:
+        raise UsageError("The checkpoint cannot be read.", "Choose another folder for the run.", path)
     if begun_with != recipe:
         raise UsageError(
             "The folder holds a run with another recipe.", "Repeat its settings, or choose another folder.", path.parent
@@ -202,19 +213,21 @@ def _write_checkpoint(path: Path, trainer: Trainer, seconds: float) -> None:
             raise
 
 
-def _write_run_info(path: Path, trainer: Trainer, data: Path) -> None:
+def _write_run_info(path: Path, trainer: Trainer, data: Path, validated_on: str) -> None:
     """Tell how the run is computed, for people: run.json has an entry for every sitting."""
     sitting = {
         "first_step": trainer.steps_done,
         "device": str(trainer.device),
         "precision": name_of(trainer.dtype),
         "data": str(data),
+        "validation": validated_on,
         "environment": environment(),
     }
-    sittings = []
-    if trainer.steps_done and path.exists():
-        sittings = json.loads(path.read_text(encoding="utf-8"))["sittings"]
-    _write_json(path, {"sittings": [*sittings, sitting]})
+    earlier = []
+    if trainer.steps_done:
+        with suppress(OSError, ValueError, LookupError, TypeError):  # what is gone or spoilt stops no run
+            earlier = json.loads(path.read_bytes())["sittings"]
+    _write_json(path, {"sittings": [*earlier, sitting]})
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -1,16 +1,15 @@
 """Measure a network in training on images that it does not learn from."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from restorekit.degradation.degradation import Degradation
+from restorekit.degradation.degradation import Degradation, Rgb8
 from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
 from restorekit.inference.settings import Settings
@@ -24,10 +23,8 @@ from restorekit.models.spec import Spec
 from restorekit.runtime.progress import SILENT, Event, Progress
 
 IMAGES = 8  # validated at most, unless all are asked for
-SIDE = 256  # of their centre crops in pixels
-STRIPS = 4  # rows of the strip to look at
-
-Rgb = NDArray[np.uint8]
+SIDE = 256  # of their centre crops in pixels, at most
+STRIP_ROWS = 4  # images in the strip to look at
 
 
 @dataclass(frozen=True)
@@ -41,50 +38,49 @@ class ValidationSet:
     degradation: Degradation
     seed: int
     """Decides which blur."""
+    size_multiple: int = 1
+    """Sides of the degraded centre crops are multiples of this, so that no network pads them."""
     full: bool = False
-    """Take all images whole. Otherwise up to `IMAGES` of them, evenly spread, and of these the central `SIDE` pixels."""
+    """Take all images whole. Otherwise up to `IMAGES` of them, evenly spread, and of these at most the central `SIDE` x
+    `SIDE` pixels."""
 
-    @property
-    def numbers(self) -> list[int]:
-        """Which of the pairs are measured."""
-        if self.full or len(self.pairs) <= IMAGES:
-            return list(range(len(self.pairs)))
-        return [round(index * (len(self.pairs) - 1) / (IMAGES - 1)) for index in range(IMAGES)]
+    def __len__(self) -> int:
+        return len(self.pairs) if self.full else min(len(self.pairs), IMAGES)
+
+    def __iter__(self) -> Iterator[tuple[Rgb8, Rgb8]]:
+        for index in range(len(self)):
+            number = index
+            if len(self) < len(self.pairs):
+                number = round(index * (len(self.pairs) - 1) / (len(self) - 1))
+            degraded, sharp = self._read(number)
+            yield (degraded, sharp) if self.full else self._cut_center(degraded, sharp)
 
     @property
     def description(self) -> str:
         """What scores are measured on, in words."""
-        count = len(self.numbers)
-        return f"{count} whole images" if self.full else f"the central {SIDE} px of {count} images"
+        return f"{len(self)} whole images" if self.full else f"the central {SIDE} px of {len(self)} images"
 
-    def __iter__(self) -> Iterator[tuple[Rgb, Rgb]]:
-        return map(self._pair, self.numbers)
-
-    def _pair(self, number: int) -> tuple[Rgb, Rgb]:
+    def _read(self, number: int) -> tuple[Rgb8, Rgb8]:
         pair = self.pairs[number]
-        sharp = read_rgb8(pair.sharp)
+        sharp = self.degradation.crop_to_grid(read_rgb8(pair.sharp))
         if pair.blurred is not None:
-            degraded = read_rgb8(pair.blurred)
-        else:
-            sharp = self.degradation.crop_to_grid(sharp)
-            degraded = self.degradation.degrade_image(sharp, np.random.default_rng([self.seed, number]))
-        if self.full:
-            return degraded, sharp
-        scale = sharp.shape[0] // degraded.shape[0]
-        tops = [max(0, (length - SIDE // scale) // 2) for length in degraded.shape[:2]]
-        small = degraded[tops[0] : tops[0] + SIDE // scale, tops[1] : tops[1] + SIDE // scale]
-        top, left = (scale * start for start in tops)
-        return small, sharp[top : top + scale * small.shape[0], left : left + scale * small.shape[1]]
+            return read_rgb8(pair.blurred), sharp
+        return self.degradation.degrade_image(sharp, np.random.default_rng([self.seed, number])), sharp
 
+    def _cut_center(self, degraded: Rgb8, sharp: Rgb8) -> tuple[Rgb8, Rgb8]:
+        scale = self.degradation.scale
+        (top, bottom), (left, right) = (self._central(length) for length in degraded.shape[:2])
+        return (
+            degraded[top:bottom, left:right],
+            sharp[top * scale : bottom * scale, left * scale : right * scale],
+        )
 
-@dataclass
-class _Sums:
-    """Sums of scores, and what the strip shows."""
-
-    scores: dict[str, float] = field(
-        default_factory=lambda: {"psnr": 0.0, "ssim": 0.0, "input_psnr": 0.0, "input_ssim": 0.0}
-    )
-    rows: list[Rgb] = field(default_factory=list)
+    def _central(self, length: int) -> tuple[int, int]:
+        """Where a centre crop begins and ends along a side of the degraded image."""
+        side = min(length, SIDE // self.degradation.scale)
+        side = side // self.size_multiple * self.size_multiple or side
+        start = (length - side) // 2
+        return start, start + side
 
 
 def validate(
@@ -107,23 +103,28 @@ def validate(
 
     Returns:
         "psnr" and "ssim" of the restored images, "input_psnr" and "input_ssim" of what came in.
+
+    Raises:
+        UnreadableImage: a file is no image.
+        UnwritableOutput: the strip cannot be written.
     """
     engine = Engine(Model(network, spec), Settings(str(device), "fp32"))
-    count, sums = len(images.numbers), _Sums()
+    scores = {"psnr": 0.0, "ssim": 0.0, "input_psnr": 0.0, "input_ssim": 0.0}
+    rows: list[Rgb8] = []
     for number, (degraded, sharp) in enumerate(images, start=1):
         restored = engine(degraded).pixels
         shown = degraded if degraded.shape == sharp.shape else resize(degraded, sharp.shape[:2])
-        for name, image in (("", restored), ("input_", shown)):
-            sums.scores[f"{name}psnr"] += psnr(image, sharp) / count
-            sums.scores[f"{name}ssim"] += ssim(image, sharp) / count
-        if len(sums.rows) < STRIPS:
-            sums.rows.append(np.hstack([shown, restored, sharp]))
-        progress.step(Event(f"validating, image {number} of {count}", 0, 0.0))
-    write_image(Image(_stacked(sums.rows)), strip)
-    return sums.scores
+        for prefix, image in (("", restored), ("input_", shown)):
+            scores[f"{prefix}psnr"] += psnr(image, sharp) / len(images)
+            scores[f"{prefix}ssim"] += ssim(image, sharp) / len(images)
+        if len(rows) < STRIP_ROWS:
+            rows.append(np.hstack([shown, restored, sharp]))
+        progress.step(Event(f"validating, image {number} of {len(images)}", 0, 0.0))
+    write_image(Image(_stack(rows)), strip)
+    return scores
 
 
-def _stacked(rows: list[Rgb]) -> Rgb:
+def _stack(rows: list[Rgb8]) -> Rgb8:
     """Rows of images under each other; narrower ones get a black end."""
     width = max(row.shape[1] for row in rows)
     padded = [cv2.copyMakeBorder(row, 0, 0, 0, width - row.shape[1], cv2.BORDER_CONSTANT) for row in rows]

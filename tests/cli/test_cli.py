@@ -63,6 +63,13 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
         (["synth-blur", "{folder}", "-o", "x", "--split", "train=1.5"], ExitCode.USAGE, "whole numbers"),
         (["synth-blur", "{folder}", "-o", "x", "--kind", "circular"], ExitCode.USAGE, "trajectory"),
         (["train", "--data", "nowhere", "--out", "x"], ExitCode.USAGE, "nowhere"),
+        (["train", "--data", "{folder}", "--out", "x", "--device", "abacus"], ExitCode.USAGE, "abacus"),
+        (["train", "--data", "{folder}", "--out", "x", "--loss-weight", "pixels=1"], ExitCode.USAGE, "pixels"),
+        (["train", "--data", "{folder}", "--out", "x", "--objective", "gan=wgan"], ExitCode.USAGE, "no options"),
+        (["train", "--data", "{folder}", "--out", "x", "--schedule", "never"], ExitCode.USAGE, "cosine"),
+        (["train", "--data", "{folder}", "--out", "x", "--steps", "0"], ExitCode.USAGE, "steps"),
+        (["train", "--data", "{folder}", "--out", "x", "--config", "blocks=many"], ExitCode.USAGE, "blocks=many"),
+        (["train", "--data", "{folder}", "--out", "x", "--recipe", "{folder}/notes.txt"], ExitCode.USAGE, "notes.txt"),
     ],
 )
 def test_mistakes_get_one_line_and_a_hint(
@@ -107,7 +114,9 @@ def test_synth_blur_builds_a_set_that_train_takes(
         ),
         *(
             "--loss-weight",
-            "adversarial=0,gradient_adversarial=0",
+            "adversarial=0",
+            "--loss-weight",
+            "gradient_adversarial=0",
             "--config",
             "channels=16",
             "--config",

@@ -17,7 +17,12 @@ from restorekit.training.trainer import Trainer
 from restorekit.weights import state_dict
 
 CROPS = {"deepdeblur": 256}
-NAMES = [name for name in registry.names() if registry.spec_of(name).parameters]
+HEAVY = {"deblurgan", "deblurgan-v2", "deblurgan-v2-inception", "gggan", "spsr", "spsr-deblur", "srgan-em"}
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ())
+    for name in registry.names()
+    if registry.spec_of(name).parameters
+]
 
 GRADIENT_GUIDED = {"pixel", "gradient", "branch", "ssim", "adversarial", "gradient_adversarial", "discriminator"}
 TERMS = {
@@ -110,6 +115,7 @@ PINNED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PINNED)
 def test_training_steps_are_those_of_the_first_release(name: str) -> None:
     _, losses = steps(
@@ -154,14 +160,26 @@ def test_systems_without_a_perceptual_term_refuse_features(vgg: Path) -> None:
 
 
 def test_unknown_terms_and_options_are_named_with_those_that_exist() -> None:
-    with pytest.raises(UsageError, match=r"loss has no 'pixels'. There are l1, mse"):
+    with pytest.raises(UsageError, match=r"loss has no option 'pixels'\. .* l1, mse"):
         objectives.make("pixel", {"pixels": 1})
-    with pytest.raises(UsageError, match=r"objective has no 'discriminator_step'. Did you mean discriminator_steps"):
-        objectives.make("deblurgan", options={"discriminator_step": 1})
-    with pytest.raises(UsageError, match=r"objective is wrong at gan: .*'wgan'"):
+    with pytest.raises(UsageError, match=r"objective has no option 'steps'\. .* discriminator_steps, generator_steps"):
+        objectives.make("deblurgan", options={"steps": 1})
+    with pytest.raises(UsageError, match=r"objective does not take gan=vgan: .*'wgan'"):
         objectives.make("srgan_em", options={"gan": "vgan"})
     with pytest.raises(UsageError, match="no options, so no 'gan'"):
         objectives.make("pixel", options={"gan": "wgan"})
+
+
+def test_the_command_lines_texts_become_typed_weights_and_options() -> None:
+    assert objectives.parse_loss_weights("msdn", ["adversarial=0", "pixel=2.5"]) == {"adversarial": 0, "pixel": 2.5}
+    assert objectives.parse_options("msdn", ["generator_steps=3"]) == {"generator_steps": 3}
+    assert objectives.parse_options("srgan-em", ["gan=ragan", "clip=0.02"]) == {"gan": "ragan", "clip": 0.02}
+    with pytest.raises(UsageError, match=r"generator_steps=0"):
+        objectives.parse_options("msdn", ["generator_steps=0"])
+    with pytest.raises(UsageError, match=r"loss of msdn does not take pixel=lots"):
+        objectives.parse_loss_weights("msdn", ["pixel=lots"])
+    with pytest.raises(UsageError, match=r"espcn has no options"):
+        objectives.parse_options("espcn", ["gan=wgan"])
 
 
 def test_the_critic_takes_its_papers_number_of_steps() -> None:

@@ -1,15 +1,18 @@
 import csv
+import io
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers import SMALL
 
 from restorekit.degradation.downscale import Downscale
 from restorekit.degradation.random_blur import RandomBlur
-from restorekit.errors import RestorekitError, UsageError
+from restorekit.errors import RestorekitError, UnwritableOutput, UsageError
 from restorekit.media.decode import read_rgb8
 from restorekit.media.discover import Pair
 from restorekit.media.encode import write_image
@@ -75,7 +78,7 @@ class StopsAt(Silent):
             raise Stopped
 
 
-@pytest.mark.parametrize("adversarial", [False, True])
+@pytest.mark.parametrize("adversarial", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_stopped_run_continues_to_the_bit(sharp: Path, tmp_path: Path, adversarial: bool) -> None:
     recipe = TINY.replacing(loss_weights={"gradient_adversarial": 0.0}, crop=128, steps=4) if adversarial else TINY
     straight = run(recipe, sharp, tmp_path / "straight")
@@ -131,7 +134,70 @@ def test_an_unknown_device_is_a_usage_error_before_anything_is_written(sharp: Pa
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\3\4"])
+def test_an_output_that_cannot_be_written_says_so(sharp: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(UnwritableOutput, match="cannot be written"):
+        run(TINY, sharp, tmp_path / "run")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no limits of file sizes")
+def test_a_full_disk_stops_the_run_and_leaves_no_half_checkpoint(sharp: Path, tmp_path: Path) -> None:
+    import resource
+
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, unlimited[1]))  # the strip fits, the checkpoint does not
+    try:
+        with pytest.raises(UnwritableOutput, match=r"checkpoint\.pt.*cannot be written"):
+            run(TINY, sharp, tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"log.csv", "recipe.json", "run.json", "strips"}
+
+
+def test_a_run_with_a_spoilt_run_info_goes_on(sharp: Path, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        run(TINY, sharp, tmp_path / "run", progress=StopsAt(3))
+    (tmp_path / "run" / "run.json").write_text("[")
+    run(TINY, sharp, tmp_path / "run")
+    assert [entry["first_step"] for entry in json.loads((tmp_path / "run" / "run.json").read_text())["sittings"]] == [2]
+
+
+def test_the_weights_have_the_permissions_of_other_files(sharp: Path, tmp_path: Path) -> None:
+    run(TINY, sharp, tmp_path / "run")
+    (tmp_path / "other").write_text("")
+    mode = (tmp_path / "other").stat().st_mode
+    assert {
+        path.name for path in (tmp_path / "run").iterdir() if path.is_file() and path.stat().st_mode != mode
+    } == set()
+
+
+def test_training_leaves_the_callers_random_numbers_alone(sharp: Path, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    run(TINY.replacing(steps=1), sharp, tmp_path / "run")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_losses_and_scores_of_one_name_have_columns_of_their_own(sharp: Path, tmp_path: Path) -> None:
+    run(TINY, sharp, tmp_path / "run")
+    (first, second, *_) = rows(tmp_path / "run")
+    assert float(first["loss/ssim"]) > 0
+    assert first["validation/ssim"] == first["validation/measured_on"] == ""
+    assert 0.1 < float(second["validation/ssim"]) <= 1
+    assert 0 < float(second["loss/ssim"]) < 0.2  # a fifth of the distance from 1
+    assert second["validation/measured_on"] == "the central 256 px of 3 images"
+
+
+def foreign() -> bytes:
+    content = io.BytesIO()
+    torch.save({"recipe": TINY.to_json()}, content)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no checkpoint", b"PK\3\4", foreign()], ids=["empty", "text", "cut", "foreign"]
+)
 def test_a_spoilt_checkpoint_is_named(sharp: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(content)
@@ -159,10 +225,12 @@ def test_validation_sees_the_centre_of_a_few_images_and_says_so(tmp_path: Path) 
     pairs = tuple(find_training_pairs(tmp_path))
     images = ValidationSet(pairs, RandomBlur(), seed=3)
     assert images.description == f"the central {SIDE} px of {IMAGES} images"
-    assert images.numbers[0] == 0
-    assert images.numbers[-1] == IMAGES + 3
-    (_, first), *_ = images
-    np.testing.assert_array_equal(first, read_rgb8(tmp_path / "00.png")[22:278, 72:328])
+    sharp = [sharp for _, sharp in images]
+    assert len(sharp) == IMAGES
+    for index, name in ((0, "00.png"), (1, "02.png"), (-1, "11.png")):
+        np.testing.assert_array_equal(sharp[index], read_rgb8(tmp_path / name)[22:278, 72:328])
+    assert {sharp.shape for _, sharp in ValidationSet(pairs, RandomBlur(), 3, size_multiple=100)} == {(200, 200, 3)}
+    assert {sharp.shape for _, sharp in ValidationSet(pairs, RandomBlur(), 3, size_multiple=999)} == {(256, 256, 3)}
     small, large = next(iter(ValidationSet(pairs, Downscale(4), seed=3)))
     assert small.shape == (64, 64, 3)
     np.testing.assert_array_equal(large, read_rgb8(tmp_path / "00.png")[20:276, 72:328])
@@ -188,6 +256,14 @@ def test_validation_measures_what_it_says_and_leaves_the_network_as_it_was(sharp
     assert scores["psnr"] == pytest.approx(10 * np.log10(255**2 / error))
     assert scores["input_psnr"] == np.inf
     assert scores["input_ssim"] == pytest.approx(1)
+
+
+def test_validation_folds_a_copy_of_the_network_only(sharp: Path, tmp_path: Path) -> None:
+    network = registry.build("msdn", **SMALL["msdn"])  # weight normalisation is folded for inference
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    images = ValidationSet((Pair(sharp / "0.png", None),), RandomBlur(), 0)
+    validate(network, registry.spec_of("msdn"), images, torch.device("cpu"), tmp_path / "strip.png")
+    assert equal(network.state_dict(), before)
 
 
 def test_training_lowers_the_loss_on_one_batch() -> None:

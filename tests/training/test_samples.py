@@ -11,9 +11,11 @@ from restorekit.degradation.degradation import Degradation
 from restorekit.degradation.downscale import Downscale
 from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
+from restorekit.media.discover import Pair
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.training.samples import Samples, find_training_pairs
+from restorekit.training import samples as samples_module
+from restorekit.training.samples import Samples, find_training_pairs, hold_out
 from restorekit.training.validation import ValidationSet
 
 CLEAN = RandomBlur(shares={"linear": 1.0}, length=(9, 9), angle=(0, 0), noise_share=0, jpeg_share=0)
@@ -26,14 +28,18 @@ def sharp(tmp_path: Path, photo: np.ndarray) -> Path:
     return tmp_path / "sharp"
 
 
+def make(folder: Path, size: int, degradation: Degradation, seed: int) -> Samples:
+    return Samples(find_training_pairs(folder), size, degradation, seed)
+
+
 def test_a_sample_depends_on_seed_and_number_alone(sharp: Path) -> None:
-    first, second = (Samples(sharp, 48, RandomBlur(), seed=5) for _ in range(2))
+    first, second = (make(sharp, 48, RandomBlur(), seed=5) for _ in range(2))
     later = first[7]
     for number in range(7):
         second[number]
     assert all(torch.equal(a, b) for a, b in zip(later, second[7], strict=True))
     assert not torch.equal(later[1], first[8][1])
-    assert not torch.equal(later[1], Samples(sharp, 48, RandomBlur(), seed=6)[7][1])
+    assert not torch.equal(later[1], make(sharp, 48, RandomBlur(), seed=6)[7][1])
 
 
 # Digests of (degraded, sharp) samples 0, 7 and 1000 of seed 5, and of the degraded validation image 1.
@@ -82,7 +88,7 @@ PINNED = {
 def test_the_samples_of_a_seed_stay_the_same_to_the_bit(
     sharp: Path, degradation: Degradation, digests: tuple[tuple[str, str], ...], validation: str
 ) -> None:
-    samples = Samples(sharp, 48, degradation, seed=5)
+    samples = make(sharp, 48, degradation, seed=5)
     assert tuple(tuple(map(pixel_digest, samples[number])) for number in (0, 7, 1000)) == digests
     whole = list(ValidationSet(tuple(find_training_pairs(sharp)), degradation, 5, full=True))
     assert pixel_digest(whole[1][0]) == validation
@@ -90,17 +96,33 @@ def test_the_samples_of_a_seed_stay_the_same_to_the_bit(
 
 @pytest.mark.parametrize("degradation", [RandomBlur(), Downscale(2)], ids=["blur", "downscale"])
 def test_samples_pickle_for_spawned_workers(sharp: Path, degradation: Degradation) -> None:
-    samples = Samples(sharp, 48, degradation, seed=5)
+    samples = make(sharp, 48, degradation, seed=5)
     sent = pickle.loads(pickle.dumps(samples))
     assert all(torch.equal(a, b) for a, b in zip(sent[3], samples[3], strict=True))
 
 
+def test_the_cache_forgets_the_oldest_images_and_changes_no_sample(
+    sharp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [make(sharp, 48, Downscale(2), seed=5)[number] for number in range(6)]
+    monkeypatch.setattr(samples_module, "CACHE_BYTES", 100_000)  # one large image of 61,440 bytes and its small one
+    samples = make(sharp, 48, Downscale(2), seed=5)
+    for number, pair in enumerate(expected):
+        assert all(torch.equal(a, b) for a, b in zip(samples[number], pair, strict=True))
+        assert sum(image.nbytes for image in samples._cache.images.values()) == samples._cache.bytes <= 100_000
+
+
+def test_a_crop_is_a_multiple_of_the_scale(sharp: Path) -> None:
+    with pytest.raises(UsageError, match="48 px does not divide by the scale 5"):
+        make(sharp, 48, Downscale(5), seed=0)
+
+
 @pytest.mark.parametrize("mirror_share", [0.0, 1.0])
 def test_blurred_and_sharp_show_the_same_place(sharp: Path, mirror_share: float) -> None:
-    mix = RandomBlur(
+    blur = RandomBlur(
         shares={"linear": 1.0}, length=(9, 9), angle=(0, 0), noise_share=0, jpeg_share=0, mirror_share=mirror_share
     )
-    samples = Samples(sharp, 48, mix, seed=0)
+    samples = make(sharp, 48, blur, seed=0)
     for number in range(8):
         blurred, original = samples[number]
         mean = torch.nn.functional.avg_pool2d(original[None], (1, 9), 1)[0]
@@ -109,7 +131,7 @@ def test_blurred_and_sharp_show_the_same_place(sharp: Path, mirror_share: float)
 
 def test_the_ramp_begins_with_linear_blur_alone(sharp: Path) -> None:
     whole = RandomBlur(shares={"sharp": 1.0}, length=(9, 9), angle=(0, 0), noise_share=0, jpeg_share=0, ramp=1000)
-    samples = Samples(sharp, 48, whole, seed=0)
+    samples = make(sharp, 48, whole, seed=0)
     kept = [torch.equal(*samples[number]) for number in (*range(20), *range(1000, 1020))]
     assert sum(kept[:20]) <= 2
     assert all(kept[20:])
@@ -118,22 +140,25 @@ def test_the_ramp_begins_with_linear_blur_alone(sharp: Path) -> None:
 def test_pairs_are_cut_at_the_same_place(tmp_path: Path, photo: np.ndarray) -> None:
     for half, values in (("sharp", photo), ("blur", 255 - photo)):
         write_image(Image(values), tmp_path / "set" / "train" / half / "1.png")
-    blurred, sharp = Samples(tmp_path / "set", 48, CLEAN, seed=0)[3]
+    blurred, sharp = make(tmp_path / "set", 48, CLEAN, seed=0)[3]
     torch.testing.assert_close(blurred, 1 - sharp)
 
 
-def test_held_out_pictures_are_never_trained_on(sharp: Path) -> None:
-    samples = Samples(sharp, 48, CLEAN, seed=0, hold_out=True)
-    held = {item.sharp for item in samples.held_out()}
-    assert held
-    assert not held & {item.sharp for item in samples.items}
+def test_held_out_images_are_spread_evenly_and_never_trained_on() -> None:
+    pairs = [Pair(Path(f"{number:02}.png"), None) for number in range(30)]
+    training, held = hold_out(pairs)
+    assert held == pairs[::2]  # about a dozen, but no more than half of the images
+    assert training == pairs[1::2]
+    training, held = hold_out(pairs * 10)
+    assert len(held) == 12
+    assert hold_out(pairs[:1]) == (pairs[:1], pairs[:1])
 
 
-def test_pictures_smaller_than_the_crop_are_named(sharp: Path) -> None:
+def test_images_smaller_than_the_crop_are_named(sharp: Path) -> None:
     with pytest.raises(UsageError, match=r"160x128, smaller than the 200 px crop"):
-        Samples(sharp, 200, CLEAN, seed=0)[0]
+        make(sharp, 200, CLEAN, seed=0)[0]
 
 
 def test_an_empty_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No image"):
-        Samples(tmp_path, 48, CLEAN, seed=0)
+        find_training_pairs(tmp_path)

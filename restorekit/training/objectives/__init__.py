@@ -10,18 +10,15 @@ An objective's file defines
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
-
-from pydantic import ValidationError
 
 from restorekit.errors import UsageError
 from restorekit.models import config, registry
 from restorekit.training.objectives.base import TrainingObjective
 from restorekit.training.perceptual import load_perceptual_loss
-from restorekit.training.settings import usage_error
 
 
 def check(name: str, loss_weights: Mapping[str, float], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,16 +32,32 @@ def check(name: str, loss_weights: Mapping[str, float], options: Mapping[str, An
     Raises:
         UsageError: there is no such term or option, or it has no such value.
     """
-    module = import_module(f"{__name__}.{name}")
-    settings: dict[str, Any] = {"loss_weights": _typed(module.LossWeights, loss_weights, "loss")}
+    module = _module(name)
+    terms = config.check_options("The loss", module.LossWeights, loss_weights)
+    settings = {"loss_weights": module.LossWeights(**terms)}
     if hasattr(module, "Options"):
-        settings["options"] = _typed(module.Options, options, "objective")
+        chosen = config.check_options("The objective", module.Options, options)
+        settings["options"] = module.Options(**chosen)
     elif options:
-        raise UsageError(f"This system's objective has no options, so no '{next(iter(options))}'.")
+        raise UsageError(f"The objective '{name}' has no options, so no '{next(iter(options))}'.")
     return settings
 
 
-def parse_options(model: str, entries: Iterable[str]) -> dict[str, object]:
+def parse_loss_weights(model: str, entries: Iterable[str]) -> dict[str, Any]:
+    """Read weights of a system's loss terms as the command line takes them.
+
+    Args:
+        model: the system.
+        entries: ``TERM=NUMBER`` each, e.g. ``adversarial=0``.
+
+    Raises:
+        UsageError: there is no such term, or its weight is no number.
+    """
+    module = _module(registry.spec_of(model).objective)
+    return config.parse_options(f"The loss of {model}", module.LossWeights, entries)
+
+
+def parse_options(model: str, entries: Iterable[str]) -> dict[str, Any]:
     """Read options of a system's objective as the command line takes them.
 
     Args:
@@ -54,10 +67,12 @@ def parse_options(model: str, entries: Iterable[str]) -> dict[str, object]:
     Raises:
         UsageError: there is no such option, or the value is not of its type.
     """
-    module = import_module(f"{__name__}.{registry.spec_of(model).objective}")
-    if not hasattr(module, "Options"):
-        raise UsageError(f"The objective of '{model}' has no options.")
-    return config.parse_options(f"the objective of {model}", module.Options, entries)
+    module = _module(registry.spec_of(model).objective)
+    if hasattr(module, "Options"):
+        return config.parse_options(f"The objective of {model}", module.Options, entries)
+    for entry in entries:
+        raise UsageError(f"The objective of {model} has no options, so no '{entry}'.")
+    return {}
 
 
 def make(
@@ -81,13 +96,10 @@ def make(
     settings = check(name, loss_weights or {}, options or {})
     if features is not None:
         if not hasattr(settings["loss_weights"], "perceptual"):
-            raise UsageError("This system's loss has no perceptual term.", "Leave out the features.")
+            raise UsageError("The loss has no perceptual term.", "Leave out the features.")
         settings["perceptual"] = load_perceptual_loss(features)
-    return cast(TrainingObjective, import_module(f"{__name__}.{name}").Objective(**settings))
+    return cast(TrainingObjective, _module(name).Objective(**settings))
 
 
-def _typed(kind: type, values: Mapping[str, Any], what: str) -> object:
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        raise usage_error(error, what, known=[field.name for field in fields(kind)]) from None
+def _module(name: str) -> ModuleType:
+    return import_module(f"{__name__}.{name}")

@@ -4,19 +4,19 @@ Kupyn et al. 2018 (arXiv:1711.07064), eqs. 3 to 5: 100 times the squared distanc
 steps of the critic for one of the generator.
 """
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from pydantic import PositiveInt
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from restorekit.training.discriminators import PatchGAN
 from restorekit.training.losses import WGAN, gradient_penalty
 from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
 from restorekit.training.perceptual import PerceptualLoss
-from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class LossWeights:
     """Weight of each term."""
 
@@ -28,7 +28,7 @@ class LossWeights:
     gradient_penalty: float = 10.0
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class Options:
     """How often each network takes a step."""
 

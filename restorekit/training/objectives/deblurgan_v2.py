@@ -3,19 +3,19 @@
 Kupyn et al. 2019 (arXiv:1908.03826), section 3.2: 0.5 squared error + 0.006 VGG-19 conv3_3 + 0.01 adversarial.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from restorekit.training.discriminators import PatchGAN
 from restorekit.training.losses import RaLSGAN, adversarial_loss
 from restorekit.training.objectives.base import LossTerms, TrainingObjective
 from restorekit.training.perceptual import PerceptualLoss
-from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class LossWeights:
     """Weight of each term."""
 

@@ -3,19 +3,19 @@
 Ramakrishnan et al. 2017 (arXiv:1709.03481): perceptual + K1 conditional adversarial + K2 L1. K1 and K2 are ours.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from restorekit.training.discriminators import PatchGAN
 from restorekit.training.losses import NonSaturating
 from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
 from restorekit.training.perceptual import PerceptualLoss
-from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class LossWeights:
     """Weight of each term."""
 

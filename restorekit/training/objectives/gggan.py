@@ -8,11 +8,11 @@ blur. And the whole loss is multiplied by 1e3 (`pre` is 1000, Loss_GG has weight
 factor, but gradients a thousand times smaller would sink towards its epsilon.
 """
 
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from restorekit.metrics.batched import ssim
@@ -20,7 +20,6 @@ from restorekit.models.gradient_guidance import Branches, gradient_map
 from restorekit.training.discriminators import VGG128
 from restorekit.training.losses import RaGAN, adversarial_loss, center_crop
 from restorekit.training.objectives.base import LossTerms, TrainingObjective
-from restorekit.training.settings import STRICT
 
 
 class HasBranches(Protocol):
@@ -31,7 +30,7 @@ class HasBranches(Protocol):
         ...
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class LossWeights:
     """Weight of each term; a term of weight 0 is not computed."""
 

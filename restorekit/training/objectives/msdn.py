@@ -4,17 +4,17 @@
 features from VGG-19's conv5_4; ours are conv3_3, as DeblurGAN's.
 """
 
+from dataclasses import dataclass
+
 from pydantic import PositiveInt
-from pydantic.dataclasses import dataclass
 
 from restorekit.training.objectives import deblurgan
 from restorekit.training.objectives.deblurgan import LossWeights, Objective
-from restorekit.training.settings import STRICT
 
 __all__ = ["LossWeights", "Objective", "Options"]
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class Options(deblurgan.Options):
     """How often each network takes a step."""
 

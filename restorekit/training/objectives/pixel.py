@@ -1,14 +1,14 @@
 """Distance of pixels alone: ESPCN, VDSR, DRRN, DSRN, SRCNN and SVRNN are trained so, and so is most CPU work."""
 
-from pydantic.dataclasses import dataclass
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restorekit.training.objectives.base import LossTerms, TrainingObjective
-from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class LossWeights:
     """Weight of each term."""
 

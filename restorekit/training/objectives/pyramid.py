@@ -3,16 +3,15 @@
 DeepDeblur (eq. 23) adds a discriminator of the finest scale.
 """
 
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch.nn.functional as F
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from restorekit.training.discriminators import NahDiscriminator
 from restorekit.training.losses import NonSaturating, center_crop
 from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
-from restorekit.training.settings import STRICT
 
 
 class Pyramidal(Protocol):
@@ -27,7 +26,7 @@ class Pyramidal(Protocol):
         ...
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class LossWeights:
     """Weight of each term."""
 

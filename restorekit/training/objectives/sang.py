@@ -1,16 +1,16 @@
 """Sang et al.'s loss: squared error and a discriminator. The paper does not print the adversarial weight: 1e-3 is ours."""
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from restorekit.training.discriminators import SangDiscriminator
 from restorekit.training.losses import NonSaturating, center_crop
 from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
-from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class LossWeights:
     """Weight of each term."""
 

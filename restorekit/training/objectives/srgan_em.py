@@ -6,18 +6,18 @@ paper's batch normalisation. The weight `gradient_penalty` chooses the slope ins
 the critic.
 """
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from restorekit.training.discriminators import SRGANEMDiscriminator
 from restorekit.training.losses import GAN_LOSSES, GANName, center_crop, gradient_penalty
 from restorekit.training.objectives.base import LossTerms, SingleDiscriminator
-from restorekit.training.settings import STRICT
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class LossWeights:
     """Weight of each term."""
 
@@ -29,7 +29,7 @@ class LossWeights:
     """10 is usual."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
 class Options:
     """The GAN loss and its discriminator."""
 

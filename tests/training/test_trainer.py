@@ -1,0 +1,55 @@
+import copy
+
+import pytest
+import torch
+from helpers import SMALL, noise
+
+from restorekit.training.recipe import Recipe
+from restorekit.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+
+
+def test_a_trainer_goes_on_from_its_state_with_the_same_random_numbers() -> None:
+    recipe = Recipe("msdn", config=SMALL["msdn"] | {"dropout": 0.3}, loss_weights={"adversarial": 0})
+    sharp = noise(2, 3, 64, 64)
+    trainer = Trainer.build(recipe, CPU, torch.float32)
+    trainer.step(0.9 * sharp, sharp)
+    state = copy.deepcopy(trainer.state())
+    expected = trainer.step(0.8 * sharp, sharp)["pixel"]
+    other = Trainer.build(recipe.replacing(seed=9), CPU, torch.float32)
+    other.load_state(state)
+    assert torch.equal(other.step(0.8 * sharp, sharp)["pixel"], expected)
+    assert other.steps_done == 2
+    assert all(torch.equal(a, b) for a, b in zip(other.model.parameters(), trainer.model.parameters(), strict=True))
+
+
+def test_the_running_average_follows_by_its_decay() -> None:
+    trainer = Trainer.build(Recipe("espcn", ema_decay=0.75), CPU, torch.float32)
+    expected = {}
+    for step in range(3):
+        sharp = noise(1, 3, 32, 32)
+        trainer.step(sharp[..., ::4, ::4], sharp)
+        for name, value in trainer.model.named_parameters():
+            value = value.detach().clone()
+            expected[name] = value if step == 0 else 0.75 * expected[name] + 0.25 * value  # it begins at the first
+    for name, value in trainer.average.module.named_parameters():
+        torch.testing.assert_close(value.detach(), expected[name])
+
+
+def test_gradients_are_clipped_to_their_largest_norm() -> None:
+    trainer = Trainer.build(Recipe("espcn", gradient_clip=1e-3), CPU, torch.float32)
+    sharp = noise(1, 3, 32, 32)
+    trainer.step(sharp[..., ::4, ::4], sharp)
+    gradients = torch.cat([parameter.grad.flatten() for parameter in trainer.model.parameters()])
+    torch.testing.assert_close(gradients.norm(), torch.tensor(1e-3), rtol=0.01, atol=0)
+
+
+def test_every_step_has_the_recipes_learning_rate() -> None:
+    recipe = Recipe("espcn", milestones=(1,), warmup=0, learning_rate=1e-3)
+    trainer = Trainer.build(recipe, CPU, torch.float32)
+    sharp, rates = noise(1, 3, 32, 32), []
+    for _ in range(2):
+        trainer.step(sharp[..., ::4, ::4], sharp)
+        rates.append(trainer.optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-3, 1e-4])
