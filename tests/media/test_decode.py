@@ -14,8 +14,10 @@ from tiff_files import RATIONAL, SHORT, UNDEFINED, exif_block, tag, tiff_file
 
 from restorekit.errors import UnreadableImage
 from restorekit.media.decode import megapixels, read_image, read_rgb8
-from restorekit.media.encode import write_image
+from restorekit.media.encode import encode_image, write_image
 from restorekit.media.image import Image
+from restorekit.media.metadata import Metadata
+from restorekit.media.sniff import Format
 
 RNG = np.random.default_rng(5)
 GREY, RGB, RGBA = (RNG.integers(0, 256, (6, 9, *channels), np.uint8) for channels in ((), (3,), (4,)))
@@ -27,15 +29,11 @@ def read(data: bytes, tmp_path: Path) -> Image:
     return read_image(tmp_path / "x")
 
 
-def lzw(pixels: np.ndarray, **tags: int) -> bytes:
-    """A TIFF that tifffile cannot decode by itself; tags are replaced in place."""
+def lzw(pixels: np.ndarray) -> bytes:
+    """A TIFF that tifffile cannot decode by itself."""
     buffer = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(buffer, "TIFF", compression="tiff_lzw", tiffinfo={274: tags.pop("orientation", 1)})
-    data = bytearray(buffer.getvalue())
-    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
-        for name, value in tags.items():
-            struct.pack_into("<H", data, file.pages.first.tags[name].valueoffset, value)
-    return bytes(data)
+    PIL.Image.fromarray(pixels).save(buffer, "TIFF", compression="tiff_lzw")
+    return buffer.getvalue()
 
 
 def cmyk_profile() -> bytes:
@@ -126,7 +124,10 @@ def test_a_grey_palette_with_an_rgb_profile_stays_rgb(tmp_path: Path) -> None:
 
 
 def test_white_is_zero_in_a_compressed_tiff_too(tmp_path: Path) -> None:
-    assert np.array_equal(read(lzw(GREY, PhotometricInterpretation=0), tmp_path).pixels[..., 0], 255 - GREY)
+    compressed = bytearray(lzw(GREY))
+    with tifffile.TiffFile(io.BytesIO(lzw(GREY))) as file:
+        struct.pack_into("<H", compressed, file.pages.first.tags["PhotometricInterpretation"].valueoffset, 0)
+    assert np.array_equal(read(bytes(compressed), tmp_path).pixels[..., 0], 255 - GREY)
     plain = tiff_file("<", GREY, {262: tag(SHORT, 0)})
     assert np.array_equal(read(plain, tmp_path).pixels[..., 0], 255 - GREY)
 
@@ -136,48 +137,6 @@ def test_alpha_of_a_compressed_tiff_is_alpha_and_does_not_darken_colours(tmp_pat
     samples = RGBA if channels == 4 else RGBA[..., 2:]
     image = read(lzw(samples), tmp_path)
     assert np.array_equal(np.dstack([image.pixels, image.alpha]), samples)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["<", ">", "lzw", "lzw 16 bit"])
-def test_a_tiff_is_turned_once_whoever_decodes_it(tmp_path: Path, kind: str, orientation: int) -> None:
-    pixels = RGB if kind != "lzw 16 bit" else GREY.astype(np.uint16) * 257
-    by_hand = kind in "<>"
-    data = tiff_file(kind, pixels, {274: tag(SHORT, orientation)}) if by_hand else lzw(pixels, orientation=orientation)
-    stored = PIL.Image.fromarray(pixels)
-    stored.getexif()[274] = orientation
-    upright = np.asarray(PIL.ImageOps.exif_transpose(stored))
-    image = read(data, tmp_path)
-    assert np.array_equal(image.pixels.squeeze(), upright)
-    write_image(image, tmp_path / "again")
-    with tifffile.TiffFile(tmp_path / "again") as file:
-        assert 274 not in file.pages.first.tags
-        assert np.array_equal(file.asarray(), upright)
-
-
-def test_xmp_states_the_orientation_where_exif_does_not_and_both_are_reset(tmp_path: Path) -> None:
-    xmp = b'<x tiff:Orientation="6"/>'
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(RGB).save(buffer, "WEBP", lossless=True, xmp=xmp)
-    upright = np.asarray(PIL.ImageOps.exif_transpose(PIL.Image.open(io.BytesIO(buffer.getvalue()))))
-    image = read(buffer.getvalue(), tmp_path)
-    assert np.array_equal(image.pixels, upright)
-    assert image.metadata.xmp == b'<x tiff:Orientation="1"/>'
-
-
-def test_a_turned_jpeg_states_its_upright_size_and_loses_a_thumbnail_that_lies_on_its_side(tmp_path: Path) -> None:
-    tags = {274: tag(SHORT, 6), 34665: {33434: tag(RATIONAL, 1, 2), 40962: tag(SHORT, 9), 40963: tag(SHORT, 6)}}
-    exif = bytearray(exif_block(">", tags))
-    first = int.from_bytes(exif[4:8])
-    struct.pack_into(">I", exif, first + 2 + 12 * 2, first)  # any next directory would do
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(RGB).save(buffer, "JPEG", exif=b"Exif\0\0" + bytes(exif))
-    image = read(buffer.getvalue(), tmp_path)
-    assert image.size == (9, 6)
-    assert image.metadata.lost == ("EXIF thumbnail dropped: it is not upright",)
-    write_image(image, tmp_path / "again")
-    details = PIL.Image.open(tmp_path / "again").getexif().get_ifd(34665)
-    assert (details[40962], details[40963]) == (6, 9)
 
 
 def test_a_lossless_webp_stays_lossless_behind_a_long_profile(tmp_path: Path) -> None:
@@ -248,3 +207,119 @@ def test_training_gets_three_channels_of_eight_bits(tmp_path: Path) -> None:
     deep = np.array([[0, 128, 129, 65535]], np.uint16)  # 128/257 rounds to 0, 129/257 to 1
     (tmp_path / "x.png").write_bytes(cv2.imencode(".png", deep)[1].tobytes())
     assert read_rgb8(tmp_path / "x.png").tolist() == [[[0] * 3, [0] * 3, [1] * 3, [255] * 3]]
+
+
+def test_lzw_tiff_is_read(tmp_path: Path) -> None:
+    assert np.array_equal(read(lzw(RGB), tmp_path).pixels, RGB)
+
+
+def test_palette_and_bilevel_pictures_keep_their_colours(tmp_path: Path) -> None:
+    bilevel = PIL.Image.fromarray(GREY > 127)
+    bilevel.save(tmp_path / "1.png")
+    assert np.array_equal(read_image(tmp_path / "1.png").pixels[..., 0], np.asarray(bilevel) * np.uint8(255))
+    palette = PIL.Image.fromarray(RGB).quantize(16)
+    palette.save(tmp_path / "p.png")
+    assert np.array_equal(read_image(tmp_path / "p.png").pixels, np.asarray(palette.convert("RGB")))
+
+
+def damaged(path: Path, kind: str) -> None:
+    buffer = io.BytesIO()
+    samples = RNG.integers(0, 256, (200, 200, 3), np.uint8)
+    noise = PIL.Image.fromarray(samples)
+    if kind == "cut jpeg":
+        noise.save(buffer, "JPEG", quality=95)
+        path.write_bytes(buffer.getvalue()[:9000])
+    elif kind == "cut png":
+        noise.save(buffer, "PNG")
+        path.write_bytes(buffer.getvalue()[:-30])
+    elif kind == "cut 16-bit png":
+        path.write_bytes(cv2.imencode(".png", samples * np.uint16(257))[1].tobytes()[:9000])
+    elif kind == "cut tiff":
+        tifffile.imwrite(buffer, samples, photometric="rgb")
+        path.write_bytes(buffer.getvalue()[:5000])
+    elif kind == "text":
+        path.write_text("I am no picture.")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "bomb":
+        noise.save(buffer, "PNG")
+        data = bytearray(buffer.getvalue())
+        struct.pack_into(">II", data, 16, 60000, 60000)
+        struct.pack_into(">I", data, 29, zlib.crc32(bytes(data[12:29])))
+        path.write_bytes(bytes(data))
+    elif kind == "animation":
+        noise.save(path, "PNG", save_all=True, append_images=[noise.rotate(90)])
+    elif kind == "pages":
+        tifffile.imwrite(path, np.zeros((2, 8, 8), np.uint8), photometric="minisblack")
+    elif kind == "float out of range":
+        tifffile.imwrite(path, np.full((8, 8), 200, np.float32), photometric="minisblack")
+    elif kind == "not a number":
+        tifffile.imwrite(path, np.full((8, 8), np.nan, np.float32), photometric="minisblack")
+    elif kind == "float64":
+        tifffile.imwrite(path, np.zeros((8, 8)), photometric="minisblack")
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("cut jpeg", "cut off"),
+        ("cut png", "cut off"),
+        ("cut 16-bit png", "cut off"),
+        ("cut tiff", "cut off"),
+        ("text", "no PNG"),
+        ("empty", "empty"),
+        ("bomb", "pixels"),
+        ("animation", "animation"),
+        ("pages", "pages"),
+        ("float out of range", "0 to 1"),
+        ("not a number", "nan"),
+        ("float64", "float64"),
+        ("absent", "cannot be read"),
+    ],
+)
+def test_bad_files_are_refused_with_file_reason_and_hint(tmp_path: Path, kind: str, word: str) -> None:
+    path = tmp_path / "x.png"
+    damaged(path, kind)
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(path)
+    assert caught.value.path == path
+    assert word in str(caught.value)
+
+
+def refusal(path: Path) -> UnreadableImage | None:
+    try:
+        read_image(path)
+    except UnreadableImage as error:
+        return error
+    return None
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("format", ["tiff", "png", "jpeg", "webp", "bmp"])
+def test_whatever_a_damaged_file_provokes_is_told_of_that_file(tmp_path: Path, format: Format) -> None:
+    rng = np.random.default_rng(0)
+    metadata = Metadata(exif=b"" if format == "bmp" else exif_block("<", {34665: {33434: tag(RATIONAL, 1, 250)}}))
+    data = encode_image(Image(rng.integers(0, 256, (24, 31, 3), np.uint8), metadata=metadata, format=format)).data
+    refused = 0
+    for number in range(150):
+        spoilt = bytearray(data)
+        for at in rng.integers(0, len(data), 1 + number % 4):
+            spoilt[at] ^= int(rng.integers(1, 256))
+        path = tmp_path / f"{number}.{format}"
+        path.write_bytes(spoilt if number % 3 else spoilt[: int(rng.integers(1, len(data)))])
+        error = refusal(path)
+        if error is not None:
+            refused += 1
+            assert error.path == path
+            assert error.reason
+    assert refused > 20
+
+
+def test_a_damaged_deflate_strip_is_an_unreadable_image(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((20, 20, 3), np.uint8), photometric="rgb", compression="zlib")
+    data = bytearray(buffer.getvalue())
+    data[bytes(data).rfind(b"\x78")] ^= 0xFF
+    (tmp_path / "cut.tif").write_bytes(data)
+    with pytest.raises(UnreadableImage, match="damaged"):
+        read_image(tmp_path / "cut.tif")

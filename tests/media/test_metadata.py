@@ -12,6 +12,7 @@ import tifffile
 from PIL.PngImagePlugin import PngInfo
 from tiff_files import ASCII, DOUBLE, LONG, RATIONAL, SHORT, SRATIONAL, UNDEFINED, UTF8, exif_block, tag, tiff_file
 
+from restorekit.errors import UnreadableImage
 from restorekit.media.decode import read_image
 from restorekit.media.encode import encode_image, write_image
 from restorekit.media.image import Image
@@ -221,3 +222,70 @@ def test_exif_states_the_new_size_and_a_geotiff_loses_its_place(tmp_path: Path) 
         details = tags[34665].value
         assert (details["PixelXDimension"], details["PixelYDimension"]) == (18, 14)
         assert details["ExposureTime"] == (10, 1250)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(image: PIL.Image.Image, *chunks: bytes) -> bytes:
+    """A PNG with chunks behind its header."""
+    target = io.BytesIO()
+    image.save(target, "PNG")
+    return target.getvalue()[:33] + b"".join(chunks) + target.getvalue()[33:]
+
+
+def test_png_chunks_that_depend_on_the_channels_stay_only_where_these_do(tmp_path: Path) -> None:
+    chunks = (chunk(b"sBIT", b"\5\6\5"), chunk(b"bKGD", b"\0\1\0\2\0\3"))
+    image, written = rewrite(png(PIL.Image.fromarray(RGB), *chunks), tmp_path)
+    assert image.metadata.lost == ()
+    assert all(whole in written for whole in chunks)
+    palette = png(PIL.Image.fromarray(RGB).quantize(8), chunk(b"sBIT", b"\5\6\5"))
+    image, written = rewrite(palette, tmp_path)
+    assert image.metadata.lost == ("PNG chunk sBIT dropped",)
+    assert b"sBIT" not in written
+
+
+def test_a_png_chunk_that_is_not_safe_to_copy_is_dropped_and_named(tmp_path: Path) -> None:
+    data = png(PIL.Image.fromarray(RGB), chunk(b"abCD", b"1"), chunk(b"abCd", b"2"))
+    image, written = rewrite(data, tmp_path)
+    assert image.metadata.lost == ("PNG chunk abCD dropped",)
+    assert chunk(b"abCd", b"2") in written
+
+
+def test_a_png_profile_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    bomb = chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes((1 << 26) + 1)))
+    (tmp_path / "x").write_bytes(png(PIL.Image.fromarray(RGB), bomb))
+    with pytest.raises(UnreadableImage, match="too large"):
+        read_image(tmp_path / "x")
+
+
+def jpeg(*segments: bytes) -> bytes:
+    """A JPEG with segments behind its JFIF header."""
+    target = io.BytesIO()
+    PIL.Image.fromarray(RGB).save(target, "JPEG")
+    return target.getvalue()[:20] + b"".join(segments) + target.getvalue()[20:]
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def test_a_jpeg_names_what_belongs_to_the_old_pixels_and_keeps_the_rest(tmp_path: Path) -> None:
+    heat = segment(0xE3, b"temperatures")
+    data = bytearray(jpeg(segment(0xE2, b"MPF\0II*\0"), segment(0xEB, b"JP\0\1"), heat))
+    struct.pack_into(">BHH", data, 13, 0, 2, 1)
+    image, written = rewrite(bytes(data), tmp_path)
+    assert image.metadata.lost == (
+        "pixel aspect ratio of 2:1 dropped",
+        "further images in the file dropped (previews, depth or gain maps)",
+        "content credentials dropped: they vouch for the old pixels",
+    )
+    assert heat in written
+    assert b"MPF\0" not in written
+
+
+def test_an_exif_prefix_that_is_written_twice_is_no_obstacle(tmp_path: Path) -> None:
+    block = exif_block("<", CAMERA)
+    image, _ = rewrite(jpeg(segment(0xE1, b"Exif\0\0Exif\0\0" + block)), tmp_path)
+    assert image.metadata.exif == block
