@@ -101,7 +101,10 @@ def read_metadata(format: Format, data: bytes, info: Mapping[Any, Any]) -> tuple
     metadata = Metadata(exif=info.get("exif") or b"", icc=info.get("icc_profile") or b"", xmp=info.get("xmp") or b"")
     if format == "jpeg":
         return _upright(_from_jpeg(metadata, data, info))
-    return _upright(replace(metadata, resolution=_resolution(*info.get("dpi", (0, 0)))))
+    if format == "bmp" and int.from_bytes(data[14:18], "little") >= 40:  # an older header states no resolution
+        per_metre = struct.unpack_from("<ii", data, 38)
+        metadata = replace(metadata, resolution=_resolution(*(value * INCH for value in per_metre)))
+    return _upright(metadata)
 
 
 def _from_png(data: bytes) -> Metadata:

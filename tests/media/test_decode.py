@@ -323,3 +323,11 @@ def test_a_damaged_deflate_strip_is_an_unreadable_image(tmp_path: Path) -> None:
     (tmp_path / "cut.tif").write_bytes(data)
     with pytest.raises(UnreadableImage, match="damaged"):
         read_image(tmp_path / "cut.tif")
+
+
+def test_a_bmp_states_whole_pixels_per_metre(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(RGB).save(buffer, "BMP")
+    data = bytearray(buffer.getvalue())
+    struct.pack_into("<ii", data, 38, 66220, 10000)
+    assert read(bytes(data), tmp_path).metadata.resolution == pytest.approx((1681.988, 254), abs=1e-9)
