@@ -150,7 +150,7 @@ def find_weights(folder: Path | None) -> dict[str, Path]:
 def measure(images: dict[str, Plane], files: dict[str, Path]) -> Iterator[tuple[Row, float | None]]:
     """Every row with its score; None where its weights are not here."""
     for row in ROWS:
-        sha256 = load_manifest().find_remote(f"{row.name}:{row.tag}").sha256 if row.tag else None
+        sha256 = load_manifest().find_remote(row.name, row.tag).sha256 if row.tag else None
         weights = files.get(sha256) if sha256 else None
         if row.tag and weights is None:
             yield row, None

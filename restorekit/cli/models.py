@@ -79,7 +79,7 @@ def _print_overview(systems: Sequence[Spec | Broken], manifest: Manifest, width:
         )
         for spec in systems
     ]
-    print_table("Systems and their numbers of weights", columns, rows, width)
+    print_table("Systems, with the number of their weight files", columns, rows, width)
     console.say("More: `restorekit models show NAME`, or `restorekit models --wide`.")
 
 
@@ -331,7 +331,7 @@ def fetch(
     from restorekit.weights.manifest import load_manifest
 
     manifest, code = load_manifest(), ExitCode.OK
-    for entry in [manifest.find_remote(name) for name in names]:
+    for entry in [_find_remote(manifest, name) for name in names]:
         if dry_run:
             state = "here" if entry.path.is_file() else "would be fetched" if entry.url else manual_hint(entry)
         else:
@@ -350,6 +350,14 @@ def fetch(
             console.show(f"    {line}")
     if code:
         raise typer.Exit(code)
+
+
+def _find_remote(manifest: Manifest, name: str) -> RemoteWeights:
+    """The weights that MODEL or MODEL:TAG names."""
+    from restorekit.models import registry
+
+    model, _, tag = name.partition(":")
+    return manifest.find_remote(registry.resolve(model), tag or None)
 
 
 def _fetch(entry: RemoteWeights) -> str:

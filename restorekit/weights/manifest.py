@@ -244,22 +244,22 @@ class Manifest(_Table):
         known = known or [2, 3, 4, 8]  # the system serves every scale
         return next((scale for scale in known if scale >= factor), known[-1])
 
-    def find_remote(self, name: str) -> RemoteWeights:
-        """Find remote weights by name.
-
-        Args:
-            name: MODEL:TAG, or MODEL for the first of its weights in the manifest.
+    def find_remote(self, model: str, tag: str | None = None) -> RemoteWeights:
+        """Find remote weights of a model by tag, or the first ones. They need not have been fetched.
 
         Raises:
-            WeightsError: there are no such weights.
+            WeightsError: there are none, or none of that tag.
         """
-        model, _, tag = name.partition(":")
-        for entry in self.remote_for(model):
-            if tag in ("", entry.tag):
+        entries = self.remote_for(model)
+        if not entries:
+            raise WeightsError(
+                f"No weights of '{model}' can be fetched.", "`restorekit models` tells of which some can."
+            )
+        for entry in entries:
+            if tag in (None, entry.tag):
                 return entry
-        known = self.remote_for(model) or self.remote
-        names = ", ".join(entry.name for entry in known)
-        raise WeightsError(f"Nothing called '{name}' can be fetched.", f"There are {names}.")
+        tags = ", ".join(entry.tag for entry in entries)
+        raise WeightsError(f"'{tag}' is no tag of {model}'s remote weights.", f"The tags are {tags}.")
 
 
 @cache

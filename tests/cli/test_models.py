@@ -175,7 +175,13 @@ def test_show_breaks_no_word(width: int) -> None:
         assert all(len(line) <= width for line in lines if len(line.split()) > 1)
 
 
-@pytest.mark.parametrize("command", ["show", "verify"])
+@pytest.mark.usefixtures("listed")
+def test_what_to_fetch_is_named_by_model_or_by_model_and_tag() -> None:
+    for name, tag in (("gggan", "theirs"), ("GGGAN:manual", "manual"), ("gggan:mine", "mine")):
+        assert run("fetch", name, "--dry-run").startswith(f"gggan:{tag}: ")
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "fetch"])
 def test_what_is_no_system_is_refused(command: str) -> None:
     shown = CliRunner().invoke(app, ["models", command, "gggam"])
     assert isinstance(shown.exception, UnknownModel)

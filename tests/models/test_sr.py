@@ -221,7 +221,7 @@ def test_weights_are_refused_for_another_scale_unless_they_serve_all(tmp_path: P
 
 def test_the_manifest_tells_the_scale_where_a_file_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
-    entry = load_manifest().find_remote("srcnn:9-1-5-x3").model_copy(update={"sha256": None})
+    entry = load_manifest().find_remote("srcnn", "9-1-5-x3").model_copy(update={"sha256": None})
     entry.path.parent.mkdir(parents=True)
     savemat(entry.path, matlab_arrays(1))
     monkeypatch.setattr(load, "load_manifest", lambda: Manifest(remote=(entry,)))

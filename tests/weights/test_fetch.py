@@ -230,6 +230,23 @@ def test_a_lie_about_the_content_is_refused_and_not_kept(server: Server, entry: 
     assert entry.path.read_bytes() == BYTES
 
 
+def test_a_fetch_killed_before_the_rename_is_not_repeated(server: Server, entry: RemoteWeights) -> None:
+    entry.path.parent.mkdir(parents=True)
+    entry.path.with_name("x.pth.part").write_bytes(BYTES)
+    fetch(entry, patience=HASTE)
+    assert entry.path.read_bytes() == BYTES
+    assert server.requests == []
+
+
+def test_a_kept_beginning_excuses_one_wrong_file_and_not_two(server: Server, entry: RemoteWeights) -> None:
+    entry.path.parent.mkdir(parents=True)
+    entry.path.with_name("x.pth.part").write_bytes(bytes(1000))
+    server.faults = ["lie"] * 3
+    with pytest.raises(WeightsError, match="sha256"):
+        fetch(entry, patience=HASTE)
+    assert server.faults == ["lie"]
+
+
 @pytest.mark.parametrize("fault", ["404", "410", "403", "page"])
 def test_answers_that_will_not_change_end_at_once(server: Server, entry: RemoteWeights, fault: str) -> None:
     server.faults = [fault]
@@ -312,6 +329,17 @@ def test_an_unknown_hash_is_recorded_and_compared_afterwards(server: Server, ent
     loose.path.write_bytes(BYTES[:-1])
     assert fetch(loose, patience=HASTE)  # damaged since
     assert loose.path.read_bytes() == BYTES
+
+
+def test_a_cut_file_put_there_by_hand_is_not_recorded_as_right(server: Server, entry: RemoteWeights) -> None:
+    sized = changed(entry, sha256=None)
+    sized.path.parent.mkdir(parents=True)
+    sized.path.write_bytes(BYTES[:-1])
+    with pytest.raises(WeightsError, match="not the one that was published"):
+        fetch(changed(sized, url=None))
+    assert sized.expected_sha256 is None
+    assert fetch(sized, patience=HASTE)
+    assert sized.path.read_bytes() == BYTES
 
 
 def test_two_fetches_at_once_download_once_and_both_succeed(server: Server, entry: RemoteWeights) -> None:
@@ -413,4 +441,4 @@ def test_the_command_fetches_what_it_can_and_says_what_it_cannot(
     assert "gggan:remote-tag can only be had with a browser" in shown.err
     assert "gggan-lite:remote-tag: fetched" in shown.out
     assert run("models", "fetch", "gggan-lite:moon", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
-    assert "There are gggan-lite:remote-tag" in capsys.readouterr().err
+    assert "The tags are remote-tag" in capsys.readouterr().err

@@ -298,3 +298,12 @@ def test_a_beginning_from_another_address_is_not_continued() -> None:
         entry.path.with_name("x.pth.part.json").write_text(json.dumps(facts))
         assert fetch(entry)
         assert entry.path.read_bytes() == VERSIONS["one"]
+
+
+def test_a_server_that_sends_less_than_before_makes_no_progress() -> None:
+    killer = Killer()
+    with network([Answer(ranges="ignored", cut=cut) for cut in (0.9, 0.5, 0.9, 0.5)], killer) as left:
+        failure = attempt(KNOWN, killer)
+        assert isinstance(failure, WeightsError)
+        assert "2 times" in failure.reason
+        assert [answer.cut for answer in left] == [0.5]

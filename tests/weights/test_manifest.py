@@ -213,10 +213,11 @@ def test_the_scale_of_a_network_is_the_next_larger_one_that_is_here(
         assert [choose_scale("srresnet", factor) for factor in (1.5, 2.2, 5, 9)] == [2, 3, 8, 8]
 
 
-def test_what_can_be_fetched_is_named_by_model_or_by_model_and_tag() -> None:
+def test_remote_weights_are_the_first_or_those_of_a_tag() -> None:
     manifest = Manifest(remote=(remote(), remote(tag="x2"), remote(model="vdsr", tag="v")))
-    assert [manifest.find_remote(name).name for name in ("srresnet", "srresnet:x2")] == ["srresnet:x4", "srresnet:x2"]
-    with pytest.raises(WeightsError, match="There are srresnet:x4, srresnet:x2"):
-        manifest.find_remote("srresnet:moon")
-    with pytest.raises(WeightsError, match="There are srresnet:x4, srresnet:x2, vdsr:v"):
-        manifest.find_remote("moon")
+    assert manifest.find_remote("srresnet").tag == "x4"
+    assert manifest.find_remote("srresnet", "x2").tag == "x2"
+    with pytest.raises(WeightsError, match=r"'v' is no tag of srresnet's.*tags are x4, x2\."):
+        manifest.find_remote("srresnet", "v")
+    with pytest.raises(WeightsError, match="No weights of 'espcn' can be fetched"):
+        manifest.find_remote("espcn")
