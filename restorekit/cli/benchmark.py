@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,15 +13,24 @@ import typer
 
 from restorekit.cli import console, options
 from restorekit.cli.progress import Bar
-from restorekit.cli.tables import Column, print_table, print_wide, terminal_width
+from restorekit.cli.tables import Column, print_table, terminal_width
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
     from restorekit.evaluation.result import BenchmarkResult
     from restorekit.evaluation.summary import TableRow
 
-
-ROOMY = 120  # columns of a terminal that shows intervals too
+FLAGS = {
+    "baselines": "--baselines",
+    "data": "--data",
+    "metric_weights": "--metric-weights",
+    "metrics": "--metric",
+    "models": "--model",
+    "opinions": "--mos",
+    "restored": "--restored",
+    "scale": "--scale",
+}
+"""By argument of `BenchmarkRequest`."""
 
 
 def benchmark(
@@ -38,7 +50,9 @@ def benchmark(
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Make the report of the results in --out again; nothing is measured.")
     ] = False,
-    scale: Annotated[int, typer.Option(min=2, help="Enlargement, for super-resolution.")] = 4,
+    scale: Annotated[
+        int | None, typer.Option(min=2, help="Enlargement, for super-resolution; by default the protocol's, or 4.")
+    ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="Beside PSNR and SSIM, e.g. ms-ssim, lpips, niqe. May be repeated.")
     ] = None,
@@ -80,30 +94,33 @@ def benchmark(
             "--protocol and --data are needed.", "Or use --pairs RESTORED SHARP; --list shows the protocols."
         )
     chosen = load_protocol(protocol)
-    request = BenchmarkRequest(
-        chosen,
-        data,
-        models=tuple(model or ()),
-        restored=_folders(restored, "restored"),
-        sharp_only=pairs is not None and chosen.task == "deblur",
-        baselines=baselines,
-        scale=chosen.scale or scale,
-        metrics=tuple(metric or ()),
-        metric_weights=_folders(metric_weights, "metric-weights"),
-        settings=Settings(device, precision),
-        repeats=repeats,
-        opinions=mos,
-        shown=shown,
-    )
-    with Bar("Benchmark") as bar:
+    with _in_flags():
+        request = BenchmarkRequest(
+            chosen,
+            data,
+            models=tuple(model or ()),
+            restored=_folders(restored, "restored"),
+            sharp_only=pairs is not None and chosen.task == "deblur",
+            baselines=baselines,
+            scale=scale or chosen.scale or 4,
+            metrics=tuple(metric or ()),
+            metric_weights=_folders(metric_weights, "metric-weights"),
+            settings=Settings(device, precision),
+            repeats=repeats,
+            opinions=mos,
+            shown=shown,
+        )
+    with Bar("Benchmark") as bar, _in_flags():
         result = run_benchmark(request, out, progress=bar)
     for subset in result.subsets:
         _print_scores(result, subset)
+    if result.speeds:
+        _print_speeds(result)
     if result.opinions:
         _print_opinions(result)
     for message in result.messages:
         console.say(message)
-    failed = [(scores.item, scores.method, scores.error) for scores in result.scores if scores.error]
+    failed = [(scores.item, scores.method, scores.reason) for scores in result.scores if scores.reason]
     if failed:
         print_table(
             "Failed", [Column("image"), Column("method"), Column("reason", wraps=True)], failed, terminal_width()
@@ -111,6 +128,20 @@ def benchmark(
     console.say(f"{result.done} of {len(result.scores)} scores were measured now, {result.skipped} remembered.")
     console.show(str(result.report))
     raise typer.Exit(result.exit_code)
+
+
+@contextmanager
+def _in_flags() -> Iterator[None]:
+    """Let messages about arguments speak of the flags that set them."""
+    try:
+        yield
+    except UsageError as error:
+        error.reason, error.hint = (re.sub(r"`(\w+)`", _flag, text) for text in (error.reason, error.hint))
+        raise
+
+
+def _flag(match: re.Match[str]) -> str:
+    return FLAGS.get(match[1], match[0])
 
 
 def _list_protocols() -> None:
@@ -136,72 +167,95 @@ def _folders(entries: list[str] | None, option: str) -> dict[str, Path]:
 
 
 def _print_scores(result: BenchmarkResult, subset: str) -> None:
-    """A subset's table: our methods with their difference to what is printed, then every published row."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
+    """A subset's tables: scores beside what is printed, then the metrics that no paper prints."""
     from restorekit.evaluation.summary import metric_label, table_metrics, table_rows
-    from restorekit.metrics import METRICS
 
     rows = table_rows(result, subset)
-    metrics = table_metrics(result)
-    opinions = any("mos" in row.printed for row in rows)
-    seconds = bool(result.speeds) or any("seconds" in row.printed for row in rows)
-    width = terminal_width()
-    wide = width is None or width >= ROOMY
     title = result.request.protocol.title + (f": {subset}" if subset != "all" else "")
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("method", overflow="fold", min_width=16)
-    headers = ["n"]
-    for name in metrics:
-        headers += [metric_label(name), *["95 %"] * (wide and name == "psnr")]
-    headers += ["MOS"] * opinions + ["minus printed"] + ["s/image"] * seconds
-    headers += ["MP/s", "peak MB", "parameters"] * (bool(result.speeds) and wide)
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
-    parameters = {method.name: method.parameters for method in result.methods}
+    _print_beside_published(title, rows, result)
+    extras = [name for name in table_metrics(result) if name not in ("psnr", "ssim")]
+    if extras:
+        columns = [Column("method"), *(Column(metric_label(name), "right") for name in extras)]
+        cells = [[row.method, *(_score(row, name) for name in extras)] for row in rows if row.scores]
+        print_table("Other metrics", columns, cells, terminal_width())
 
-    def cell(row: TableRow, name: str) -> str:
-        if row.kind == "published":
-            return _as_printed(row.printed.get(name), 3 if name == "ssim" else METRICS[name].decimals)
-        return _number(row.scores[name].mean, METRICS[name].decimals) if name in row.scores else ""
 
-    heading = ""
+def _print_beside_published(title: str, rows: list[TableRow], result: BenchmarkResult) -> None:
+    """PSNR and SSIM of our methods, with their difference to what is printed, then every published row."""
+    from restorekit.evaluation.summary import metric_label
+    from restorekit.metrics import METRICS
+
+    sources = list(dict.fromkeys(row.table for row in rows if row.kind == "published"))
+    timed = any("seconds" in row.printed for row in rows)
+    columns = [
+        Column("method"),
+        Column("n", "right"),
+        Column(metric_label("psnr"), "right"),
+        Column("95 %", "right", optional=True),
+        Column(metric_label("ssim"), "right"),
+        Column("MOS", "right"),
+        Column("s/image", "right"),
+        Column("minus printed", "right"),
+        Column("from"),
+    ]
+    cells = []
     for row in rows:
-        if row.kind == "published" and row.table != heading:
-            heading = row.table
-            table.add_section()
-            table.add_row(f"[italic]{escape(heading)}{' (other data)' if result.other_data else ''}")
         psnr = row.scores.get("psnr")
-        speed = result.speeds.get(row.method) if row.kind != "published" else None
-        cells = [escape(row.method), ""]
-        if psnr is not None:
-            cells[1] = f"{psnr.n}" + (f" + {psnr.infinite} inf" if psnr.infinite else "")
-        for name in metrics:
-            cells.append(cell(row, name))
-            if wide and name == "psnr":
-                cells.append(f"{psnr.low:.2f} to {psnr.high:.2f}" if psnr and math.isfinite(psnr.low) else "")
-        if opinions:
-            cells.append(_as_printed(row.printed.get("mos"), 2))
+        count = "" if psnr is None else f"{psnr.n}" + (f" + {psnr.infinite} inf" if psnr.infinite else "")
+        interval = "" if psnr is None else _interval(psnr.low, psnr.high)
         gaps = ((name, row.minus_printed(name)) for name in ("psnr", "ssim"))
-        cells.append(" / ".join(f"{gap:+.{METRICS[name].decimals}f}" for name, gap in gaps if gap is not None))
-        if seconds:
-            cells.append(f"{speed.seconds:.3f}" if speed else _number(row.printed.get("seconds"), 3))
-        if speed and wide:
-            count = parameters[row.method]
-            cells += [f"{speed.megapixels_per_second:.2f}", f"{speed.peak_mb:.0f}", f"{count or 0:,}"]
-        table.add_row(*cells, style="dim" if row.kind == "published" else None)
-    print_wide(table)
+        minus = " / ".join(f"{gap:+.{METRICS[name].decimals}f}" for name, gap in gaps if gap is not None)
+        published = row.printed if row.kind == "published" else {}
+        mos, seconds = _as_printed(published.get("mos"), 2), _as_printed(published.get("seconds"), 1)
+        if timed and (speed := result.speeds.get(row.method)) is not None and row.kind != "published":
+            seconds = f"{speed.seconds:.3f}"
+        source = f"[{sources.index(row.table) + 1}]" if row.kind == "published" else "here"
+        cells.append(
+            [row.method, count, _score(row, "psnr"), interval, _score(row, "ssim"), mos, seconds, minus, source]
+        )
+    filled = [at for at, column in enumerate(columns) if any(row[at] for row in cells)]
+    print_table(title, [columns[at] for at in filled], [[row[at] for at in filled] for row in cells], terminal_width())
+    for number, source in enumerate(sources, start=1):
+        console.show(f"[{number}] {source}{' (other data)' if result.other_data else ''}")
+
+
+def _print_speeds(result: BenchmarkResult) -> None:
+    columns = [Column("method"), *(Column(head, "right") for head in ("s/image", "MP/s", "peak MB", "parameters"))]
+    cells = []
+    for method in result.methods:
+        if (speed := result.speeds.get(method.name)) is not None:
+            rate, peak = f"{speed.megapixels_per_second:.2f}", f"{speed.peak_mb:.0f}"
+            cells.append([method.name, f"{speed.seconds:.3f}", rate, peak, f"{method.parameters or 0:,}"])
+    print_table("Speed of this machine", columns, cells, terminal_width())
+
+
+def _score(row: TableRow, metric: str) -> str:
+    """A mean of ours, or what is printed."""
+    from restorekit.metrics import METRICS
+
+    decimals = METRICS[metric].decimals
+    if row.kind == "published":
+        return _as_printed(row.printed.get(metric), 3 if metric == "ssim" else decimals)
+    return _number(row.scores[metric].mean, decimals) if metric in row.scores else ""
 
 
 def _print_opinions(result: BenchmarkResult) -> None:
     rows = [
-        (one.method, str(one.n), f"{one.mean:.2f}", _number(one.std, 2), f"{one.low:.2f} to {one.high:.2f}")
-        for one in result.opinions
+        (
+            opinion.method,
+            str(opinion.n),
+            f"{opinion.mean:.2f}",
+            _number(opinion.std, 2),
+            _interval(opinion.low, opinion.high),
+        )
+        for opinion in result.opinions
     ]
     columns = [Column("method"), *(Column(header, justify="right") for header in ("n", "mean", "std", "95 %"))]
     print_table("Mean opinion scores", columns, rows, terminal_width())
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:.2f} to {high:.2f}" if math.isfinite(low) else ""
 
 
 def _as_printed(value: float | None, decimals: int) -> str:

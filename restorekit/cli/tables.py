@@ -74,11 +74,6 @@ def print_table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[s
     Console(file=out.file, width=width or UNLIMITED, emoji=False).print(table)
 
 
-def print_wide(table: Table) -> None:
-    """Print a table of rich to stdout; where that is no terminal it gets all the columns it needs."""
-    Console(file=out.file, width=terminal_width() or UNLIMITED, emoji=False).print(table)
-
-
 def _least_width(text: str, wraps: bool) -> int:
     """Places that a cell needs on the screen; some characters take two."""
     return max(map(cell_len, text.split()), default=0) if wraps else cell_len(text)

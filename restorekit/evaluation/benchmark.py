@@ -73,7 +73,7 @@ def run_benchmark(
         dataset,
         tuple(restorers[method.name].facts for method in methods),
         scores,
-        skipped=sum(not known.error for known in plan.known.values()),
+        skipped=sum(not known.reason for known in plan.known.values()),
         speeds=speeds,
         opinions=tuple(opinions),
         report=out / REPORT,
@@ -103,13 +103,14 @@ def plan_methods(request: BenchmarkRequest, dataset: Dataset) -> list[Method]:
     baselines: list[BaselineMethod] = []
     if request.baselines and has_inputs:
         taken = {network.name for network in networks}  # bicubic is a system too
-        baselines = [BaselineMethod(one) for one in baselines_for(protocol) if one.name not in taken]
+        baselines = [BaselineMethod(known) for known in baselines_for(protocol) if known.name not in taken]
     methods: list[Method] = [*baselines, *folders, *networks]
     if not methods:
-        raise UsageError("There is nothing to compare.", "Give models, restored folders, or leave the baselines in.")
-    names = [*RESERVED_FOLDERS, *(folder_name(method.name) for method in methods)]
+        raise UsageError("There is nothing to compare.", "Give `models` or `restored`, or leave the baselines in.")
+    # Some file systems do not tell capital letters from small ones.
+    folder_names = [*RESERVED_FOLDERS, *(folder_name(method.name).casefold() for method in methods)]
     for method in methods:
-        if names.count(folder_name(method.name)) > 1:
+        if folder_names.count(folder_name(method.name).casefold()) > 1:
             raise UsageError(f"Two methods have the same name, '{method.name}'.", "Give the restored folder another.")
     return methods
 
@@ -149,9 +150,9 @@ def _blur(request: BenchmarkRequest, frames: Dataset, out: Path, progress: Progr
     summary = synthesize_pairs([request.data], out, settings=settings, split=split, progress=progress)
     failed = [pair for pair in summary.results if pair.status == "failed"]
     messages = [f"{len(failed)} frames could not be blurred, e.g. {failed[0].reason}"] if failed else []
-    made = {Path(pair.key).stem for pair in summary.results if pair.status != "failed"}
+    made = {out / pair.key for pair in summary.results if pair.status != "failed"}
     items = find_dataset("pairs", out / "all").items
-    return replace(frames, items=tuple(item for item in items if item.name in made)), messages
+    return replace(frames, items=tuple(item for item in items if out / "all" / f"{item.name}.png" in made)), messages
 
 
 @dataclass(frozen=True)
@@ -205,12 +206,12 @@ def _measure(
     progress.begin(Work(len(plan.order), missing, "scores", "Measuring"))
     known = dict(plan.known)
     for scores in known.values():
-        status: Status = "failed" if scores.error else "skipped"
+        status: Status = "failed" if scores.reason else "skipped"
         progress.step(Event(f"{scores.item}, {scores.method}", 1, 0, status, scores))
     for measured in executor.run(plan.jobs, worker):
         for scores in measured:
             known[scores.item, scores.method] = scores
-            status = "failed" if scores.error else "done"
+            status = "failed" if scores.reason else "done"
             progress.step(Event(f"{scores.item}, {scores.method}", 1, 1, status, scores))
     return tuple(known[key] for key in plan.order)
 
@@ -267,5 +268,5 @@ def _remarks(request: BenchmarkRequest, dataset: Dataset) -> list[str]:
 
 def _gaps(scores: Sequence[ImageScores]) -> list[str]:
     """Metrics that say nothing about some images."""
-    reasons = {name: reason for one in scores for name, reason in one.left_out.items()}
+    reasons = {name: reason for pair in scores for name, reason in pair.left_out.items()}
     return [f"{name} is left empty for some images: {reason}" for name, reason in reasons.items()]

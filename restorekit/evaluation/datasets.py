@@ -1,6 +1,7 @@
 """Read the real folder trees of the benchmark sets. A folder that is none of them gets an error that shows the tree."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,8 +74,17 @@ def find_dataset(layout: LayoutName, folder: Path) -> Dataset:
         layouts.reverse()
     for name in layouts:
         if items := LAYOUTS[name].read(folder):
-            return Dataset(name, tuple(sorted(items, key=lambda item: (item.subset, item.name))))
+            return Dataset(name, tuple(sorted(_unique(items), key=lambda item: (item.subset, item.name))))
     raise UsageError("This folder does not hold what the protocol needs.", f"Expected:\n{LAYOUTS[layout].tree}", folder)
+
+
+def _unique(items: list[Item]) -> list[Item]:
+    """Items with the suffix of their file in the name, where the same name is there in several formats."""
+    uses = Counter(item.name for item in items)
+    return [
+        item if uses[item.name] == 1 else replace(item, name=f"{item.name}{(item.blurred or item.sharp[0]).suffix}")
+        for item in items
+    ]
 
 
 def find_sharp_images(folder: Path) -> Dataset:
@@ -85,7 +95,7 @@ def find_sharp_images(folder: Path) -> Dataset:
     """
     if not folder.is_dir() or not (items := _frames(folder)):
         raise UsageError("There are no sharp images here.", "Check its path.", folder)
-    return Dataset("pairs", tuple(items))
+    return Dataset("pairs", tuple(_unique(items)))
 
 
 def _pairs(folder: Path) -> list[Item]:
@@ -94,8 +104,9 @@ def _pairs(folder: Path) -> list[Item]:
     psfs = {record.sharp.resolve(): record.kernel for record in records}
     items = []
     for pair in find_pairs(folder):
-        relative = pair.sharp.relative_to(folder)
-        name = Path(*relative.parts[:-2], relative.stem).as_posix()
+        assert pair.blurred is not None  # only a list without pairs has sharp images alone
+        sharp, blurred = (path.relative_to(folder).parts for path in (pair.sharp, pair.blurred))
+        name = _name(Path(*(part for part, other in zip(sharp, blurred, strict=True) if part == other)))
         psf = psfs.get(pair.sharp.resolve())
         items.append(Item(name, (pair.sharp,), pair.blurred, psf=psf))
     return items

@@ -108,7 +108,7 @@ class BenchmarkResult:
     @property
     def failed(self) -> int:
         """Pairs without scores."""
-        return sum(bool(scores.error) for scores in self.scores)
+        return sum(bool(scores.reason) for scores in self.scores)
 
     @property
     def done(self) -> int:

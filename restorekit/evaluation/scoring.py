@@ -33,7 +33,7 @@ class ImageScores:
     """That restoring took; None for what was restored elsewhere."""
     grey: bool = False
     """The sharp image is stored with one channel."""
-    error: str = ""
+    reason: str = ""
     """Why there are no values."""
 
 

@@ -162,12 +162,12 @@ def write_results(result: BenchmarkResult, out: Path) -> None:
     write_atomically(out / RESULTS_JSON, (json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n").encode())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["protocol", "subset", "image", "method", *result.metrics, "seconds", "grey", "error"])
+    writer.writerow(["protocol", "subset", "image", "method", *result.metrics, "seconds", "grey", "reason"])
     for scores in result.scores:
         head = [result.request.protocol.name, scores.subset, scores.item, scores.method]
         values = [scores.values.get(metric, "") for metric in result.metrics]
         writer.writerow(
-            [*head, *values, "" if scores.seconds is None else scores.seconds, int(scores.grey), scores.error]
+            [*head, *values, "" if scores.seconds is None else scores.seconds, int(scores.grey), scores.reason]
         )
     write_atomically(out / RESULTS_CSV, text.getvalue().encode())
 

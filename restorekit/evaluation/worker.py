@@ -132,4 +132,4 @@ class BenchmarkWorker:
 def without_scores(item: Item, method: str, error: Exception) -> ImageScores:
     """A failed pair."""
     reason = str(error) if isinstance(error, RestorekitError) else f"{type(error).__name__}: {error}"
-    return ImageScores(item.name, item.subset, method, error=reason)
+    return ImageScores(item.name, item.subset, method, reason=reason)

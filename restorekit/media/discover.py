@@ -104,7 +104,7 @@ def _claims_to_be_picture(file: Path) -> bool:
 
 
 def find_pairs(folder: Path) -> list[Pair]:
-    """List the pairs below a folder: same names in sibling folders `blur` and `sharp`, at any depth.
+    """List the pairs below a folder: same paths below sibling folders `blur` and `sharp`, at any depth.
 
     Args:
         folder: e.g. what `synth-blur` writes, one of its splits, or GoPro's tree. A folder that is itself called
@@ -114,11 +114,21 @@ def find_pairs(folder: Path) -> list[Pair]:
         UsageError: a sharp image has no blurred twin.
     """
     pairs = []
-    for sharp in find_images([folder]):
-        parent = sharp.source.parent
-        if parent.name == "sharp" and parent != folder and (parent.parent / "blur").is_dir():
-            blurred = parent.parent / "blur" / sharp.source.name
-            if not blurred.exists():
-                raise UsageError("The sharp image has no blurred twin.", f"{blurred} is expected.", sharp.source)
-            pairs.append(Pair(sharp.source, blurred))
+    for job in find_images([folder]):
+        blurred = _blurred_twin(job.source, folder)
+        if blurred is None:
+            continue
+        if not blurred.exists():
+            raise UsageError("The sharp image has no blurred twin.", f"{blurred} is expected.", job.source)
+        pairs.append(Pair(job.source, blurred))
     return pairs
+
+
+def _blurred_twin(file: Path, folder: Path) -> Path | None:
+    """Where the twin of a sharp image lies; None for what is in no folder `sharp` beside a folder `blur`."""
+    parts = file.relative_to(folder).parts
+    for depth in reversed(range(len(parts) - 1)):
+        beside = folder.joinpath(*parts[:depth], "blur")
+        if parts[depth] == "sharp" and beside.is_dir():
+            return beside.joinpath(*parts[depth + 1 :])
+    return None

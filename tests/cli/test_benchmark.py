@@ -114,3 +114,67 @@ def test_the_list_names_every_protocol(monkeypatch: pytest.MonkeyPatch, capsys: 
     shown = capsys.readouterr().out
     for name in ("gggan-ead", "sr-paper", "kohler-single", "pairs"):
         assert name in shown
+
+
+def longest_line(text: str) -> int:
+    return max(map(len, text.splitlines()))
+
+
+def test_tables_fit_80_columns_and_break_no_word(
+    pairs: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    weights = shutil.copy(weights_file, tmp_path / "a-name-of-24-characters.safetensors")
+    network = "gggan-lite:a-name-of-24-characters"
+    arguments = ("--protocol", "gopro", "--data", pairs, "--model", f"gggan-lite:{weights}", "--metric", "niqe")
+    arguments += ("--repeats", "1", "--device", "cpu", "-o", "out")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert longest_line(shown) <= 80
+    rows = [line.split() for line in shown.splitlines()]
+    assert [row[0] for row in rows if row].count(network) == 2  # scores and speed
+    assert ["deblurgan", "28.70", "0.958", "[1]"] in rows
+    assert ["[1]", "Survey,", "Table", "II", "(other", "data)"] in rows
+    assert ["deblurgan", "0.8", "[3]"] in rows
+    monkeypatch.setenv("COLUMNS", "200")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
+    assert "95 %" in capsys.readouterr().out
+
+
+def test_the_report_is_made_again_without_data_or_network(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--protocol", "pairs", "--data", pairs, "-o", tmp_path / "out")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
+    page = tmp_path / "out/report.html"
+    before = page.read_bytes()
+    page.unlink()
+    shutil.rmtree(tmp_path / "pairs")
+    capsys.readouterr()
+    assert command("--report-only", "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.OK
+    assert capsys.readouterr().out.strip() == str(page)
+    assert page.read_bytes() == before
+    assert command("--report-only", "-o", tmp_path / "nowhere", monkeypatch=monkeypatch) == ExitCode.USAGE
+    assert "Run the benchmark first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--protocol", "pairs", "--metric", "lpips"), "in --metric-weights"),
+        (("--protocol", "pairs", "--no-baselines"), "Give --model or --restored"),
+        (("--protocol", "sr-paper", "--scale", "2"), "Leave out --scale"),
+        (("--protocol", "pairs", "--metric", "vmaf"), "Use psnr, ssim, mse, ms-ssim, lpips, niqe"),
+    ],
+)
+def test_messages_of_the_library_name_the_flags(
+    pairs: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(*arguments, "--data", pairs, "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.USAGE
+    assert said in capsys.readouterr().err

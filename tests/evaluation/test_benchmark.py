@@ -1,7 +1,11 @@
 import json
 import math
 import os
+import pickle
+import shutil
+import threading
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +17,25 @@ from restorekit import metrics
 from restorekit.cli.benchmark import _print_scores
 from restorekit.degradation.downscale import Downscale
 from restorekit.errors import ExitCode, UsageError, WeightsError
-from restorekit.evaluation import baselines, summary
-from restorekit.evaluation.benchmark import run_benchmark
+from restorekit.evaluation import baselines, summary, worker
+from restorekit.evaluation.benchmark import plan_methods, run_benchmark
+from restorekit.evaluation.datasets import find_dataset
+from restorekit.evaluation.methods import BaselineMethod
 from restorekit.evaluation.preparation import Degraded
 from restorekit.evaluation.protocol import load_protocol
 from restorekit.evaluation.result import BenchmarkRequest, BenchmarkResult
-from restorekit.evaluation.speed import SpeedRequest, measure_speed
+from restorekit.evaluation.scoring import ImageScores, Scorer
+from restorekit.evaluation.speed import SpeedMeasurement, SpeedRequest, measure_speed
 from restorekit.evaluation.statistics import mean_interval
-from restorekit.evaluation.store import folder_name
+from restorekit.evaluation.store import BenchmarkStore, folder_name
+from restorekit.evaluation.worker import BenchmarkWorker, ItemJob, PairJob
 from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.models import registry
 from restorekit.runtime.atomic import write_atomically
+from restorekit.runtime.progress import Event, Work
 from restorekit.weights import state_dict
 
 PAIRS = load_protocol("pairs")
@@ -113,7 +122,7 @@ def test_restored_folders_are_found_by_path_or_name_and_gaps_are_reported(pairs:
         BenchmarkRequest(PAIRS, pairs, restored={"theirs": theirs}, baselines=False), tmp_path / "out"
     )
     assert scores(result, "theirs") == {"all/a": math.inf, "all/b": math.inf}
-    (failed,) = [pair for pair in result.scores if pair.error]
+    (failed,) = [pair for pair in result.scores if pair.reason]
     assert failed.item == "all/c"
     assert result.exit_code == ExitCode.SOME_FAILED
     interval = mean_interval(list(scores(result, "theirs").values()))
@@ -127,7 +136,7 @@ def test_a_picture_of_another_size_is_not_resized(pairs: Path, tmp_path: Path) -
     result = run_benchmark(
         BenchmarkRequest(PAIRS, pairs, restored={"small": tmp_path / "small"}, baselines=False), tmp_path / "out"
     )
-    assert all("32x32" in pair.error and "80x64" in pair.error for pair in result.scores)
+    assert all("32x32" in pair.reason and "80x64" in pair.reason for pair in result.scores)
 
 
 def test_frames_are_blurred_as_the_protocol_says(frames: Path, tmp_path: Path) -> None:
@@ -137,6 +146,24 @@ def test_frames_are_blurred_as_the_protocol_says(frames: Path, tmp_path: Path) -
     assert all(13 <= record["length"] <= 21 and abs(record["angle"]) <= 40 for record in records)
     assert result.other_data
     assert "do not compare" in " ".join(result.messages)
+
+
+def test_frames_of_subfolders_are_measured_too(frames: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (frames / name).mkdir()
+        (frames / f"{name}.png").rename(frames / name / "same.png")
+    result = run_benchmark(BenchmarkRequest(load_protocol("pairs-endoscopy-352"), frames), tmp_path / "out")
+    assert {item.name for item in result.dataset.items} == {"a/same", "b/same", "c"}
+    assert set(scores(result, "richardson-lucy")) == {"a/same", "b/same", "c"}
+    assert result.failed == 0
+
+
+def test_pairs_that_an_earlier_run_made_of_other_frames_do_not_count(frames: Path, tmp_path: Path) -> None:
+    protocol = load_protocol("pairs-endoscopy-352")
+    run_benchmark(BenchmarkRequest(protocol, frames), tmp_path / "out")
+    (frames / "a.png").rename(frames / "other.png")
+    result = run_benchmark(BenchmarkRequest(protocol, frames), tmp_path / "out")
+    assert {item.name for item in result.dataset.items} == {"b", "c", "other"}
 
 
 def test_the_centre_is_cut_before_restoring(pairs: Path, tmp_path: Path) -> None:
@@ -292,10 +319,139 @@ def test_an_unforeseen_error_of_one_method_on_one_image_stays_with_that_pair(
 
     monkeypatch.setattr(baselines, "DEBLURRING", (baselines.Baseline("odd", odd), *baselines.DEBLURRING[:1]))
     result = run_benchmark(BenchmarkRequest(PAIRS, pairs), tmp_path / "out")
-    failed = [pair for pair in result.scores if pair.error]
+    failed = [pair for pair in result.scores if pair.reason]
     assert [(pair.item, pair.method) for pair in failed] == [("all/b", "odd")]
-    assert "no such radius" in failed[0].error
+    assert "no such radius" in failed[0].reason
     assert result.exit_code == ExitCode.SOME_FAILED
+
+
+def test_a_run_does_not_end_where_opencv_is_the_headless_distribution(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = {"opencv-python-headless": "4.12.0"}
+
+    def version(distribution: str) -> str:
+        if distribution.startswith("opencv") and distribution not in installed:
+            raise PackageNotFoundError(distribution)
+        return installed.get(distribution, "1.0")
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.setattr("restorekit.runtime.provenance.version", version)
+    run_benchmark(BenchmarkRequest(PAIRS, pairs), tmp_path / "out")
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert results["environment"]["opencv"] == "4.12.0"
+
+
+class Recorder:
+    """A `Progress` that notes what it sees."""
+
+    def __init__(self) -> None:
+        self.parts: list[Work] = []
+        self.events: list[tuple[str, Event]] = []
+        self.summary: object = None
+
+    def begin(self, work: Work) -> None:
+        self.parts.append(work)
+
+    def step(self, event: Event) -> None:
+        self.events.append((self.parts[-1].unit, event))
+
+    def end(self, summary: object) -> None:
+        self.summary = summary
+
+
+def test_loading_blurring_measuring_and_timing_are_parts_of_the_run(
+    frames: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Recorder()
+    speed = SpeedMeasurement(1.0, 1.0, 1.0, "cpu", "fp32")
+    monkeypatch.setattr("restorekit.evaluation.benchmark.measure_speed", lambda request: speed)
+    request = BenchmarkRequest(load_protocol("pairs-endoscopy-352"), frames, models=(f"gggan-lite:{weights_file}",))
+    (tmp_path / "frames/broken.png").write_text("no image")
+    result = run_benchmark(request, tmp_path / "out", progress=seen)
+    assert seen.summary is result
+    assert len(seen.parts) == 4
+    for part in seen.parts:
+        events = [event for unit, event in seen.events if unit == part.unit]
+        assert sum(event.items for event in events) == part.items
+        assert sum(event.amount for event in events) == part.amount
+    methods, blurring, scores, networks = (part.items for part in seen.parts)
+    assert (methods, blurring, scores, networks) == (5, 4, 15, 1)
+    again = Recorder()
+    run_benchmark(request, tmp_path / "out", progress=again)
+    assert {event.status for unit, event in again.events if unit == "scores"} == {"skipped"}
+    assert again.parts[2].amount == 0
+
+
+def test_a_failed_pair_is_told_as_soon_as_it_happens(pairs: Path, tmp_path: Path) -> None:
+    seen = Recorder()
+    shutil.copytree(pairs / "all/sharp", tmp_path / "theirs")
+    (tmp_path / "theirs/b.png").write_text("no image")
+    request = BenchmarkRequest(PAIRS, pairs, restored={"theirs": tmp_path / "theirs"}, baselines=False)
+    run_benchmark(request, tmp_path / "out", progress=seen)
+    (event,) = [event for _, event in seen.events if event.status == "failed"]
+    assert event.key == "all/b, theirs"
+    assert isinstance(event.detail, ImageScores)
+    assert "b.png" in event.detail.reason
+
+
+def test_an_image_that_cannot_be_read_fails_for_every_method_and_stops_no_other(pairs: Path, tmp_path: Path) -> None:
+    (pairs / "all/sharp/b.png").write_text("no image")
+    result = run_benchmark(BenchmarkRequest(PAIRS, pairs), tmp_path / "out")
+    assert {pair.item for pair in result.scores if pair.reason} == {"all/b"}
+    assert (result.done, result.failed) == (8, 4)
+
+
+def test_reading_restoring_and_comparing_have_threads_of_their_own(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So they overlap for different images; see the executor's own tests."""
+    threads: dict[str, set[str]] = {}
+
+    def noting(owner: object, name: str) -> None:
+        function = getattr(owner, name)
+
+        def noted(*arguments: object) -> object:
+            threads.setdefault(name, set()).add(threading.current_thread().name.partition("_")[0])
+            return function(*arguments)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    noting(worker, "prepare_item")
+    noting(Scorer, "compare")
+    noting(BaselineMethod, "restore")
+    run_benchmark(BenchmarkRequest(PAIRS, pairs, shown=0), tmp_path / "out")
+    assert threads == {"prepare_item": {"read"}, "restore": {"MainThread"}, "compare": {"write"}}
+
+
+def test_methods_workers_jobs_and_scores_pickle(pairs: Path, tmp_path: Path, weights_file: Path) -> None:
+    """Another executor may send them elsewhere."""
+    request = BenchmarkRequest(PAIRS, pairs, models=(f"gggan-lite:{weights_file}",), restored={"x": pairs / "all/blur"})
+    dataset = find_dataset("pairs", pairs)
+    methods = plan_methods(request, dataset)
+    assert pickle.loads(pickle.dumps(methods)) == methods
+    restorers = {method.name: method.load() for method in methods}
+    store = BenchmarkStore(tmp_path / "out", PAIRS, 1)
+    item, scorer = dataset.items[0], request.scorer()
+    facts = {name: store.image_facts(item, restorer) for name, restorer in restorers.items()}
+    jobs = [PairJob(name, facts[name], store.score_facts(item, facts[name], scorer)) for name in restorers]
+    job = ItemJob(item, tuple(jobs))
+    elsewhere, sent = pickle.loads(pickle.dumps((BenchmarkWorker(restorers, scorer, store), job)))
+    here = BenchmarkWorker(restorers, scorer, store)
+    expected = here.compute(job, here.read(job))
+    there = elsewhere.compute(sent, elsewhere.read(sent))
+    for name, image in expected.restored.items():
+        np.testing.assert_array_equal(there.restored[name].pixels, image.pixels)
+    measured = pickle.loads(pickle.dumps(elsewhere.write(sent, there)))
+    assert [scores.method for scores in measured] == [method.name for method in methods]
+    assert all(scores.values["psnr"] > 10 for scores in measured)
+
+
+def test_planning_loads_no_network_and_reads_no_folder(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("restorekit.evaluation.methods.load_model", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("restorekit.evaluation.methods.find_images", lambda *_: pytest.fail("listed"))
+    request = BenchmarkRequest(PAIRS, pairs, models=("gggan-lite",), restored={"theirs": Path("nowhere")})
+    assert [method.kind for method in plan_methods(request, find_dataset("pairs", pairs))][-2:] == ["folder", "network"]
 
 
 def test_requests_that_make_no_sense_are_refused(pairs: Path, tmp_path: Path) -> None:
@@ -310,6 +466,8 @@ def test_requests_that_make_no_sense_are_refused(pairs: Path, tmp_path: Path) ->
         run_benchmark(BenchmarkRequest(load_protocol("sr-y"), pairs / "all/sharp", models=("gggan-lite",)), out)
     with pytest.raises(UsageError, match="same name"):
         run_benchmark(BenchmarkRequest(PAIRS, pairs, restored={"identity": pairs}), out)
+    with pytest.raises(UsageError, match="same name"):  # one folder, where the file system does not tell case
+        run_benchmark(BenchmarkRequest(PAIRS, pairs, restored={"Wiener": pairs}), out)
     with pytest.raises(UsageError, match="nothing to compare"):
         run_benchmark(BenchmarkRequest(PAIRS, pairs, baselines=False), out)
     with pytest.raises(WeightsError, match="LPIPS"):

@@ -115,3 +115,14 @@ def test_a_wrong_folder_gets_the_expected_tree(tmp_path: Path, layout: str, show
     (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(UsageError, match=shown):
         find_dataset(layout, tmp_path)
+
+
+def test_images_of_one_name_in_two_formats_stay_two(tmp_path: Path) -> None:
+    tree(tmp_path, "mine/blur/a.png", "mine/sharp/a.png", "mine/blur/a.bmp", "mine/sharp/a.bmp", "mine/blur/b.png")
+    tree(tmp_path, "mine/sharp/b.png")
+    assert names("pairs", tmp_path) == ["mine/a.bmp", "mine/a.png", "mine/b"]
+
+
+def test_pairs_below_the_two_folders_are_found_by_their_paths(tmp_path: Path) -> None:
+    tree(tmp_path, "blur/x/a.png", "sharp/x/a.png", "blur/y/a.png", "sharp/y/a.png")
+    assert names("pairs", tmp_path) == ["x/a", "y/a"]

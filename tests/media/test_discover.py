@@ -59,3 +59,10 @@ def test_pairs_are_found_at_any_depth_and_must_be_complete(tmp_path: Path) -> No
     put(tmp_path / "s1" / "sharp" / "2.png")
     with pytest.raises(UsageError, match="no blurred twin"):
         find_pairs(tmp_path)
+
+
+def test_pairs_keep_their_tree_below_the_two_folders(tmp_path: Path) -> None:
+    sharp, blurred = put(tmp_path / "sharp" / "x" / "1.png"), put(tmp_path / "blur" / "x" / "1.png")
+    put(tmp_path / "blur" / "y" / "1.png")
+    assert find_pairs(tmp_path) == [Pair(sharp, blurred)]
+    assert find_pairs(tmp_path / "sharp") == []
