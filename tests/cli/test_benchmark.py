@@ -30,6 +30,7 @@ def command(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(stopped.value.code or 0)
 
 
+@pytest.mark.slow
 def test_a_run_prints_published_rows_beside_ours_and_remembers(
     pairs: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

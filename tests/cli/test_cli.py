@@ -88,6 +88,7 @@ def test_mistakes_get_one_line_and_a_hint(
     assert "Traceback" not in shown
 
 
+@pytest.mark.slow
 def test_synth_blur_builds_a_set_that_train_takes(
     tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +143,7 @@ def test_models_lists_every_system_and_verifies_the_files(
     assert command("models", "verify", monkeypatch=monkeypatch) == ExitCode.OK
 
 
+@pytest.mark.slow
 def test_the_demo_restores_what_it_blurred(tmp_path: Path) -> None:
     from restorekit.evaluation import demo
 

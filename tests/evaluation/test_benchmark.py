@@ -242,6 +242,7 @@ def test_enlarged_folders_are_scored_beside_the_baselines(tmp_path: Path, photo:
     assert first.difference.mean > 0
 
 
+@pytest.mark.slow
 def test_super_resolution_networks_enlarge_and_keep_the_protocols_scale(tmp_path: Path, photo: np.ndarray) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "espcn.safetensors"
@@ -506,6 +507,7 @@ def test_other_data_get_no_difference_to_printed_rows(pairs: Path, tmp_path: Pat
     assert any("1111 images; these are 3" in message for message in result.messages)
 
 
+@pytest.mark.slow
 def test_speed_is_measured_in_a_process_of_its_own(weights_file: Path) -> None:
     speed = measure_speed(SpeedRequest("gggan-lite", str(weights_file), None, Settings("cpu"), (32, 48), repeats=1))
     assert speed.seconds > 0

@@ -39,6 +39,7 @@ def runs_or_is_refused(name: str, options: Mapping[str, object]) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "field"), FIELDS)
 def test_every_value_of_every_option_makes_a_network_or_a_usage_error(name: str, field: str) -> None:
     accepted = [

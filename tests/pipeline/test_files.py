@@ -280,6 +280,7 @@ def test_no_image_is_a_usage_error(tmp_path: Path, options: dict[str, object]) -
         statuses(tmp_path, tmp_path / "out", **options)
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path, photo: np.ndarray, weights_file: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     for number in range(12):

@@ -66,6 +66,7 @@ def steps(recipe: Recipe, count: int) -> tuple[Trainer, list[dict[str, float]]]:
     return trainer, losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_system_takes_a_step_towards_its_objective(name: str) -> None:
     recipe = Recipe(name, config=SMALL.get(name, {}), batch=2, learning_rate=1e-3)
