@@ -13,6 +13,16 @@ from restorekit.media.image import Image
 from restorekit.models import registry
 from restorekit.weights import state_dict
 
+SLOW_SYSTEMS = {"deblurgan-v2-inception", "dn", "drrn", "msdn", "spsr"}
+"""Systems that the quick tier leaves out: deep, recursive, or large even in their small form."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if parameters.get("name") in SLOW_SYSTEMS:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def photo() -> np.ndarray:

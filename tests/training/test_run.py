@@ -278,6 +278,7 @@ def test_training_lowers_the_loss_on_one_batch() -> None:
     assert losses[-1]["pixel"] < losses[0]["pixel"]
 
 
+@pytest.mark.slow
 def test_training_gggan_itself_takes_a_step() -> None:
     config = {"channels": 8, "modules": 2, "taps": (1, 2), "prenet_widths": (4, 4, 8)}
     recipe = TINY.replacing(model="gggan", config=config, crop=128, loss_weights={})
