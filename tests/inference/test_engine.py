@@ -186,6 +186,7 @@ def half_flat(width: int = 300) -> np.ndarray:
     return rgb
 
 
+@pytest.mark.slow
 def test_statistics_of_the_whole_image_make_tiles_of_normalising_networks_exact() -> None:
     rgb = half_flat()
     whole = Engine(normalising(), Settings("cpu"))(rgb)

@@ -201,6 +201,7 @@ def test_the_backbone_takes_no_more_than_upstreams_paddings_can_repair() -> None
 @pytest.mark.parametrize(
     ("name", "sizes"), [(MOBILE, {}), (INCEPTION, {"filters": 32, "blocks": (1, 1, 0)})], ids=[MOBILE, INCEPTION]
 )
+@pytest.mark.slow
 def test_with_running_statistics_an_output_depends_on_its_surroundings_only(
     name: str, sizes: dict[str, object]
 ) -> None:
@@ -217,6 +218,7 @@ def test_with_running_statistics_an_output_depends_on_its_surroundings_only(
     torch.testing.assert_close(right[..., reach:], whole[..., 64 + reach :], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_reach_without_statistics_of_the_picture_is_what_the_spec_says() -> None:
     spec, model = registry.spec_of(MOBILE), randomise(registry.build(MOBILE, statistics="running")).double()
     farthest = 0
