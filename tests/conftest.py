@@ -16,11 +16,14 @@ from restorekit.weights import state_dict
 SLOW_SYSTEMS = {"deblurgan-v2-inception", "dn", "drrn", "msdn", "spsr"}
 """Systems that the quick tier leaves out: deep, recursive, or large even in their small form."""
 
+SLOW_FILES = {"test_deblurgan_v2.py", "test_objectives.py", "test_sweep.py", "test_upstream.py"}
+"""Tests of every system in turn, whole files of them."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if parameters.get("name") in SLOW_SYSTEMS:
+        if parameters.get("name") in SLOW_SYSTEMS or item.path.name in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
 
 
