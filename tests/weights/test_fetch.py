@@ -1,8 +1,10 @@
 """Fetching against a server on this machine that misbehaves in every way a real one can."""
 
 import hashlib
+import http.client
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -33,6 +35,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     body = BYTES
     etag = '"one"'
+    date = ""
     faults: list[str]  # one is used up by each request; then the server behaves
     requests: list[dict[str, str]]
     ranges = True
@@ -64,7 +67,8 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         begin, wanted = 0, self.headers.get("Range", "")
-        if server.ranges and wanted and self.headers.get("If-Range", server.etag) == server.etag:
+        version = server.etag or server.date
+        if server.ranges and wanted and self.headers.get("If-Range", version) == version:
             begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
         if begin >= len(server.body):
             self.send_error(416)
@@ -77,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(server.body) - begin))
         if server.etag:
             self.send_header("ETag", server.etag)
+        if server.date:
+            self.send_header("Last-Modified", server.date)
         self.send_header("Content-Type", "text/html" if fault == "page" else "application/octet-stream")
         self.end_headers()
         sent = server.body[begin:]
@@ -204,6 +210,13 @@ def test_a_beginning_that_nothing_vouches_for_is_not_continued(server: Server, e
     assert entry.path.read_bytes() == BYTES
 
 
+def test_a_date_vouches_for_a_beginning_as_a_tag_does(server: Server, entry: RemoteWeights) -> None:
+    server.faults, server.etag, server.date = ["cut"], "", "Tue, 24 Nov 2026 08:00:00 GMT"
+    fetch(unknown(entry), patience=HASTE)
+    assert server.requests[-1]["If-Range"] == server.date
+    assert entry.path.read_bytes() == BYTES
+
+
 def test_a_kept_beginning_of_another_file_is_found_out_and_dropped(server: Server, entry: RemoteWeights) -> None:
     entry.path.parent.mkdir(parents=True)
     part = entry.path.with_name("x.pth.part")
@@ -303,6 +316,21 @@ def test_without_a_connection_the_address_and_a_hint_are_told(
         closed = f"http://127.0.0.1:{free.getsockname()[1]}/x.pth"
         with pytest.raises(WeightsError, match=r"could not be fetched.*same command again"):
             fetch(changed(entry, url=closed), patience=HASTE)
+
+
+def test_a_certificate_that_is_not_valid_ends_the_fetch_at_once(
+    entry: RemoteWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def distrust(_: object) -> None:
+        calls.append(1)
+        raise ssl.SSLCertVerificationError("self-signed certificate")
+
+    monkeypatch.setattr(http.client.HTTPSConnection, "connect", distrust)
+    with pytest.raises(WeightsError, match=r"certificate of https://example\.org/x\.pth is not valid.*self-signed"):
+        fetch(changed(entry, url="https://example.org/x.pth"), patience=HASTE)
+    assert calls == [1]
 
 
 def test_a_page_for_browsers_is_told_and_a_file_put_there_by_hand_is_verified(
