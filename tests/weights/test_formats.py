@@ -248,6 +248,15 @@ def test_tensors_stay_inside_their_storage(layout: str) -> None:
             read(**numbers)
 
 
+def test_an_archive_that_inflates_beyond_its_own_size_is_refused() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/data.pkl", pickled_tensor(count=10**6))
+        archive.writestr("x/data/0", bytes(4 * 10**6))
+    with pytest.raises(ValueError, match="larger than the file"):
+        safe_unpickler.read(packed.getvalue())
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_things_that_contain_themselves_end(tmp_path: Path, layout: str) -> None:
     ring: dict[str, Any] = {}

@@ -50,6 +50,16 @@ def test_options_are_those_of_the_file_and_then_those_that_are_given(tmp_path: P
         load_model("gggan-lite", tmp_path / "x.safetensors", config={"wings": 2})
 
 
+def test_weights_serve_other_scales_only_where_the_system_serves_every_scale(tmp_path: Path) -> None:
+    for name in ("vdsr", "espcn"):
+        header = {"model": name, "recipe": '{"config": {"scale": 4}}'}
+        state_dict.save(registry.build(name, scale=4).state_dict(), tmp_path / f"{name}.safetensors", header)
+    assert load_model("vdsr", tmp_path / "vdsr.safetensors").spec.scale == 4
+    assert load_model("vdsr", tmp_path / "vdsr.safetensors", scale=2).spec.scale == 2
+    with pytest.raises(WeightsError, match="enlarge by 4, not by 2"):
+        load_model("espcn", tmp_path / "espcn.safetensors", scale=2)
+
+
 def test_wrong_names_help() -> None:
     with pytest.raises(UnknownModel, match="gggan-lite"):
         load_model("gggan-light")

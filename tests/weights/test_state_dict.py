@@ -67,6 +67,17 @@ def test_weights_of_another_network_are_refused_with_the_differences() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
+def test_what_is_saved_comes_back_and_counters_stay_whole_numbers(tmp_path: Path) -> None:
+    state = {
+        "turned": torch.rand(2, 3).t(),
+        "counter": torch.tensor(2**24 + 1),
+    }  # no float16 or float32 holds the latter
+    state_dict.save(state, tmp_path / "x.safetensors", {}, torch.float16)
+    loaded = state_dict.load(tmp_path / "x.safetensors")
+    assert torch.equal(loaded["turned"], state["turned"].half())
+    assert loaded["counter"].item() == 2**24 + 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no umask")
 def test_saved_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     before = os.umask(0o022)
