@@ -56,17 +56,21 @@ def exif_block(order: str, tags: Tags) -> bytes:
     return tiff.finished(tiff.directory(tags))
 
 
-def tiff_file(order: str, pixels: np.ndarray, tags: Tags) -> bytes:
-    """An uncompressed TIFF of (H,W) or (H,W,C) uint8 or uint16 pixels; `tags` are added to its own or replace them."""
+def tiff_file(order: str, pixels: np.ndarray, tags: Tags, packbits: bool = False) -> bytes:
+    """A TIFF of (H,W) or (H,W,C) uint8 or uint16 pixels; `tags` are added to its own or replace them.
+
+    PackBits takes rows of up to 128 bytes here, each as one literal run.
+    """
     height, width, channels = (*pixels.shape, 1)[:3]
     tiff = Tiff(order)
-    strip = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    rows = [row.tobytes() for row in pixels.astype(pixels.dtype.newbyteorder(order))]
+    strip = b"".join(bytes([len(row) - 1]) + row if packbits else row for row in rows)
     at = tiff.append(strip)
     own = {
         256: tag(SHORT, width),
         257: tag(SHORT, height),
         258: tag(SHORT, *[8 * pixels.itemsize] * channels),
-        259: tag(SHORT, 1),
+        259: tag(SHORT, 32773 if packbits else 1),
         262: tag(SHORT, 2 if channels > 2 else 1),
         273: tag(LONG, at),
         277: tag(SHORT, channels),

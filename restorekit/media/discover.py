@@ -89,11 +89,11 @@ def _walk(folder: Path, passed_over: set[Path]) -> Iterator[Path]:
             name for name in folders if not name.startswith(".") and (here / name).resolve() not in passed_over
         )
         for name in sorted(files):
-            if not name.startswith(".") and _claims_to_be_picture(here / name):
+            if not name.startswith(".") and _looks_like_image(here / name):
                 yield here / name
 
 
-def _claims_to_be_picture(file: Path) -> bool:
+def _looks_like_image(file: Path) -> bool:
     if file.suffix.lower() in SUFFIXES:
         return True
     try:

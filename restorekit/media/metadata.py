@@ -116,11 +116,14 @@ def _from_png(data: bytes) -> Metadata:
     for kind, body, whole in _png_chunks(data):
         if kind == b"eXIf":
             exif = body
-        elif kind == b"iCCP":
-            icc = _unpacked(body.partition(b"\0")[2][1:])
-        elif kind == b"iTXt" and body.startswith(XMP_KEYWORD + b"\0"):
-            text = body[len(XMP_KEYWORD) + 3 :].split(b"\0", 2)[2]  # after its flags: language, translation, text
-            xmp = _unpacked(text) if body[len(XMP_KEYWORD) + 1] else text
+        elif kind == b"iCCP" or (kind == b"iTXt" and body.startswith(XMP_KEYWORD + b"\0")):
+            try:
+                if kind == b"iCCP":
+                    icc = _unpacked(body.partition(b"\0")[2][1:])
+                else:
+                    xmp = _xmp_text(body)
+            except (ValueError, zlib.error) as error:  # the pixels are none the worse for it
+                lost.append(f"{'ICC profile' if kind == b'iCCP' else 'XMP'} dropped: {error}")
         elif kind == b"pHYs" and body[8:] == b"\1":
             resolution = _resolution(*(value * INCH for value in struct.unpack(">II", body[:8])))
         elif kind[3:].islower() or kind in COLOUR_CHUNKS or (kind in DEPTH_CHUNKS and same_channels):
@@ -139,11 +142,20 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         at += 12 + length
 
 
+def _xmp_text(body: bytes) -> bytes:
+    """The text of an iTXt chunk: behind its keyword, two flags, a language and a translation of the keyword."""
+    flags = body[len(XMP_KEYWORD) + 1 :]
+    parts = flags[2:].split(b"\0", 2)
+    if len(parts) < 3:
+        raise ValueError("its chunk is cut off")
+    return _unpacked(parts[2]) if flags[0] else parts[2]
+
+
 def _unpacked(packed: bytes) -> bytes:
     inflater = zlib.decompressobj()
     text = inflater.decompress(packed, MOST_TEXT)
     if not inflater.eof:
-        raise ValueError("a compressed chunk is cut off or too large")
+        raise ValueError("its chunk is cut off or too large")
     return text
 
 

@@ -23,10 +23,10 @@ def test_a_folder_keeps_its_tree_and_junk_is_passed_over(folder: Path) -> None:
 
 
 def test_content_decides_where_the_name_says_nothing(tmp_path: Path) -> None:
-    put(tmp_path / "picture.dat")
-    (tmp_path / "broken.jpg").write_text("claims to be a picture, so the run must report it")
+    put(tmp_path / "image.dat")
+    (tmp_path / "broken.jpg").write_text("claims to be an image, so the run must report it")
     (tmp_path / "table.csv").write_text("1,2")
-    assert relatives(tmp_path) == ["broken.jpg", "picture.dat"]
+    assert relatives(tmp_path) == ["broken.jpg", "image.dat"]
 
 
 def test_output_inside_the_input_does_not_feed_itself(folder: Path) -> None:

@@ -6,6 +6,7 @@ import PIL.Image
 import PIL.ImageCms
 import pytest
 import tifffile
+from PIL.JpegImagePlugin import get_sampling
 
 from restorekit.errors import UnwritableOutput
 from restorekit.media.decode import read_image
@@ -100,3 +101,8 @@ def test_a_lossy_webp_is_written_lossy(tmp_path: Path) -> None:
     image = read_image(tmp_path / "a")
     assert not image.lossless
     assert b"VP8 " in encode_image(image).data[:64]
+
+
+def test_a_jpeg_keeps_the_resolution_of_its_colours() -> None:
+    encoded = encode_image(Image(RGBA[..., :3], format="jpeg"))
+    assert get_sampling(PIL.Image.open(io.BytesIO(encoded.data))) == 0  # 4:4:4

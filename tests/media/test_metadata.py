@@ -4,6 +4,7 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
@@ -12,7 +13,6 @@ import tifffile
 from PIL.PngImagePlugin import PngInfo
 from tiff_files import ASCII, DOUBLE, LONG, RATIONAL, SHORT, SRATIONAL, UNDEFINED, UTF8, exif_block, tag, tiff_file
 
-from restorekit.errors import UnreadableImage
 from restorekit.media.decode import read_image
 from restorekit.media.encode import encode_image, write_image
 from restorekit.media.image import Image
@@ -253,11 +253,38 @@ def test_a_png_chunk_that_is_not_safe_to_copy_is_dropped_and_named(tmp_path: Pat
     assert chunk(b"abCd", b"2") in written
 
 
-def test_a_png_profile_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("damaged", "name"),
+    [
+        (chunk(b"iCCP", b"x\0\0" + zlib.compress(SRGB)[:-9]), "ICC profile"),
+        (chunk(b"iCCP", b"x\0\0no zlib stream"), "ICC profile"),
+        (chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0no zlib stream"), "XMP"),
+        (chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0de"), "XMP"),
+    ],
+    ids=["cut off", "no zlib", "XMP without zlib", "XMP cut off"],
+)
+def test_a_damaged_profile_or_xmp_is_dropped_and_named_and_the_pixels_are_read(
+    tmp_path: Path, damaged: bytes, name: str
+) -> None:
+    image, _ = rewrite(png(PIL.Image.fromarray(RGB), damaged), tmp_path)
+    assert np.array_equal(image.pixels, RGB)
+    (words,) = image.metadata.lost
+    assert words.startswith(f"{name} dropped: ")
+    assert (image.metadata.icc, image.metadata.xmp) == (b"", b"")
+
+
+def test_xmp_that_would_fill_the_memory_is_dropped_and_named(tmp_path: Path) -> None:
     bomb = chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes((1 << 26) + 1)))
-    (tmp_path / "x").write_bytes(png(PIL.Image.fromarray(RGB), bomb))
-    with pytest.raises(UnreadableImage, match="too large"):
-        read_image(tmp_path / "x")
+    data = cv2.imencode(".png", RGB.astype(np.uint16))[1].tobytes()
+    image, _ = rewrite(data[:-12] + bomb + data[-12:], tmp_path)  # IEND has 12 bytes
+    assert image.metadata.lost == ("XMP dropped: its chunk is cut off or too large",)
+
+
+def test_profile_and_xmp_of_a_tiff_survive(tmp_path: Path) -> None:
+    image, written = rewrite(tiff_file(">", RGB, {700: tag(UNDEFINED, b"<x/>"), 34675: tag(UNDEFINED, SRGB)}), tmp_path)
+    assert (image.metadata.icc, image.metadata.xmp, image.metadata.exif) == (SRGB, b"<x/>", b"")
+    again = PIL.Image.open(io.BytesIO(written))
+    assert (again.info["icc_profile"], bytes(again.tag_v2[700])) == (SRGB, b"<x/>")
 
 
 def jpeg(*segments: bytes) -> bytes:
