@@ -35,11 +35,8 @@ SMALL = {
 }
 """Fewer maps and, where the facts of the smaller form are known, fewer layers: for checks that do not concern the sizes."""
 
-SHALLOW = {"deblurgan-v2-inception"}
-"""Those of `SMALL` that reach less far than their spec says."""
-
 SIDES = {"deblurgan-v2-inception": 256}
-"""Side of the picture that the work per pixel is given for, where it depends on the size; elsewhere 32 is enough."""
+"""Side of the image that the work per pixel is given for, where it depends on the size; elsewhere 32 is enough."""
 
 
 def randomise(model: nn.Module, std: float = 0.05) -> nn.Module:
@@ -79,25 +76,32 @@ def standard_moments(norm: ImageNorm, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def measured_receptive_field(
-    model: nn.Module, divisor: int, guess: int, forward: Callable[[nn.Module, Tensor], Tensor] = nn.Module.__call__
+    model: nn.Module,
+    size_multiple: int,
+    guess: int,
+    forward: Callable[[nn.Module, Tensor], Tensor] = nn.Module.__call__,
 ) -> int:
-    """Farthest input pixel, along an axis, that any output pixel of one cell of the grid depends on."""
+    """Distance of the farthest input pixel, along an axis, that the result of one cell of the grid depends on.
+
+    Args:
+        model: a network with any weights.
+        size_multiple: side of a cell in pixels.
+        guess: the radius is about that at most.
+        forward: runs the network on a batch.
+    """
     model = averaging(model.requires_grad_(False).double())
     model.training = True  # of this module alone: a clipped output would show no dependence
-    margin = -(-(guess + 2 * divisor) // divisor) * divisor
-    side = 2 * margin + divisor
-    farthest = 0
-    for at in (margin, margin + divisor - 1):
-        # Bright, so that it stays positive where a network subtracts the middle of the range first.
-        rgb = (0.6 + 0.4 * noise(1, 3, max(8, divisor), side).double()).requires_grad_()
-        token = moments_of_image.set(standard_moments)  # a normalisation by the image itself would see everything
-        output = forward(model, rgb)
-        moments_of_image.reset(token)
-        scale = output.shape[-1] // side
-        (gradient,) = torch.autograd.grad(output[0, :, 0, at * scale : (at + 1) * scale].sum(), rgb)
-        touched = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
-        farthest = max(farthest, at - int(touched.min()), int(touched.max()) - at)
-    return farthest
+    margin = -(-(guess + 2 * size_multiple) // size_multiple) * size_multiple
+    first, last = margin, margin + size_multiple - 1
+    # Bright, so that it stays positive where a network subtracts the middle of the range first.
+    rgb = (0.6 + 0.4 * noise(1, 3, max(8, size_multiple), last + margin + 1).double()).requires_grad_()
+    token = moments_of_image.set(standard_moments)  # a normalisation by the image itself would see everything
+    output = forward(model, rgb)
+    moments_of_image.reset(token)
+    scale = output.shape[-1] // rgb.shape[-1]
+    (gradient,) = torch.autograd.grad(output[0, :, 0, first * scale : (last + 1) * scale].sum(), rgb)
+    touched = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    return max(first - int(touched.min()), int(touched.max()) - last)
 
 
 def pixel_digest(pixels: np.ndarray | Tensor) -> str:

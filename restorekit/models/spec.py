@@ -24,9 +24,9 @@ class Spec:
     size_multiple: int
     """The network works on a grid of this many pixels. Images of other sizes are padded inside; tiles must start on it."""
     receptive_field: int | None
-    """Radius of the receptive field in input pixels: the first and the last output pixel of a cell of the grid depend on
-    nothing farther away. None: they see the whole image. Where `tiling` is "whole" this is the radius once the statistics
-    are fixed."""
+    """Radius of the receptive field in input pixels: what a cell of `size_multiple` pixels becomes depends on no input pixel
+    farther from the cell. None: it depends on the whole image. Where `tiling` is "whole" this is the radius once the
+    statistics are fixed."""
     tiling: Tiling
     """exact: tiles with an overlap of `receptive_field` equal the whole image. approximate: the receptive field is too large
     for that, tiles get `overlap`. whole: the network normalises by statistics of the whole image (see `ImageNorm`)."""

@@ -104,6 +104,7 @@ def test_several_options_are_read_and_the_last_of_a_name_counts() -> None:
         ("noroozi", "widths=8,8,8,8", "widths=8,8,8,8: tuple should have at most 3 items"),
         ("deblurgan", "dropout=1", "dropout=1: input should be less than 1"),
         ("srresnet", "scale=7", "scale=7: input should be 2, 3, 4 or 8"),
+        ("vdsr", "layers=1", "layers=1: input should be greater than or equal to 2"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_name_and_what_it_may_be(name: str, entry: str, message: str) -> None:

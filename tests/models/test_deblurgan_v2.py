@@ -209,28 +209,26 @@ def test_with_running_statistics_an_output_depends_on_its_surroundings_only(
     chosen, spec = registry.configure(name, **sizes, statistics="running")
     assert spec.tiling == "exact"
     assert registry.configure(name)[1].tiling == "whole"
-    side, reach = (32, 288) if name == MOBILE else (128, 544)  # of these sizes, up to the next multiple of 32
-    rgb = torch.rand(1, 3, side, 2 * reach + 96, generator=torch.Generator().manual_seed(1))
+    side, margin = (32, 288) if name == MOBILE else (128, 544)  # of these sizes, up to the next multiple of 32
+    rgb = torch.rand(1, 3, side, 2 * margin + 96, generator=torch.Generator().manual_seed(1))
     model = randomise(system.build(chosen))
     with torch.no_grad():
-        whole, left, right = model(rgb), model(rgb[..., : reach + 64]), model(rgb[..., 64:])
+        whole, left, right = model(rgb), model(rgb[..., : margin + 64]), model(rgb[..., 64:])
     torch.testing.assert_close(left[..., :64], whole[..., :64], atol=1e-5, rtol=0)
-    torch.testing.assert_close(right[..., reach:], whole[..., 64 + reach :], atol=1e-5, rtol=0)
+    torch.testing.assert_close(right[..., margin:], whole[..., 64 + margin :], atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
-def test_reach_without_statistics_of_the_picture_is_what_the_spec_says() -> None:
+def test_receptive_field_without_statistics_of_the_image_is_what_the_spec_says() -> None:
     spec, model = registry.spec_of(MOBILE), randomise(registry.build(MOBILE, statistics="running")).double()
-    farthest = 0
-    for at in (320, 351):  # both ends of a cell of the grid
-        rgb = torch.rand(1, 3, 32, 672, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
-        (gradient,) = torch.autograd.grad(model(rgb)[0, :, 0, at].sum(), rgb)
-        touched = gradient.abs().sum(dim=(0, 1, 2)).nonzero()
-        farthest = max(farthest, at - int(touched.min()), int(touched.max()) - at)
-    assert farthest == spec.receptive_field
+    first, last = 320, 351  # a cell of the grid
+    rgb = torch.rand(1, 3, 32, 672, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(rgb)[0, :, 0, first : last + 1].sum(), rgb)
+    touched = gradient.abs().sum(dim=(0, 1, 2)).nonzero()
+    assert max(first - int(touched.min()), int(touched.max()) - last) == spec.receptive_field
 
 
-def test_statistics_of_the_picture_are_those_of_upstreams_training_mode() -> None:
+def test_statistics_of_the_image_are_those_of_upstreams_training_mode() -> None:
     """A backbone unit equals PyTorch's batch norm in training mode on one image, and evaluation mode when running."""
     rgb = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     theirs = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from restorekit.models.config import Count
 from restorekit.models.layers import ResidualBlock, clamp_output, pad_to_multiple, relu
-from restorekit.models.receptive_field import Window, of_cell
+from restorekit.models.receptive_field import Window
 from restorekit.models.spec import Spec
 
 MIDDLE = 0.5  # subtracted from the images: the middle of their range
@@ -28,7 +28,7 @@ spec = Spec(
     parameters=11_721_321,
     macs_per_pixel=5_126_081,
     size_multiple=4,
-    receptive_field=575,
+    receptive_field=572,
     tiling="approximate",
     overlap=128,
     objective="deepdeblur",
@@ -94,16 +94,11 @@ class DeepDeblur(nn.Module):
 def describe(config: Config) -> Spec:
     """Facts about one configuration."""
     multiple = 2 ** (config.scales - 1)
-    radius = of_cell(lambda pixel: _window(config, pixel), multiple)
-    return replace(spec, size_multiple=multiple, receptive_field=radius)
-
-
-def _window(config: Config, pixel: int) -> Window:
     resnet = 4 * config.blocks + 4  # radius: two 5x5 convolutions of every block, two around them
-    window = Window.of(pixel).conv(resnet)
+    window = Window.of(multiple).conv(resnet)
     for _ in range(config.scales - 1):
         window = window.shuffle(2).conv(2).conv(resnet)
-    return window.pool(2 ** (config.scales - 1))
+    return replace(spec, size_multiple=multiple, receptive_field=window.pool(multiple).radius)
 
 
 def build(config: Config) -> DeepDeblur:

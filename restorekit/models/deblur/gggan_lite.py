@@ -29,7 +29,7 @@ from restorekit.models.layers import (
     pad_to_multiple,
     zero_init_,
 )
-from restorekit.models.receptive_field import Window, of_cell
+from restorekit.models.receptive_field import Window
 from restorekit.models.spec import Spec
 
 CELL = 4  # side of a cell of the working grid in pixels
@@ -133,21 +133,19 @@ class GGGANLite(nn.Module):
 
 
 def describe(config: Config) -> Spec:
-    """Facts about one configuration."""
-    return replace(spec, receptive_field=of_cell(lambda pixel: _window(config, pixel), spec.size_multiple))
+    """Facts about one configuration.
 
-
-def _window(config: Config, pixel: int) -> Window:
-    """The pre-network's features reach the result along the image branch, into a listener from there, or as gradient."""
+    The pre-network's features reach the result along the image branch, from there through listeners, or as gradient.
+    """
     listeners = len(config.taps)
     image = 2 * config.blocks
     tapped = [2 * tap + listeners - index for index, tap in enumerate(config.taps)]
     # The gradient branch's head, the gradient of the neighbouring cell, the last layer of `pre`.
     gradient = listeners + 3
     fusion = 1
-    on_cells = Window.of(pixel).shuffle(CELL).conv(fusion + max(image, gradient, *tapped))
-    low = on_cells.shuffle(2).conv(2).shuffle(2).conv(4)
-    return low.pool(2).conv(2).pool(2).pool(CELL)
+    cells = Window.of(spec.size_multiple).shuffle(CELL).conv(fusion + max(image, gradient, *tapped))
+    low = cells.shuffle(2).conv(2).shuffle(2).conv(4)
+    return replace(spec, receptive_field=low.pool(2).conv(2).pool(2).pool(CELL).radius)
 
 
 def build(config: Config) -> GGGANLite:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from restorekit.models.config import Count, Halvable
 from restorekit.models.layers import clamp_output, conv3, pad_to_multiple, relu, upsample2x, zero_init_
-from restorekit.models.receptive_field import Window, of_cell
+from restorekit.models.receptive_field import Window
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -24,7 +24,7 @@ spec = Spec(
     parameters=2_251_081,
     macs_per_pixel=556_128,
     size_multiple=4,
-    receptive_field=79,
+    receptive_field=76,
     tiling="exact",
     objective="pyramid",
     bytes_per_pixel=1600,
@@ -87,15 +87,12 @@ class Noroozi(nn.Module):
 
 def describe(config: Config) -> Spec:
     """Facts about one configuration."""
-    return replace(spec, receptive_field=of_cell(lambda pixel: _window(config, pixel), 4))
-
-
-def _window(config: Config, pixel: int) -> Window:
     stage = config.layers + 1  # radius of its 3x3 convolutions
-    window = Window.of(pixel)
+    window = Window.of(spec.size_multiple)
     for _ in range(2):  # the fine stage and the middle one
         window = window.conv(2 + stage).bilinear()
-    return window.conv(stage).conv(1, stride=2).conv(2, stride=2)
+    window = window.conv(stage).conv(1, stride=2).conv(2, stride=2)
+    return replace(spec, receptive_field=window.radius)
 
 
 def build(config: Config) -> Noroozi:

@@ -21,7 +21,7 @@ from restorekit.models.layers import ResidualBlock, clamp_output, pad_to_multipl
 from restorekit.models.spec import Spec
 
 SCALES = (4, 2, 1)  # by how much the image is shrunk
-RADII = {("official", False): 1277, ("official", True): 1309, ("port", False): 1287, ("port", True): 1350}
+RADII = {("official", False): 1277, ("official", True): 1309, ("port", False): 1287, ("port", True): 1347}
 """Of the receptive field in input pixels, by `form` and `lstm`."""
 
 spec = Spec(

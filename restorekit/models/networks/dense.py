@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from restorekit.models.config import Count, Dropout
 from restorekit.models.layers import clamp_output, pad_to_multiple, zero_init_
-from restorekit.models.receptive_field import Window, of_cell
+from restorekit.models.receptive_field import Window
 
 SIZE_MULTIPLE = 32
 WINDOWS = (32, 16, 8, 4)  # of the multi-scale block's average pools, in pixels
@@ -95,11 +95,7 @@ class MultiScale(nn.Module):
 
 def receptive_field(config: Config, multi_scale: bool) -> int:
     """Radius of the receptive field in input pixels."""
-    return of_cell(lambda pixel: _window(config, multi_scale, pixel), SIZE_MULTIPLE)
-
-
-def _window(config: Config, multi_scale: bool, pixel: int) -> Window:
-    window = Window.of(pixel).conv(1)
+    window = Window.of(SIZE_MULTIPLE).conv(1)
     if multi_scale:
         window = window.bilinear(WINDOWS[0]).pool(WINDOWS[0])
     for _ in range(config.levels):
@@ -107,7 +103,7 @@ def _window(config: Config, multi_scale: bool, pixel: int) -> Window:
     window = window.conv(2 * config.layers)
     for _ in range(config.levels):
         window = window.pool(2).conv(config.layers)
-    return window.conv(3)
+    return window.conv(3).radius
 
 
 class DenseDeblur(nn.Module):
