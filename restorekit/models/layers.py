@@ -67,13 +67,13 @@ def upsample2x(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def pad_to_multiple(rgb: Tensor, divisor: int, least: int = 1) -> Tensor:
-    """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `divisor`, of `least` or more.
+def pad_to_multiple(rgb: Tensor, multiple: int, least: int = 1) -> Tensor:
+    """Continue a batch (N,C,H,W) at the right and bottom until both sides are multiples of `multiple`, and at least `least`.
 
     Mirrored where the image is large enough for it, repeated where it is not, so that 1x1 works too.
     """
     height, width = rgb.shape[-2:]
-    down, right = (max(-side % divisor, -(-least // divisor) * divisor - side) for side in (height, width))
+    down, right = (max(-side % multiple, -(-least // multiple) * multiple - side) for side in (height, width))
     if not down and not right:
         return rgb
     mode = "reflect" if down < height and right < width else "replicate"

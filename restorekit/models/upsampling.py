@@ -44,7 +44,7 @@ def _along_rows(x: Tensor, weights: Tensor, border: ResizeBorder) -> Tensor:
 
 
 def enlarge(x: Tensor, scale: int, kernel: ResizeKernel = "cubic", border: ResizeBorder = "symmetric") -> Tensor:
-    """Enlarge a batch (N,C,H,W) by a whole number in float32, to (N,C,scale*H,scale*W). See `resampling.resize`."""
+    """Enlarge a batch (N,C,H,W) by a whole number in float32, to (N,C,scale*H,scale*W). See `imaging.resize`."""
     number, channels, height, width = x.shape
     with torch.autocast(x.device.type, enabled=False):
         planes = at_least_float(x).reshape(number * channels, 1, height, width)

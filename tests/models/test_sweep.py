@@ -160,7 +160,7 @@ def test_a_batch_of_three_is_three_batches_of_one(name: str) -> None:
     # In double: normalising maps of a few pixels by their own statistics blows up what float32 rounds differently.
     model, rgb = small(name).double(), noise(3, 3, 32, 48).double()
     with torch.no_grad():
-        singles = torch.cat([model(one[None]) for one in rgb])
+        singles = torch.cat([model(image[None]) for image in rgb])
         torch.testing.assert_close(model(rgb), singles, atol=1e-5, rtol=0)
 
 

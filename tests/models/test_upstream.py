@@ -27,9 +27,9 @@ def shaken(model: nn.Module) -> nn.Module:
 
 
 def loaded(name: str, state: dict[str, Tensor]) -> nn.Module:
-    found = registry.from_upstream(name, state)
-    assert found is not None
-    config, converted = found
+    recognised = registry.from_upstream(name, state)
+    assert recognised is not None
+    config, converted = recognised
     model = registry.build(name, **config)
     state_dict.fit(model, converted, Path("upstream file"))
     return model.eval()
@@ -206,9 +206,9 @@ def test_a_missing_or_strange_tensor_is_named_and_other_files_are_not_recognised
         ({k: v for k, v in state.items() if k != last}, "missing"),
         (state | {"x": noise(1)}, "unexp"),
     ):
-        found = registry.from_upstream(name, broken)
-        assert found is not None
-        config, converted = found
+        recognised = registry.from_upstream(name, broken)
+        assert recognised is not None
+        config, converted = recognised
         with pytest.raises(WeightsError, match=word):
             state_dict.fit(registry.build(name, **config), converted, Path("file"))
     assert registry.from_upstream(name, {"some.weight": noise(2, 2)}) is None

@@ -153,7 +153,7 @@ class SRN(nn.Module):
                 state = self.lstm(low, None if state is None else (self.enlarge(state[0]), self.enlarge(state[1])))
                 low = state[0]
             restored.append(self.leave(self.up1(self.up2(low) + middle) + fine))
-        return [(one + 1) / 2 for one in restored] if self.port else restored
+        return [(image + 1) / 2 for image in restored] if self.port else restored
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""

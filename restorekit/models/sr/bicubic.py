@@ -2,7 +2,7 @@
 
 Keys, Cubic Convolution Interpolation for Digital Image Processing, IEEE Trans. ASSP 29(6), 1981, a = -0.5. Nothing is
 learned. MATLAB rounds 8-bit images after each axis; a network has no bit depth, so here they are rounded once, at the end
-(`resampling.resize` does both).
+(`imaging.resize` does both).
 """
 
 from dataclasses import dataclass, replace
