@@ -12,17 +12,17 @@ from restorekit.metrics import mse, psnr, ssim, ssim_skimage
 SHARP = data.chelsea()
 
 
-def add_noise(dtype: type) -> tuple[np.ndarray, np.ndarray]:
+def noisy_pair(dtype: type) -> tuple[np.ndarray, np.ndarray]:
     values = SHARP / 255 + np.random.default_rng(0).normal(0, 0.05, SHARP.shape)
-    pair = [np.clip(one, 0, 1) for one in (values, SHARP / 255)]
+    pair = [np.clip(image, 0, 1) for image in (values, SHARP / 255)]
     if dtype is np.float32:
         return pair[0].astype(dtype), pair[1].astype(dtype)
-    return tuple((one * np.iinfo(dtype).max).astype(dtype) for one in pair)
+    return tuple((image * np.iinfo(dtype).max).astype(dtype) for image in pair)
 
 
 @pytest.mark.parametrize(("dtype", "peak"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
 def test_psnr_and_ssim_match_scikit_image(dtype: type, peak: float) -> None:
-    restored, sharp = add_noise(dtype)
+    restored, sharp = noisy_pair(dtype)
     wide = (restored.astype(np.float64), sharp.astype(np.float64))
     assert psnr(restored, sharp) == pytest.approx(peak_signal_noise_ratio(wide[1], wide[0], data_range=peak), abs=1e-9)
     expected = structural_similarity(
@@ -32,13 +32,13 @@ def test_psnr_and_ssim_match_scikit_image(dtype: type, peak: float) -> None:
 
 
 def test_the_y_metrics_match_scikit_image() -> None:
-    restored, sharp = add_noise(np.uint8)
-    y = [color.rgb2ycbcr(one)[..., 0] for one in (sharp, restored)]
+    restored, sharp = noisy_pair(np.uint8)
+    y = [color.rgb2ycbcr(image)[..., 0] for image in (sharp, restored)]
     assert np.abs(convert(sharp, "y-float") - y[0]).max() < 1e-10
     assert psnr(restored, sharp, colour="y-float") == pytest.approx(
         peak_signal_noise_ratio(*y, data_range=255), abs=1e-9
     )
-    rounded = [np.floor(one + 0.5 + 1e-9).astype(np.uint8)[4:-4, 4:-4] for one in y]  # its halves are not exact
+    rounded = [np.floor(plane + 0.5 + 1e-9).astype(np.uint8)[4:-4, 4:-4] for plane in y]  # its halves are not exact
     expected = peak_signal_noise_ratio(*rounded, data_range=255)
     assert psnr(restored, sharp, colour="y", border=4) == pytest.approx(expected, abs=1e-9)
     expected = structural_similarity(*rounded, data_range=255)
@@ -52,7 +52,7 @@ def test_the_same_error_reads_lower_in_full_range_luma() -> None:
     assert lower == pytest.approx(20 * math.log10(255 / 219), abs=1e-9)
 
 
-def test_identical_pictures_are_infinitely_close() -> None:
+def test_identical_images_are_infinitely_close() -> None:
     assert psnr(SHARP, SHARP) == math.inf
     assert ssim(SHARP, SHARP) == pytest.approx(1, abs=1e-12)
     assert mse(SHARP, SHARP) == 0
@@ -66,7 +66,7 @@ def test_a_constant_error_has_its_known_psnr(constant: int) -> None:
 
 
 def test_both_are_symmetric_and_notice_a_shift_of_one_pixel() -> None:
-    restored, sharp = add_noise(np.uint8)
+    restored, sharp = noisy_pair(np.uint8)
     assert psnr(restored, sharp) == pytest.approx(psnr(sharp, restored), abs=1e-12)
     assert ssim(restored, sharp) == pytest.approx(ssim(sharp, restored), abs=1e-12)
     assert psnr(np.roll(sharp, 1, axis=1), sharp) < 35

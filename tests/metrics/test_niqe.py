@@ -28,11 +28,11 @@ def test_the_shape_of_known_distributions_is_found(shape: float, draw: str) -> N
 
 
 def test_what_a_model_was_fitted_on_is_near_to_it() -> None:
-    pictures = [data.astronaut(), data.chelsea(), data.coffee()]
-    model = fit(pictures)
+    images = [data.astronaut(), data.chelsea(), data.coffee()]
+    model = fit(images)
     assert niqe(data.coffee(), model) < niqe(cv2.GaussianBlur(data.coffee(), (0, 0), 2), model)
 
 
-def test_small_pictures_are_refused() -> None:
+def test_small_images_are_refused() -> None:
     with pytest.raises(UsageError, match="192 px"):
         niqe(SHARP[:191])

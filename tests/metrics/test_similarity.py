@@ -1,4 +1,4 @@
-"""Stored values: scikit-image 0.26, torchmetrics 1.9 and piq 0.8 on scikit-image's pictures (see each table)."""
+"""Stored values: scikit-image 0.26, torchmetrics 1.9 and piq 0.8 on scikit-image's images (see each table)."""
 
 import math
 
@@ -42,18 +42,18 @@ def pair(name: str, degradation: str) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("case", STORED)
 def test_every_ssim_equals_its_stored_value(case: tuple[str, str]) -> None:
-    pictures = pair(*case)
-    found = [metrics.ssim(*pictures, colour=colour) for colour in ("rgb", "y-float", "y", "luma")]
-    found += [metrics.ssim_skimage(*pictures), metrics.ssim_global(*pictures)]
-    assert found == pytest.approx(STORED[case][:6], abs=2e-5)
+    images = pair(*case)
+    scores = [metrics.ssim(*images, colour=colour) for colour in ("rgb", "y-float", "y", "luma")]
+    scores += [metrics.ssim_skimage(*images), metrics.ssim_global(*images)]
+    assert scores == pytest.approx(STORED[case][:6], abs=2e-5)
 
 
 @pytest.mark.parametrize("case", PSNR)
 def test_every_psnr_equals_its_stored_value(case: tuple[str, str]) -> None:
-    pictures = pair(*case)
-    found = [metrics.psnr(*pictures), metrics.psnr(*pictures, border=4)]
-    found += [metrics.psnr(*pictures, colour=colour) for colour in ("y-float", "y", "luma")]
-    assert found == pytest.approx(PSNR[case], abs=6e-4)
+    images = pair(*case)
+    scores = [metrics.psnr(*images), metrics.psnr(*images, border=4)]
+    scores += [metrics.psnr(*images, colour=colour) for colour in ("y-float", "y", "luma")]
+    assert scores == pytest.approx(PSNR[case], abs=6e-4)
 
 
 @pytest.mark.parametrize(("case", "tolerance"), [(case, 5e-4 if case[0] == "astronaut" else 2e-3) for case in STORED])
@@ -71,7 +71,7 @@ def test_ssim_matches_scikit_image_on_any_size() -> None:
         assert metrics.ssim(np.ascontiguousarray(a), np.ascontiguousarray(b)) == pytest.approx(expected, abs=1e-10)
 
 
-def test_small_pictures_are_refused_with_the_limit() -> None:
+def test_small_images_are_refused_with_the_limit() -> None:
     small = np.zeros((175, 300, 3), np.uint8)
     with pytest.raises(UsageError, match="176 px"):
         metrics.ms_ssim(small, small)
@@ -79,8 +79,8 @@ def test_small_pictures_are_refused_with_the_limit() -> None:
         metrics.ssim_skimage(small[:6], small[:6])
 
 
-def tensors(*pictures: np.ndarray, device: str = "cpu") -> list[torch.Tensor]:
-    return [torch.from_numpy(np.stack([p, p[::-1].copy()])).permute(0, 3, 1, 2).to(device) / 255 for p in pictures]
+def tensors(*images: np.ndarray, device: str = "cpu") -> list[torch.Tensor]:
+    return [torch.from_numpy(np.stack([p, p[::-1].copy()])).permute(0, 3, 1, 2).to(device) / 255 for p in images]
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
@@ -95,7 +95,7 @@ def test_batches_agree_with_float64(case: tuple[str, str], device: str) -> None:
     assert batched.psnr(*batch).tolist() == pytest.approx([metrics.psnr(restored, sharp)] * 2, abs=1e-4)
 
 
-def test_batches_know_identical_pictures_and_give_gradients() -> None:
+def test_batches_know_identical_images_and_give_gradients() -> None:
     restored, sharp = tensors(*pair("chelsea", "blur"))
     assert batched.psnr(sharp, sharp).tolist() == [math.inf, math.inf]
     assert batched.ssim(sharp, sharp).tolist() == pytest.approx([1, 1], abs=1e-6)
