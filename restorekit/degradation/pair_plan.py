@@ -40,7 +40,12 @@ class PlannedPair:
 
 
 def plan_pairs(
-    inputs: Iterable[Path], out: Path, split: Mapping[str, int] | None, per_image: int, seed: int
+    inputs: Iterable[Path],
+    out: Path,
+    split: Mapping[str, int] | None,
+    per_image: int,
+    seed: int,
+    excluded: Iterable[Path] = (),
 ) -> list[PlannedPair]:
     """All pairs of a set, sorted by part and original.
 
@@ -50,13 +55,14 @@ def plan_pairs(
         split: images of every part, drawn at random; None puts all into the part "all".
         per_image: blurs of each image.
         seed: decides the split.
+        excluded: folders that are not searched, beside `out`.
 
     Raises:
         UsageError: no images, fewer than the split asks for, or an image that would replace an original.
     """
     if per_image < 1:
         raise UsageError(f"`per_image` must be at least 1, not {per_image}.")
-    jobs = find_images(inputs, [out])
+    jobs = find_images(inputs, [out, *excluded])
     if not jobs:
         raise UsageError("There is no image.", "PNG, JPEG, WebP, TIFF or BMP are read.")
     stems = [job.relative.with_suffix("").as_posix() for job in jobs]

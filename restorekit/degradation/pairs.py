@@ -94,6 +94,7 @@ def synthesize_pairs(
     settings: BlurSettings = BlurSettings(),
     split: Mapping[str, int] | None = None,
     per_image: int = 1,
+    excluded: Iterable[Path] = (),
     workers: int | None = None,
     progress: Progress = SILENT,
 ) -> PairsSummary:
@@ -109,6 +110,7 @@ def synthesize_pairs(
         split: images of every part, e.g. ``{"train": 480, "test": 300}``, drawn at random by the seed; without it all
             go into the part "all".
         per_image: differently blurred copies of each image.
+        excluded: folders that are not searched for images, beside `out`.
         workers: threads; all cores by default.
         progress: told of every pair, in order, with its `PairResult`.
 
@@ -120,7 +122,7 @@ def synthesize_pairs(
         UnwritableOutput: the record cannot be written, or the disk is full.
     """
     out = Path(out)
-    planned = plan_pairs([Path(item) for item in inputs], out, split, per_image, settings.seed)
+    planned = plan_pairs([Path(item) for item in inputs], out, split, per_image, settings.seed, excluded)
     journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
     journal.check()
     for folder in {(out / path).parent for pair in planned for path in (pair.blur, pair.sharp)}:

@@ -55,13 +55,13 @@ def run_benchmark(
         UnwritableOutput: the results' folder.
     """
     scorer = request.scorer()
-    dataset = _find(request)
+    dataset = _find(request, out)
     methods = plan_methods(request, dataset)
     opinions = read_opinions(request.opinions) if request.opinions else []
     restorers = _load(methods, scorer, progress)
     messages: list[str] = []
     if dataset.layout == "frames":
-        dataset, messages = _blur(request, dataset, out / "pairs", progress)
+        dataset, messages = _blur(request, dataset, out, progress)
     if all(item.psf is None for item in dataset.items):
         methods = [method for method in methods if not method.needs_psf]
     store = BenchmarkStore(out, request.protocol, request.enlargement)
@@ -124,10 +124,10 @@ def _plan_network(text: str, request: BenchmarkRequest) -> NetworkMethod:
     return NetworkMethod(name, weights or "auto", scale, request.settings)
 
 
-def _find(request: BenchmarkRequest) -> Dataset:
+def _find(request: BenchmarkRequest, out: Path) -> Dataset:
     if request.sharp_only:
-        return find_sharp_images(request.data)
-    return find_dataset(request.protocol.layout, request.data)
+        return find_sharp_images(request.data, out)
+    return find_dataset(request.protocol.layout, request.data, out)
 
 
 def _load(methods: Sequence[Method], scorer: Scorer, progress: Progress) -> dict[str, Restorer]:
@@ -142,17 +142,21 @@ def _load(methods: Sequence[Method], scorer: Scorer, progress: Progress) -> dict
 
 
 def _blur(request: BenchmarkRequest, frames: Dataset, out: Path, progress: Progress) -> tuple[Dataset, list[str]]:
-    """Blur sharp frames as the protocol says. What other runs left in the folder does not count."""
-    expected = request.protocol.expected
-    draw = 0 < expected < len(frames.items)
-    split = {"all": expected} if draw else None
-    settings = BlurSettings(**request.protocol.blur)
-    summary = synthesize_pairs([request.data], out, settings=settings, split=split, progress=progress)
+    """Blur sharp frames as the protocol says. What other runs left among the pairs does not count."""
+    folder, expected = out / "pairs", request.protocol.expected
+    summary = synthesize_pairs(
+        [request.data],
+        folder,
+        settings=request.protocol.blur or BlurSettings(),
+        split={"all": expected} if 0 < expected < len(frames.items) else None,
+        excluded=[out],
+        progress=progress,
+    )
     failed = [pair for pair in summary.results if pair.status == "failed"]
     messages = [f"{len(failed)} frames could not be blurred, e.g. {failed[0].reason}"] if failed else []
-    made = {out / pair.key for pair in summary.results if pair.status != "failed"}
-    items = find_dataset("pairs", out / "all").items
-    return replace(frames, items=tuple(item for item in items if out / "all" / f"{item.name}.png" in made)), messages
+    made = {pair.key for pair in summary.results if pair.status != "failed"}
+    pairs = find_dataset("pairs", folder / "all").items if made else ()
+    return replace(frames, items=tuple(item for item in pairs if f"all/{item.name}.png" in made)), messages
 
 
 @dataclass(frozen=True)

@@ -57,12 +57,13 @@ class Layout:
     tree: str
 
 
-def find_dataset(layout: LayoutName, folder: Path) -> Dataset:
+def find_dataset(layout: LayoutName, folder: Path, out: Path | None = None) -> Dataset:
     """List the images of a data set.
 
     Args:
         layout: a name of `LAYOUTS`.
         folder: the set's own folder. Any folder of pairs will do too: then `Dataset.layout` is "pairs".
+        out: folder of results, which may lie inside; what is there does not count.
 
     Raises:
         UsageError: the folder is neither; the message shows the expected tree.
@@ -73,9 +74,16 @@ def find_dataset(layout: LayoutName, folder: Path) -> Dataset:
     if layout == "frames":  # a set that was already blurred is taken as it is
         layouts.reverse()
     for name in layouts:
-        if items := LAYOUTS[name].read(folder):
+        if items := _outside(out, LAYOUTS[name].read(folder)):
             return Dataset(name, tuple(sorted(_unique(items), key=lambda item: (item.subset, item.name))))
     raise UsageError("This folder does not hold what the protocol needs.", f"Expected:\n{LAYOUTS[layout].tree}", folder)
+
+
+def _outside(out: Path | None, items: list[Item]) -> list[Item]:
+    if out is None:
+        return items
+    results = out.resolve()
+    return [item for item in items if not item.sharp[0].resolve().is_relative_to(results)]
 
 
 def _unique(items: list[Item]) -> list[Item]:
@@ -87,13 +95,17 @@ def _unique(items: list[Item]) -> list[Item]:
     ]
 
 
-def find_sharp_images(folder: Path) -> Dataset:
+def find_sharp_images(folder: Path, out: Path | None = None) -> Dataset:
     """Sharp images alone: what a folder that was restored elsewhere is compared with.
+
+    Args:
+        folder: holds them, at any depth.
+        out: see `find_dataset`.
 
     Raises:
         UsageError: no such folder, or no image in it.
     """
-    if not folder.is_dir() or not (items := _frames(folder)):
+    if not folder.is_dir() or not (items := _outside(out, _frames(folder))):
         raise UsageError("There are no sharp images here.", "Check its path.", folder)
     return Dataset("pairs", tuple(_unique(items)))
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from restorekit.degradation.choices import DownscaleMethod
+from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import UsageError
 from restorekit.evaluation.datasets import LayoutName
 from restorekit.imaging.alignment import Alignment
@@ -82,8 +83,8 @@ class Protocol(BaseModel):
     """Images in the paper's test set; 0 if that is not fixed."""
     other_data: bool = False
     """The published rows are of other images."""
-    blur: dict[str, Any] = Field(default_factory=dict)
-    """Changes to `degradation.synthetic_blur.BlurSettings`, for sets that are blurred here."""
+    blur: BlurSettings | None = None
+    """How sets of the layout "frames" are blurred here."""
     notes: tuple[str, ...] = ()
     """What does not fit in the published numbers."""
     tables: tuple[PublishedTable, ...] = ()
@@ -92,6 +93,12 @@ class Protocol(BaseModel):
     def _enlarging_says_from_what(self) -> "Protocol":
         if (self.task == "sr") != (self.downscale is not None):
             raise ValueError("'downscale' belongs to the task 'sr', and to no other")
+        return self
+
+    @model_validator(mode="after")
+    def _frames_say_how_they_are_blurred(self) -> "Protocol":
+        if (self.layout == "frames") != (self.blur is not None):
+            raise ValueError("'blur' belongs to the layout 'frames', and to no other")
         return self
 
     def border_pixels(self, scale: int) -> int:
@@ -129,7 +136,7 @@ def read_protocol(path: Path) -> Protocol:
         UsageError: the file is no TOML, a key is unknown or missing, or a value is not one of the allowed.
     """
     try:
-        return Protocol(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8")))
+        return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")) | {"name": path.stem})
     except OSError as error:
         raise UsageError(f"The protocol cannot be read ({error.strerror}).", "Check its path.", path) from None
     except tomllib.TOMLDecodeError as error:
@@ -137,4 +144,5 @@ def read_protocol(path: Path) -> Protocol:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the protocol"
-        raise UsageError(f"{key}: {first['msg']}.", "Correct the file.", path) from None
+        reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise UsageError(f"{key}: {reason}.", "Correct the file.", path) from None

@@ -158,6 +158,23 @@ def test_frames_of_subfolders_are_measured_too(frames: Path, tmp_path: Path) -> 
     assert result.failed == 0
 
 
+def test_results_among_the_images_are_not_taken_for_images(frames: Path, tmp_path: Path) -> None:
+    request = BenchmarkRequest(load_protocol("pairs-endoscopy-352"), frames)
+    first = run_benchmark(request, frames / "out")
+    second = run_benchmark(request, frames / "out")
+    assert [item.sharp for item in second.dataset.items] == [item.sharp for item in first.dataset.items]
+    assert (second.skipped, second.done, second.failed) == (first.done, 0, 0)
+
+
+@pytest.mark.parametrize("protocol", ["pairs", "sr-y"])
+def test_results_among_pairs_or_originals_are_not_taken_for_images(pairs: Path, protocol: str) -> None:
+    request = BenchmarkRequest(load_protocol(protocol), pairs / ("all/sharp" if protocol == "sr-y" else "all"))
+    first = run_benchmark(request, request.data / "out")
+    second = run_benchmark(request, request.data / "out")
+    assert [item.sharp for item in second.dataset.items] == [item.sharp for item in first.dataset.items]
+    assert (second.skipped, second.done) == (first.done, 0)
+
+
 def test_pairs_that_an_earlier_run_made_of_other_frames_do_not_count(frames: Path, tmp_path: Path) -> None:
     protocol = load_protocol("pairs-endoscopy-352")
     run_benchmark(BenchmarkRequest(protocol, frames), tmp_path / "out")

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import restorekit
 from restorekit.errors import UsageError
 from restorekit.evaluation import datasets
 from restorekit.evaluation import protocol as protocol_module
-from restorekit.evaluation.protocol import load_protocol, protocol_names
+from restorekit.evaluation.protocol import load_protocol, protocol_names, read_protocol
 
 ALL = (
     *(
@@ -125,3 +126,26 @@ def test_a_misspelt_key_or_wrong_value_fails_at_once_with_file_and_key(
         load_protocol("mine")
     assert caught.value.path == tmp_path / "mine.toml"
     load_protocol.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("layout = 'frames'\n[blur]\nlenght = [5, 9]", "blur.lenght"),
+        ("layout = 'frames'\n[blur]\nkind = 'wobbly'", "blur.kind"),
+        ("layout = 'frames'\n[blur]\nlength = [9, 5]", "blur: `length` ends before it begins"),
+        ("layout = 'frames'", "'blur' belongs to the layout 'frames'"),
+        ("layout = 'pairs'\n[blur]\nlength = [5, 9]", "'blur' belongs to the layout 'frames'"),
+    ],
+)
+def test_how_frames_are_blurred_is_checked_when_the_protocol_is_read(tmp_path: Path, lines: str, said: str) -> None:
+    plain = "\n".join(f"{key} = {json.dumps(value)}" for key, value in PLAIN.items() if key != "layout")
+    (tmp_path / "mine.toml").write_text(f"{plain}\n{lines}")
+    with pytest.raises(UsageError, match=re.escape(said)):
+        read_protocol(tmp_path / "mine.toml")
+
+
+def test_a_protocol_without_own_blur_lists_none_in_its_definition() -> None:
+    assert load_protocol("gopro").definition()["blur"] is None
+    blur = load_protocol("pairs-endoscopy-352").definition()["blur"]
+    assert (blur["length"], blur["angle"], blur["kind"], blur["seed"]) == ([13.0, 21.0], [-40.0, 40.0], "linear", 0)
