@@ -23,7 +23,8 @@ SLOW_FILES = {"test_deblurgan_v2.py", "test_objectives.py", "test_sweep.py", "te
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if parameters.get("name") in SLOW_SYSTEMS or item.path.name in SLOW_FILES:
+        long = parameters.get("name") in SLOW_SYSTEMS or item.path.name in SLOW_FILES
+        if long or item.get_closest_marker("fuzz"):  # -m "not slow" replaces -m "not fuzz"
             item.add_marker(pytest.mark.slow)
 
 
