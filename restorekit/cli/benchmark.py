@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from restorekit.evaluation.summary import TableRow
 
 FLAGS = {
+    "allow_training_data": "--allow-training-data",
     "baselines": "--baselines",
     "data": "--data",
     "metric_weights": "--metric-weights",
@@ -64,6 +65,9 @@ def benchmark(
     baselines: Annotated[bool, typer.Option(help="Show classical methods beside the networks.")] = True,
     repeats: Annotated[int, typer.Option(min=0, help="Timed runs of each network; 0 leaves the speed out.")] = 3,
     shown: Annotated[int, typer.Option(min=0, help="Images that the report holds.")] = 8,
+    allow_training_data: Annotated[
+        bool, typer.Option("--allow-training-data", help="Measure networks on what they were trained on, too.")
+    ] = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:
@@ -109,6 +113,7 @@ def benchmark(
             repeats=repeats,
             opinions=mos,
             shown=shown,
+            allow_training_data=allow_training_data,
         )
     with Bar("Benchmark") as bar, _in_flags():
         result = run_benchmark(request, out, progress=bar)

@@ -1,11 +1,10 @@
 """Decide which pairs a set gets, and where each of them goes."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from restorekit.errors import UsageError
 from restorekit.media.discover import Job, find_images, real_path
@@ -52,7 +51,9 @@ def plan_pairs(
     Args:
         inputs: sharp images, folders of them, patterns.
         out: the set's folder; may lie inside an input.
-        split: images of every part, drawn at random; None puts all into the part "all".
+        split: images of every part; None puts all into the part "all". The seed and the images' names put them in a
+            random order, from which the parts take in the order of *their* names: the test part is the same however
+            large the training part is, and an image that comes or goes moves at most one other from part to part.
         per_image: blurs of each image.
         seed: decides the split.
         excluded: folders that are not searched, beside `out`.
@@ -94,5 +95,5 @@ def _assign_parts(jobs: list[Job], split: Mapping[str, int] | None, seed: int) -
             f"`split` asks for {sum(split.values())} images, but there are {len(jobs)}.",
             "Ask for fewer; `per_image` makes several pairs of each.",
         )
-    order = iter(np.random.default_rng(seed).permutation(len(jobs)))
-    return [(part, jobs[next(order)]) for part, count in split.items() for _ in range(count)]
+    order = iter(sorted(jobs, key=lambda job: hashlib.sha256(f"{seed}|{job.relative.as_posix()}".encode()).digest()))
+    return [(part, next(order)) for part in sorted(split) for _ in range(split[part])]

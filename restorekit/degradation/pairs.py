@@ -20,7 +20,7 @@ pairs.jsonl is a `Journal`: one line of JSON for each pair, sorted by `key` when
 import base64
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,11 +31,12 @@ import numpy as np
 from restorekit._version import __version__
 from restorekit.degradation.pair_plan import PlannedPair, plan_pairs
 from restorekit.degradation.synthetic_blur import ALGORITHM, BlurSettings, DrawnBlur
-from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput
+from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UnwritableOutput, UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 from restorekit.media.decode import read_image
 from restorekit.media.encode import encode_image
 from restorekit.media.image import Image
+from restorekit.runtime import fingerprints
 from restorekit.runtime.atomic import no_room_left, remove_leftovers, write_atomically
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.progress import SILENT, Event, Progress, Status, Work
@@ -83,6 +84,8 @@ class PairRecord:
     key: str
     blur: Path
     sharp: Path
+    original: bytes
+    """Fingerprint of the file that the sharp image was read from, see `runtime.fingerprints`."""
     kernel: PSF | None
     """The PSF that the stored values were convolved with; None where the blur is none of that kind."""
 
@@ -93,6 +96,7 @@ def synthesize_pairs(
     *,
     settings: BlurSettings = BlurSettings(),
     split: Mapping[str, int] | None = None,
+    parts: Container[str] | None = None,
     per_image: int = 1,
     excluded: Iterable[Path] = (),
     workers: int | None = None,
@@ -107,8 +111,9 @@ def synthesize_pairs(
         inputs: sharp images, folders of them, patterns.
         out: where the set goes.
         settings: how to blur.
-        split: images of every part, e.g. ``{"train": 480, "test": 300}``, drawn at random by the seed; without it all
-            go into the part "all".
+        split: images of every part, e.g. ``{"train": 480, "test": 300}``, see `pair_plan.plan_pairs`; without it all go
+            into the part "all".
+        parts: of the split, those to make; all by default.
         per_image: differently blurred copies of each image.
         excluded: folders that are not searched for images, beside `out`.
         workers: threads; all cores by default.
@@ -118,12 +123,15 @@ def synthesize_pairs(
         What became of every pair.
 
     Raises:
-        UsageError: no images, fewer than the split asks for, or one that would be replaced.
+        UsageError: no images, fewer than the split asks for, one that would be replaced, or `out` holds a pair in another
+            part.
         UnwritableOutput: the record cannot be written, or the disk is full.
     """
     out = Path(out)
     planned = plan_pairs([Path(item) for item in inputs], out, split, per_image, settings.seed, excluded)
+    planned = [pair for pair in planned if parts is None or pair.part in parts]
     journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
+    _check_parts(planned, journal)
     journal.check()
     for folder in {(out / path).parent for pair in planned for path in (pair.blur, pair.sharp)}:
         remove_leftovers(folder)
@@ -148,13 +156,57 @@ def read_pairs(folder: Path) -> list[PairRecord]:
     """What the pairs.jsonl of a set says of its pairs; empty if there is none. Damaged lines are passed over."""
     records = []
     for entry in Journal(folder / RECORDS, {}).entries():
-        if {"blur", "sharp", "light"} <= entry.keys():
+        if {"blur", "sharp", "light", "facts"} <= entry.keys():
             kernel = None
             if "kernel" in entry and entry["light"] == "srgb":
                 side = entry["kernel_side"]
                 kernel = np.frombuffer(base64.b64decode(entry["kernel"]), np.float32).reshape(side, side)
-            records.append(PairRecord(entry["key"], folder / entry["blur"], folder / entry["sharp"], kernel))
+            original = bytes.fromhex(entry["facts"]["source_sha256"])[: fingerprints.LENGTH]
+            records.append(PairRecord(entry["key"], folder / entry["blur"], folder / entry["sharp"], original, kernel))
     return records
+
+
+def find_records(folder: Path) -> dict[Path, PairRecord]:
+    """By the real path of the sharp image, what the pairs.jsonl of a set, or of the set that a part belongs to, says."""
+    return {
+        record.sharp.resolve(): record
+        for parent in (folder.resolve(), folder.resolve().parent)
+        for record in read_pairs(parent)
+    }
+
+
+def fingerprint_sharp(sharp: Iterable[Path], records: Mapping[Path, PairRecord]) -> frozenset[bytes]:
+    """Fingerprints of sharp images and, where a record names them, of the originals that they were read from.
+
+    Args:
+        sharp: their files.
+        records: see `find_records`.
+
+    Raises:
+        UnreadableImage: a file cannot be read.
+    """
+    prints = set()
+    for path in sharp:
+        try:
+            prints.add(fingerprints.fingerprint(path))
+        except OSError as error:
+            raise UnreadableImage(f"The file cannot be read ({error.strerror}).", "", path) from None
+        if (record := records.get(path.resolve())) is not None:
+            prints.add(record.original)
+    return frozenset(prints)
+
+
+def _check_parts(planned: Iterable[PlannedPair], journal: Journal) -> None:
+    """Refuse to mix two splits: what one of them trains on the other may test on."""
+    parts = {pair.job.relative.as_posix(): pair.part for pair in planned}
+    for entry in journal.entries():
+        part, source = entry["key"].split("/")[0], entry.get("facts", {}).get("source")
+        if parts.get(source, part) != part:
+            raise UsageError(
+                f"The folder holds {source} in the part {part}, but the split puts it into {parts[source]}.",
+                "Choose another folder for the set.",
+                journal.path.parent,
+            )
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from restorekit.degradation.pairs import synthesize_pairs
-from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.evaluation.baselines import baselines_for
 from restorekit.evaluation.datasets import Dataset, find_dataset, find_sharp_images
 from restorekit.evaluation.examples import keep_examples
+from restorekit.evaluation.frames import blur_test_frames, find_test_frames
 from restorekit.evaluation.methods import BaselineMethod, FolderMethod, Method, NetworkMethod, Restorer
 from restorekit.evaluation.opinions import read_opinions
 from restorekit.evaluation.preparation import prepare_item
@@ -25,6 +24,7 @@ from restorekit.evaluation.scoring import ImageScores, Scorer
 from restorekit.evaluation.speed import SpeedMeasurement, SpeedRequest, measure_speed
 from restorekit.evaluation.store import RESERVED_FOLDERS, BenchmarkStore, folder_name
 from restorekit.evaluation.summary import write_results
+from restorekit.evaluation.training_data import find_training_data
 from restorekit.evaluation.worker import BenchmarkWorker, ItemJob, PairJob, without_scores
 from restorekit.models import registry
 from restorekit.runtime.executor import Executor, LocalExecutor
@@ -60,8 +60,11 @@ def run_benchmark(
     opinions = read_opinions(request.opinions) if request.opinions else []
     restorers = _load(methods, scorer, progress)
     messages: list[str] = []
+    found = len(dataset.items)
+    tested = find_test_frames(request, dataset, out) if dataset.layout == "frames" else dataset
+    seen = find_training_data(request, tested, restorers)
     if dataset.layout == "frames":
-        dataset, messages = _blur(request, dataset, out, progress)
+        dataset, messages = blur_test_frames(request, dataset, out, progress)
     if all(item.psf is None for item in dataset.items):
         methods = [method for method in methods if not method.needs_psf]
     store = BenchmarkStore(out, request.protocol, request.enlargement)
@@ -79,7 +82,8 @@ def run_benchmark(
         report=out / REPORT,
     )
     examples, hidden = keep_examples(result, restorers, store)
-    messages += [*_remarks(request, dataset), *_gaps(scores), *untimed, *hidden]
+    messages += [f"{trained}: its scores say nothing about new ones." for trained in seen]
+    messages += [*_remarks(request, dataset, found), *_gaps(scores), *untimed, *hidden]
     result = replace(result, examples=examples, messages=tuple(messages))
     write_results(result, out)
     write_report(out)
@@ -139,24 +143,6 @@ def _load(methods: Sequence[Method], scorer: Scorer, progress: Progress) -> dict
         restorers[method.name] = method.load()
         progress.step(Event(method.name, 1, 1))
     return restorers
-
-
-def _blur(request: BenchmarkRequest, frames: Dataset, out: Path, progress: Progress) -> tuple[Dataset, list[str]]:
-    """Blur sharp frames as the protocol says. What other runs left among the pairs does not count."""
-    folder, expected = out / "pairs", request.protocol.expected
-    summary = synthesize_pairs(
-        [request.data],
-        folder,
-        settings=request.protocol.blur or BlurSettings(),
-        split={"all": expected} if 0 < expected < len(frames.items) else None,
-        excluded=[out],
-        progress=progress,
-    )
-    failed = [pair for pair in summary.results if pair.status == "failed"]
-    messages = [f"{len(failed)} frames could not be blurred, e.g. {failed[0].reason}"] if failed else []
-    made = {pair.key for pair in summary.results if pair.status != "failed"}
-    pairs = find_dataset("pairs", folder / "all").items if made else ()
-    return replace(frames, items=tuple(item for item in pairs if f"all/{item.name}.png" in made)), messages
 
 
 @dataclass(frozen=True)
@@ -257,12 +243,15 @@ def _time_networks(
     return speeds, messages
 
 
-def _remarks(request: BenchmarkRequest, dataset: Dataset) -> list[str]:
-    """What keeps the published rows from being compared."""
+def _remarks(request: BenchmarkRequest, dataset: Dataset, frames: int) -> list[str]:
+    """What keeps the published rows from being compared. `frames` counts what the folder holds, tested or not."""
     protocol, remarks = request.protocol, []
     expected, count = protocol.expected, len(dataset.items)
     if expected and count != expected:
         remarks.append(f"The paper's test set has {expected} images; these are {count}.")
+    if dataset.layout == "frames" and protocol.split and protocol.split_of(frames) != protocol.split:
+        parts = " and ".join(f"{number} for {part}" for part, number in protocol.split.items())
+        remarks.append(f"The paper splits its frames into {parts}; these are {frames} in all, too few for both.")
     if dataset.layout != protocol.layout and protocol.layout != "pairs":
         remarks.append(f"This is any folder of pairs, not the set of {protocol.name}: published rows do not compare.")
     elif protocol.other_data:

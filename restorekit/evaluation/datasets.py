@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.degradation.pairs import read_pairs
+from restorekit.degradation.pairs import find_records
 from restorekit.errors import UsageError
 from restorekit.media.discover import find_images, find_pairs
 
@@ -112,15 +112,14 @@ def find_sharp_images(folder: Path, out: Path | None = None) -> Dataset:
 
 def _pairs(folder: Path) -> list[Item]:
     """Sibling folders `blur` and `sharp`, with the PSFs of `synth-blur` where they are recorded."""
-    records = [record for parent in (folder, folder.parent) for record in read_pairs(parent)]
-    psfs = {record.sharp.resolve(): record.kernel for record in records}
+    records = find_records(folder)
     items = []
     for pair in find_pairs(folder):
         assert pair.blurred is not None  # only a list without pairs has sharp images alone
         sharp, blurred = (path.relative_to(folder).parts for path in (pair.sharp, pair.blurred))
         name = _name(Path(*(part for part, other in zip(sharp, blurred, strict=True) if part == other)))
-        psf = psfs.get(pair.sharp.resolve())
-        items.append(Item(name, (pair.sharp,), pair.blurred, psf=psf))
+        record = records.get(pair.sharp.resolve())
+        items.append(Item(name, (pair.sharp,), pair.blurred, psf=record.kernel if record else None))
     return items
 
 

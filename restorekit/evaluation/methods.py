@@ -58,6 +58,11 @@ class Restorer(Protocol):
         """Whether its results are worth keeping: they cost time, and are nowhere else."""
         ...
 
+    @property
+    def trained_on(self) -> frozenset[bytes]:
+        """Fingerprints of the images that it has learned from; empty where none are known."""
+        ...
+
     def source(self, item: Item) -> Path | None:
         """The file that its result comes from, if it does not restore itself."""
         ...
@@ -101,6 +106,7 @@ class BaselineMethod:
 
     baseline: Baseline
     kind: Kind = field(default="baseline", init=False)
+    trained_on: frozenset[bytes] = field(default=frozenset(), init=False)
 
     @property
     def name(self) -> str:
@@ -183,6 +189,7 @@ class FolderRestorer:
     by_stem: Mapping[str, Path]
     """Files by their name without suffix, where it is unique."""
     keeps_images: bool = field(default=False, init=False)
+    trained_on: frozenset[bytes] = field(default=frozenset(), init=False)
 
     @property
     def facts(self) -> MethodFacts:
@@ -265,7 +272,7 @@ class NetworkMethod:
             "device": engine.device.type,
             **engine.identity(),
         }
-        return NetworkRestorer(facts, identity, engine)
+        return NetworkRestorer(facts, identity, engine, model.provenance.trained_on)
 
 
 @dataclass(frozen=True)
@@ -275,6 +282,7 @@ class NetworkRestorer:
     facts: MethodFacts
     identity: Mapping[str, object]
     engine: Engine
+    trained_on: frozenset[bytes]
     keeps_images: bool = field(default=True, init=False)
 
     def source(self, item: Item) -> Path | None:

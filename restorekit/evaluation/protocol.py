@@ -4,7 +4,7 @@ import tomllib
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -81,6 +81,8 @@ class Protocol(BaseModel):
     """Which of several sharp frames counts."""
     expected: int = 0
     """Images in the paper's test set; 0 if that is not fixed."""
+    split: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Frames of every part, where the paper splits a set of the layout "frames"; the part "test" is measured."""
     other_data: bool = False
     """The published rows are of other images."""
     blur: BlurSettings | None = None
@@ -100,6 +102,18 @@ class Protocol(BaseModel):
         if (self.layout == "frames") != (self.blur is not None):
             raise ValueError("'blur' belongs to the layout 'frames', and to no other")
         return self
+
+    @model_validator(mode="after")
+    def _frames_are_split_into_what_is_tested(self) -> "Protocol":
+        if self.split and (self.layout != "frames" or self.split.get("test") != self.expected):
+            raise ValueError("'split' belongs to the layout 'frames', and its part 'test' has as many as 'expected'")
+        return self
+
+    def split_of(self, count: int) -> dict[str, int] | None:
+        """Frames of every part of a set of so many; one that is too small for the split has a test part alone."""
+        if not self.split or count >= sum(self.split.values()):
+            return self.split or None
+        return {"test": min(self.split["test"], count)}
 
     def border_pixels(self, scale: int) -> int:
         """The border in pixels."""

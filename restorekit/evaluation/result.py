@@ -46,6 +46,8 @@ class BenchmarkRequest:
     """CSV file of opinion scores; see `opinions.read_opinions`."""
     shown: int = 8
     """Images that the report holds."""
+    allow_training_data: bool = False
+    """Measure networks on images that they were trained on, too."""
 
     def __post_init__(self) -> None:
         if self.protocol.scale and self.scale != self.protocol.scale:

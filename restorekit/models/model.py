@@ -19,6 +19,8 @@ class Provenance:
     """Of the weights file; empty where there is none."""
     config: Mapping[str, object] = field(default_factory=dict)
     """Options of the system that differ from its defaults."""
+    trained_on: frozenset[bytes] = field(default=frozenset(), repr=False)
+    """Fingerprints of the images that it was trained on, see `runtime.fingerprints`; empty where the file does not say."""
 
 
 @dataclass(frozen=True)

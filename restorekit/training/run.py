@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from restorekit.degradation.pairs import find_records, fingerprint_sharp
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.models import registry
+from restorekit.runtime import fingerprints
 from restorekit.runtime.atomic import replacing, write_atomically
 from restorekit.runtime.device import choose_device
 from restorekit.runtime.precision import choose_dtype, name_of
@@ -86,10 +88,14 @@ def train(
     cuda_devices = [chosen_device] if chosen_device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda_devices):  # the caller's random numbers go on as if nothing had happened
         trainer = Trainer.build(recipe, chosen_device, dtype)
+        trained_on = fingerprint_sharp((pair.sharp for pair in pairs), find_records(data))
         if checkpoint:
             trainer.load_state(checkpoint["trainer"])
+            trained_on |= fingerprints.unpack(checkpoint.get("trained_on", ""))
         elif start is not None:
-            state_dict.fit(trainer.model, load_model(recipe.model, start).module.state_dict(), start)
+            begun_with = load_model(recipe.model, start)
+            state_dict.fit(trainer.model, begun_with.module.state_dict(), start)
+            trained_on |= begun_with.provenance.trained_on
         _write_json(out / "recipe.json", json.loads(recipe.to_json()))
         _write_run_info(out / "run.json", trainer, data, unseen.description)
         seconds = checkpoint["seconds"] if checkpoint else 0.0
@@ -114,13 +120,13 @@ def train(
                 if validates:
                     strip = out / "strips" / f"{step:07d}.png"
                     scores = validate(trainer.average.module, spec, unseen, chosen_device, strip, progress)
-                    _write_checkpoint(out / "checkpoint.pt", trainer, seconds)
+                    _write_checkpoint(out / "checkpoint.pt", trainer, seconds, trained_on)
                 learning_rate = recipe.learning_rate_at(step - 1)
                 row = LogRow(step, seconds, learning_rate, losses, scores, unseen.description)
                 log.append(row)
             progress.step(Event(f"step {step}", 1, 1, detail=row))
     weights = out / "weights.safetensors"
-    about = {"model": recipe.model, "recipe": recipe.to_json()}
+    about = {"model": recipe.model, "recipe": recipe.to_json(), "trained_on": fingerprints.pack(trained_on)}
     state_dict.save(trainer.average.module.state_dict(), weights, about, torch.float16)  # half the size, same images
     progress.end(weights)
     return weights
@@ -197,12 +203,13 @@ def _read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any] | None:
     return checkpoint
 
 
-def _write_checkpoint(path: Path, trainer: Trainer, seconds: float) -> None:
+def _write_checkpoint(path: Path, trainer: Trainer, seconds: float, trained_on: frozenset[bytes]) -> None:
     checkpoint = {
         "recipe": trainer.recipe.to_json(),
         "precision": name_of(trainer.dtype),
         "seconds": seconds,
         "trainer": trainer.state(),
+        "trained_on": fingerprints.pack(trained_on),
     }
     with replacing(path) as beside, beside.open("wb") as file:
         try:

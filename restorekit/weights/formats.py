@@ -82,7 +82,8 @@ def parse(data: bytes, path: Path) -> object:
 def header(data: bytes) -> dict[str, str]:
     """The texts in a safetensors file's header; empty for other files.
 
-    restorekit writes "model" and "recipe" there: a file that has them is its own.
+    restorekit writes "model" and "recipe" there, and in "trained_on" the fingerprints of the images: a file that has a model
+    is its own.
 
     Args:
         data: a file that `parse` accepts.

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -57,7 +57,8 @@ def load_model(
             source.path,
         )
     module, options = _fill(name, data, source, scale, config)
-    return _as_model(name, module, options, source.label, sha256)
+    model = _as_model(name, module, options, source.label, sha256)
+    return replace(model, provenance=replace(model.provenance, trained_on=state_dict.trained_on(data, source.path)))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
+from restorekit.runtime import fingerprints
 from restorekit.runtime.atomic import write_atomically
 from restorekit.weights import formats, safe_unpickler
 
@@ -129,6 +130,22 @@ def trained_config(header: Mapping[str, str], path: Path) -> dict[str, object]:
         return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
     except (ValueError, AttributeError, RecursionError):
         raise WeightsError("The recipe in the file's header is damaged.", "Fetch it again.", path) from None
+
+
+def trained_on(data: bytes, path: Path) -> frozenset[bytes]:
+    """Fingerprints of the images that a file's network was trained on; empty for files that do not say.
+
+    Args:
+        data: the file's bytes.
+        path: where they come from: a name for messages.
+
+    Raises:
+        WeightsError: the list in the header is damaged.
+    """
+    try:
+        return fingerprints.unpack(formats.header(data).get("trained_on", ""))
+    except ValueError:
+        raise WeightsError("The list of images in the file's header is damaged.", "Fetch it again.", path) from None
 
 
 def fit(module: nn.Module, state: StateDict, path: Path) -> None:

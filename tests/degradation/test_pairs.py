@@ -88,6 +88,42 @@ def test_splits_are_disjoint_sized_and_seeded(sharp: Path, tmp_path: Path) -> No
         synthesize_pairs([sharp], tmp_path / "x", split={"train": 7})
 
 
+def parts_of(sharp: Path, out: Path, **split: int) -> dict[str, set[str]]:
+    synthesize_pairs([sharp], out, settings=SHORT, split=split)
+    found = records(out)
+    return {part: {record["key"].split("/")[1] for record in found if record["key"].startswith(part)} for part in split}
+
+
+def test_the_test_part_depends_neither_on_the_size_of_the_others_nor_on_their_order(
+    sharp: Path, tmp_path: Path
+) -> None:
+    first = parts_of(sharp, tmp_path / "first", train=4, test=2)
+    assert parts_of(sharp, tmp_path / "smaller", train=2, test=2)["test"] == first["test"]
+    assert parts_of(sharp, tmp_path / "turned", test=2, train=4) == first
+
+
+def test_an_image_that_goes_moves_at_most_one_other_from_part_to_part(sharp: Path, tmp_path: Path) -> None:
+    before = parts_of(sharp, tmp_path / "before", train=3, test=2)
+    (sharp / next(iter(before["test"]))).unlink()
+    after = parts_of(sharp, tmp_path / "after", train=3, test=2)
+    assert len(after["test"] - before["test"]) == 1
+    assert len(after["train"] - before["train"]) == 1
+
+
+def test_single_parts_of_a_split_can_be_made(sharp: Path, tmp_path: Path) -> None:
+    whole = parts_of(sharp, tmp_path / "whole", train=4, test=2)
+    synthesize_pairs([sharp], tmp_path / "part", settings=SHORT, split={"train": 4, "test": 2}, parts={"test"})
+    assert {record["key"] for record in records(tmp_path / "part")} == {f"test/{name}" for name in whole["test"]}
+
+
+def test_a_set_with_another_split_is_not_mixed_with_the_first(sharp: Path, tmp_path: Path) -> None:
+    synthesize_pairs([sharp], tmp_path / "out", settings=SHORT, split={"train": 4, "test": 2})
+    before = files(tmp_path / "out")
+    with pytest.raises(UsageError, match="in the part train, but the split puts it into test"):
+        synthesize_pairs([sharp], tmp_path / "out", settings=SHORT, split={"train": 2, "test": 4})
+    assert files(tmp_path / "out") == before
+
+
 def test_second_run_makes_only_what_is_missing(sharp: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     synthesize_pairs([sharp], out, settings=SHORT)

@@ -142,7 +142,9 @@ def test_a_picture_of_another_size_is_not_resized(pairs: Path, tmp_path: Path) -
 def test_frames_are_blurred_as_the_protocol_says(frames: Path, tmp_path: Path) -> None:
     result = run_benchmark(BenchmarkRequest(load_protocol("pairs-endoscopy-352"), frames), tmp_path / "out")
     assert len(result.dataset.items) == 3
-    records = [json.loads(line) for line in (tmp_path / "out/pairs/pairs.jsonl").read_text().splitlines()]
+    records = [
+        json.loads(line) for line in (tmp_path / "out/pairs/pairs-endoscopy-352/pairs.jsonl").read_text().splitlines()
+    ]
     assert all(13 <= record["length"] <= 21 and abs(record["angle"]) <= 40 for record in records)
     assert result.other_data
     assert "do not compare" in " ".join(result.messages)

@@ -11,7 +11,9 @@ import torch
 from helpers import SMALL
 
 from restorekit.degradation.downscale import Downscale
+from restorekit.degradation.pairs import synthesize_pairs
 from restorekit.degradation.random_blur import RandomBlur
+from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import RestorekitError, UnwritableOutput, UsageError
 from restorekit.media.decode import read_rgb8
 from restorekit.media.discover import Pair
@@ -19,6 +21,7 @@ from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.models import registry
 from restorekit.runtime import precision
+from restorekit.runtime.fingerprints import fingerprint
 from restorekit.runtime.progress import Event, Silent
 from restorekit.training.recipe import Recipe
 from restorekit.training.run import train
@@ -76,6 +79,36 @@ class StopsAt(Silent):
     def step(self, event: Event) -> None:
         if event.key == self.last:
             raise Stopped
+
+
+def saw(weights: Path) -> frozenset[bytes]:
+    return load_model("gggan-lite", weights).provenance.trained_on
+
+
+def test_weights_name_the_images_that_they_were_trained_on_and_no_others(sharp: Path, tmp_path: Path) -> None:
+    run(TINY, sharp, tmp_path / "run")
+    # Of five, every second one is held out: the others are learned from.
+    assert saw(tmp_path / "run/weights.safetensors") == {fingerprint(sharp / f"{number}.png") for number in (1, 3)}
+
+
+def test_weights_name_what_was_learned_from_before_too(sharp: Path, photo: np.ndarray, tmp_path: Path) -> None:
+    write_image(Image(photo[::-1].copy()), tmp_path / "other/a.png")
+    with pytest.raises(Stopped):  # by another sitting
+        run(TINY, sharp, tmp_path / "run", progress=StopsAt(4))
+    run(TINY, tmp_path / "other", tmp_path / "run")
+    expected = {fingerprint(path) for path in (sharp / "1.png", sharp / "3.png", tmp_path / "other/a.png")}
+    assert saw(tmp_path / "run/weights.safetensors") == expected
+    # By the weights that it begins with.
+    run(TINY.replacing(steps=1), tmp_path / "other", tmp_path / "tuned", start=tmp_path / "run/weights.safetensors")
+    assert saw(tmp_path / "tuned/weights.safetensors") == expected
+
+
+def test_pairs_name_the_originals_that_they_were_made_of(sharp: Path, tmp_path: Path) -> None:
+    synthesize_pairs([sharp], tmp_path / "set", settings=BlurSettings(length=(5, 9)), split={"train": 4, "test": 1})
+    run(TINY, tmp_path / "set/train", tmp_path / "run", validation=tmp_path / "set/test")
+    (test,) = (path.name for path in (tmp_path / "set/test/sharp").iterdir())
+    seen = saw(tmp_path / "run/weights.safetensors")
+    assert {path.name for path in sharp.iterdir() if fingerprint(path) not in seen} == {test}
 
 
 @pytest.mark.parametrize("adversarial", [False, pytest.param(True, marks=pytest.mark.slow)])

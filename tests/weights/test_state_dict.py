@@ -100,3 +100,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(WeightsError, match="Permission denied") as caught:
             read(tmp_path / "x.pth")
         assert caught.value.path == tmp_path / "x.pth"
+
+
+def test_a_damaged_list_of_trained_images_is_an_error_of_the_file(tmp_path: Path) -> None:
+    state_dict.save({"weight": torch.rand(3)}, tmp_path / "x.safetensors", {"model": "m", "trained_on": "AAAA"})
+    with pytest.raises(WeightsError, match="list of images") as caught:
+        state_dict.trained_on((tmp_path / "x.safetensors").read_bytes(), tmp_path / "x.safetensors")
+    assert caught.value.path == tmp_path / "x.safetensors"
