@@ -35,6 +35,9 @@ def train(
     start: Annotated[str, typer.Option(help="Weights to begin with: a file, or a tag of those that ship.")] = "",
     steps: Annotated[int | None, typer.Option(help="Optimiser steps; 500000 in the paper.")] = None,
     batch: Annotated[int | None, typer.Option(help="Crops per step; 4 in the paper.")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Passes that a step's crops are divided among, where memory is short.")
+    ] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the crops in pixels; 128 in the paper.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Adam's step size; 1e-4 in the paper.")] = None,
     schedule: Annotated[
@@ -112,6 +115,7 @@ def train(
     given: dict[str, Any] = {
         "steps": steps,
         "batch": batch,
+        "accumulate": accumulate,
         "crop": crop,
         "learning_rate": learning_rate,
         "schedule": schedule,

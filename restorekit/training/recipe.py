@@ -43,6 +43,9 @@ class Recipe:
     steps: PositiveInt = 500_000
     batch: PositiveInt = 4
     """Crops per step."""
+    accumulate: PositiveInt = 1
+    """Passes that a step's crops are divided among, one after the other, so that they need less memory. Averages that losses
+    and batch normalisation take over a batch are then those of one pass."""
     crop: PositiveInt = 128
     """Side of the sharp crops in pixels."""
     learning_rate: PositiveFloat = 1e-4
@@ -79,6 +82,11 @@ class Recipe:
         if not spec.parameters:
             raise UsageError(f"'{self.model}' has nothing to learn.", "Train another model.")
         objectives.check(spec.objective, self.loss_weights, self.objective)
+        if self.batch % self.accumulate:
+            raise UsageError(
+                f"A batch of {self.batch} does not divide into {self.accumulate} passes.",
+                "Change `batch` or `accumulate`.",
+            )
         return self
 
     @staticmethod

@@ -1,14 +1,16 @@
 """One training step of a generator and its discriminators, and the state that a checkpoint holds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from restorekit.models import registry
-from restorekit.training import objectives
+from restorekit.training import objectives, processes
 from restorekit.training.objectives.base import LossTerms, TrainingObjective
 from restorekit.training.recipe import Recipe
 
@@ -53,44 +55,66 @@ class Trainer:
         """One step of the generator, and those of the discriminators that follow it.
 
         Args:
-            degraded: (N,3,H,W) float32 in 0..1, on the device.
+            degraded: (N,3,H,W) float32 in 0..1, on the device: this process's share of the batch.
             sharp: (N,3,sH,sW), likewise.
 
         Returns:
-            Weighted loss terms by name; "discriminator" is that of the last discriminator step.
+            Weighted loss terms by name, means over this process's share; "discriminator" is that of the last
+            discriminator step.
         """
+        # Resumed runs and all processes know their random numbers without being told.
+        seeds = np.random.SeedSequence([self.recipe.seed, self.steps_done, processes.rank()])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
         learning_rate = self.recipe.learning_rate_at(self.steps_done)
-        with self._autocast():
-            terms, restored = self.objective.generator_loss(self.model, degraded, sharp)
-        self._update(self.optimiser, learning_rate, terms)
-        terms = {name: term.detach() for name, term in terms.items()}
+        passes = self.recipe.accumulate
+        parts = list(zip(degraded.chunk(passes), sharp.chunk(passes), strict=True))
+        restored: list[Tensor] = []
+        terms = self._update(self.optimiser, learning_rate, self._generator_passes(parts, restored))
         if self.discriminator_optimiser is not None:
-            restored = restored.detach()
             for _ in range(self.objective.discriminator_steps(self.steps_done)):
-                with self._autocast():
-                    loss = self.objective.discriminator_loss(degraded, restored, sharp)
-                self._update(self.discriminator_optimiser, learning_rate, {"discriminator": loss})
+                losses = self._discriminator_passes(parts, restored)
+                terms |= self._update(self.discriminator_optimiser, learning_rate, losses)
                 self.objective.constrain()
-                terms["discriminator"] = loss.detach()
+        processes.follow_first([*self.model.buffers(), *self.objective.discriminators.buffers()])
         self.scaler.update()
         self.average.update_parameters(self.model)
         self.steps_done += 1
         return terms
 
+    def _generator_passes(self, parts: list[tuple[Tensor, Tensor]], restored: list[Tensor]) -> Iterator[LossTerms]:
+        """The generator's loss terms for one part of the batch after the other; adds what it restored to `restored`."""
+        for degraded, sharp in parts:
+            with self._autocast():
+                terms, output = self.objective.generator_loss(self.model, degraded, sharp)
+            restored.append(output.detach())
+            yield terms
+
+    def _discriminator_passes(self, parts: list[tuple[Tensor, Tensor]], restored: list[Tensor]) -> Iterator[LossTerms]:
+        for (degraded, sharp), output in zip(parts, restored, strict=True):
+            with self._autocast():
+                loss = self.objective.discriminator_loss(degraded, output, sharp)
+            yield {"discriminator": loss}
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
-    def _update(self, optimiser: torch.optim.Optimizer, learning_rate: float, terms: LossTerms) -> None:
-        """Go one step down the sum of the terms."""
+    def _update(self, optimiser: torch.optim.Optimizer, learning_rate: float, passes: Iterator[LossTerms]) -> LossTerms:
+        """Go one step down the sum of the terms, in the mean over the passes. Returns the means."""
         optimiser.zero_grad(set_to_none=True)
+        means: LossTerms = {}
+        for terms in passes:
+            parts = {name: term / self.recipe.accumulate for name, term in terms.items()}
+            self.scaler.scale(torch.stack(list(parts.values())).sum()).backward()  # type: ignore[no-untyped-call]
+            means = {name: means.get(name, 0) + part.detach() for name, part in parts.items()}
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        processes.average(parameter.grad for parameter in parameters if parameter.grad is not None)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate
-        self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()  # type: ignore[no-untyped-call]
         if self.recipe.gradient_clip:
             self.scaler.unscale_(optimiser)
-            parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self.recipe.gradient_clip)
         self.scaler.step(optimiser)
+        return means
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on as if nothing had happened."""
@@ -103,8 +127,6 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "discriminator_optimiser": optimiser.state_dict() if optimiser else {},
             "scaler": self.scaler.state_dict(),
-            "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -117,6 +139,3 @@ class Trainer:
         if self.discriminator_optimiser:
             self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
         self.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["random"].cpu())
-        if self.device.type == "cuda" and state["cuda_random"] is not None:
-            torch.cuda.set_rng_state(state["cuda_random"].cpu(), self.device)

@@ -30,6 +30,7 @@ def test_recipes_survive_their_file(tmp_path: Path) -> None:
         ("learning_rat", 1e-4, "Did you mean learning_rate"),
         ("steps", 0, "steps"),
         ("betas", [0.9], "betas"),
+        ("accumulate", 3, "batch of 4 does not divide into 3"),
         ("schedule", "sometimes", "schedule"),
         ("config", {"chanels": 3}, "chanels"),
         ("loss_weights", {"pixels": 3}, "pixels"),

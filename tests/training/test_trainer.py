@@ -17,11 +17,43 @@ def test_a_trainer_goes_on_from_its_state_with_the_same_random_numbers() -> None
     trainer.step(0.9 * sharp, sharp)
     state = copy.deepcopy(trainer.state())
     expected = trainer.step(0.8 * sharp, sharp)["pixel"]
-    other = Trainer.build(recipe.replacing(seed=9), CPU, torch.float32)
+    other = Trainer.build(recipe, CPU, torch.float32)
     other.load_state(state)
+    torch.manual_seed(99)
     assert torch.equal(other.step(0.8 * sharp, sharp)["pixel"], expected)
     assert other.steps_done == 2
     assert all(torch.equal(a, b) for a, b in zip(other.model.parameters(), trainer.model.parameters(), strict=True))
+
+
+def test_every_step_and_every_seed_draws_other_random_numbers() -> None:
+    drawn = []
+    for seed in (0, 1):
+        trainer = Trainer.build(Recipe("espcn", seed=seed), CPU, torch.float32)
+        for _ in range(2):
+            trainer.step(noise(1, 3, 8, 8), noise(1, 3, 32, 32))
+            drawn.append(float(torch.rand(1)))
+    assert len(set(drawn)) == 4
+
+
+# Sang's discriminator has no batch normalisation: averages over a batch would be those of a pass.
+ADVERSARIAL = Recipe("sang", config=SMALL["sang"], batch=4, crop=128, gradient_clip=0.1, learning_rate=1e-5)
+
+
+@pytest.mark.slow
+def test_a_batch_in_passes_gives_the_gradients_and_losses_of_the_whole_batch() -> None:
+    sharp = noise(4, 3, 128, 128)
+    whole, parts = (Trainer.build(ADVERSARIAL.replacing(accumulate=passes), CPU, torch.float32) for passes in (1, 2))
+    for step in range(3):
+        expected, terms = (trainer.step((0.9 - 0.1 * step) * sharp, sharp) for trainer in (whole, parts))
+        assert terms.keys() == expected.keys() >= {"adversarial", "discriminator"}
+        for name in terms:
+            torch.testing.assert_close(terms[name], expected[name], rtol=1e-4, atol=1e-6)
+        for ours, theirs in (
+            (parts.model, whole.model),
+            (parts.objective.discriminators, whole.objective.discriminators),
+        ):
+            for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+                torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-3 * float(other.grad.abs().max()))
 
 
 def test_the_running_average_follows_by_its_decay() -> None:
