@@ -61,7 +61,15 @@ def benchmark(
         list[str] | None,
         typer.Option(help="NAME=FOLDER of a metric's weights as safetensors, e.g. lpips=FOLDER. May be repeated."),
     ] = None,
-    mos: Annotated[Path | None, typer.Option(help="A CSV file of opinions: image,method,rater,score.")] = None,
+    mos: Annotated[
+        Path | None, typer.Option(help="Opinions: a CSV file image,method,rater,score, or a folder of them.")
+    ] = None,
+    rating_sheet: Annotated[
+        bool,
+        typer.Option(
+            "--rating-sheet", help="Write a page on which raters score the report's images for --mos, blindly."
+        ),
+    ] = False,
     baselines: Annotated[bool, typer.Option(help="Show classical methods beside the networks.")] = True,
     repeats: Annotated[int, typer.Option(min=0, help="Timed runs of each network; 0 leaves the speed out.")] = 3,
     shown: Annotated[int, typer.Option(min=0, help="Images that the report holds.")] = 8,
@@ -83,6 +91,7 @@ def benchmark(
         from restorekit.evaluation.report import write_report
 
         console.show(str(write_report(out)))
+        _write_extras(out, rating_sheet)
         return
     from restorekit.evaluation.benchmark import run_benchmark
     from restorekit.evaluation.protocol import load_protocol
@@ -132,7 +141,16 @@ def benchmark(
         )
     console.say(f"{result.done} of {len(result.scores)} scores were measured now, {result.skipped} remembered.")
     console.show(str(result.report))
+    _write_extras(out, rating_sheet)
     raise typer.Exit(result.exit_code)
+
+
+def _write_extras(out: Path, rating_sheet: bool) -> None:
+    """Write what was asked for beside the report."""
+    if rating_sheet:
+        from restorekit.evaluation.rating_sheet import write_rating_sheet
+
+        console.show(str(write_rating_sheet(out)))
 
 
 @contextmanager
@@ -211,7 +229,8 @@ def _print_beside_published(title: str, rows: list[TableRow], result: BenchmarkR
         gaps = ((name, row.minus_printed(name)) for name in ("psnr", "ssim"))
         minus = " / ".join(f"{gap:+.{METRICS[name].decimals}f}" for name, gap in gaps if gap is not None)
         published = row.printed if row.kind == "published" else {}
-        mos, seconds = _as_printed(published.get("mos"), 2), _as_printed(published.get("seconds"), 1)
+        mos = _as_printed(published.get("mos"), 2) if row.opinion is None else _number(row.opinion.mean, 2)
+        seconds = _as_printed(published.get("seconds"), 1)
         if timed and (speed := result.speeds.get(row.method)) is not None and row.kind != "published":
             seconds = f"{speed.seconds:.3f}"
         source = f"[{sources.index(row.table) + 1}]" if row.kind == "published" else "here"
@@ -248,14 +267,20 @@ def _print_opinions(result: BenchmarkResult) -> None:
     rows = [
         (
             opinion.method,
+            opinion.subset,
             str(opinion.n),
             f"{opinion.mean:.2f}",
             _number(opinion.std, 2),
             _interval(opinion.low, opinion.high),
         )
         for opinion in result.opinions
+        if not opinion.item
     ]
-    columns = [Column("method"), *(Column(header, justify="right") for header in ("n", "mean", "std", "95 %"))]
+    columns = [
+        Column("method"),
+        Column("set"),
+        *(Column(header, justify="right") for header in ("n", "mean", "std", "95 %")),
+    ]
     print_table("Mean opinion scores", columns, rows, terminal_width())
 
 

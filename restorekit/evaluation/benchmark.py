@@ -16,7 +16,7 @@ from restorekit.evaluation.datasets import Dataset, find_dataset, find_sharp_ima
 from restorekit.evaluation.examples import keep_examples
 from restorekit.evaluation.frames import blur_test_frames, find_test_frames
 from restorekit.evaluation.methods import BaselineMethod, FolderMethod, Method, NetworkMethod, Restorer
-from restorekit.evaluation.opinions import read_opinions
+from restorekit.evaluation.opinions import average_opinions, read_opinions
 from restorekit.evaluation.preparation import prepare_item
 from restorekit.evaluation.report import REPORT, write_report
 from restorekit.evaluation.result import BenchmarkRequest, BenchmarkResult
@@ -70,6 +70,7 @@ def run_benchmark(
     store = BenchmarkStore(out, request.protocol, request.enlargement)
     plan = _plan_pairs(dataset, methods, restorers, scorer, store)
     scores = _measure(plan, BenchmarkWorker(restorers, scorer, store), executor, progress)
+    averaged, strangers = average_opinions(opinions, dataset.items, [method.name for method in methods])
     speeds, untimed = _time_networks(request, dataset, methods, restorers, store, progress)
     result = BenchmarkResult(
         request,
@@ -78,12 +79,12 @@ def run_benchmark(
         scores,
         skipped=sum(not known.reason for known in plan.known.values()),
         speeds=speeds,
-        opinions=tuple(opinions),
+        opinions=tuple(averaged),
         report=out / REPORT,
     )
     examples, hidden = keep_examples(result, restorers, store)
     messages += [f"{trained}: its scores say nothing about new ones." for trained in seen]
-    messages += [*_remarks(request, dataset, found), *_gaps(scores), *untimed, *hidden]
+    messages += [*_remarks(request, dataset, found), *_gaps(scores), *strangers, *untimed, *hidden]
     result = replace(result, examples=examples, messages=tuple(messages))
     write_results(result, out)
     write_report(out)

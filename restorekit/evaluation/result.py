@@ -43,7 +43,7 @@ class BenchmarkRequest:
     repeats: int = 3
     """Timed runs of each network; 0 leaves the speed out."""
     opinions: Path | None = None
-    """CSV file of opinion scores; see `opinions.read_opinions`."""
+    """CSV file of opinion scores, or a folder of them; see `opinions.read_opinions`."""
     shown: int = 8
     """Images that the report holds."""
     allow_training_data: bool = False
@@ -100,6 +100,7 @@ class BenchmarkResult:
     speeds: Mapping[str, SpeedMeasurement]
     """By method."""
     opinions: tuple[MeanOpinion, ...]
+    """By method and subset, and by method and image."""
     report: Path
     """The page."""
     examples: tuple[Example, ...] = ()
@@ -146,6 +147,11 @@ class BenchmarkResult:
             for scores in self.scores
             if scores.method == method and scores.subset == subset and metric in scores.values
         }
+
+    def opinion(self, method: str, subset: str, item: str = "") -> MeanOpinion | None:
+        """The mean opinion score of a method on a subset or one image of it, if somebody rated it."""
+        key = (method, subset, item)
+        return next((each for each in self.opinions if (each.method, each.subset, each.item) == key), None)
 
     def tables(self, subset: str) -> tuple[PublishedTable, ...]:
         """Published tables about a subset."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from restorekit.evaluation import statistics
 from restorekit.evaluation.methods import Kind
+from restorekit.evaluation.opinions import MeanOpinion
 from restorekit.evaluation.result import BenchmarkResult
 from restorekit.evaluation.statistics import MeanInterval
 from restorekit.metrics import METRICS
@@ -38,6 +39,8 @@ class TableRow:
     """Published values under the same name, by column."""
     table: str = ""
     """Where they are printed."""
+    opinion: MeanOpinion | None = None
+    """What people said of our results."""
 
     def minus_printed(self, metric: str) -> float | None:
         """Ours minus printed; None where one of them is missing."""
@@ -70,7 +73,8 @@ def table_rows(result: BenchmarkResult, subset: str) -> list[TableRow]:
         main = (table for table in tables if method.system in table.rows and "psnr" in table.columns)
         table = None if result.other_data else next(main, None)
         printed = table.printed(method.system) if table else {}
-        rows.append(TableRow(method.name, method.kind, scores, printed, table.title if table else ""))
+        title, opinion = table.title if table else "", result.opinion(method.name, subset)
+        rows.append(TableRow(method.name, method.kind, scores, printed, title, opinion))
     for table in tables:
         rows += [TableRow(name, "published", {}, table.printed(name), table.title) for name in table.rows]
     return rows
@@ -103,6 +107,17 @@ def extremes(result: BenchmarkResult, method: str, subset: str, count: int = 3) 
     values = result.values(method, subset, "psnr")
     order = sorted(values, key=lambda item: (values[item], item))
     return order[:count], order[::-1][:count]
+
+
+def printed_images(result: BenchmarkResult) -> dict[str, dict[str, dict[str, float]]]:
+    """What papers print of single images: values by item, method and column."""
+    printed: dict[str, dict[str, dict[str, float]]] = {}
+    for item in result.dataset.items:
+        image = item.name.rsplit("/", 1)[-1]
+        for table in result.tables(item.subset):
+            for method in table.images.get(image, {}):
+                printed.setdefault(item.name, {})[f"{method}, {table.title}"] = table.printed(method, image)
+    return printed
 
 
 def as_json(result: BenchmarkResult) -> dict[str, Any]:
@@ -146,6 +161,7 @@ def as_json(result: BenchmarkResult) -> dict[str, Any]:
         },
         "methods": [asdict(method) | {"speed": _speed(result, method.name)} for method in result.methods],
         "subsets": {subset: _subset(result, subset) for subset in result.subsets},
+        "printed_images": {} if result.other_data else printed_images(result),
         "opinions": [asdict(opinion) for opinion in result.opinions],
         "scores": [asdict(scores) for scores in result.scores],
         "examples": [asdict(example) for example in result.examples],
@@ -162,13 +178,14 @@ def write_results(result: BenchmarkResult, out: Path) -> None:
     write_atomically(out / RESULTS_JSON, (json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n").encode())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["protocol", "subset", "image", "method", *result.metrics, "seconds", "grey", "reason"])
+    writer.writerow(["protocol", "subset", "image", "method", *result.metrics, "seconds", "grey", "mos", "reason"])
     for scores in result.scores:
         head = [result.request.protocol.name, scores.subset, scores.item, scores.method]
         values = [scores.values.get(metric, "") for metric in result.metrics]
-        writer.writerow(
-            [*head, *values, "" if scores.seconds is None else scores.seconds, int(scores.grey), scores.reason]
-        )
+        seconds = "" if scores.seconds is None else scores.seconds
+        opinion = result.opinion(scores.method, scores.subset, scores.item)
+        mos = "" if opinion is None else opinion.mean
+        writer.writerow([*head, *values, seconds, int(scores.grey), mos, scores.reason])
     write_atomically(out / RESULTS_CSV, text.getvalue().encode())
 
 

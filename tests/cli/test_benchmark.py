@@ -153,8 +153,9 @@ def test_the_report_is_made_again_without_data_or_network(
     page.unlink()
     shutil.rmtree(tmp_path / "pairs")
     capsys.readouterr()
-    assert command("--report-only", "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.OK
-    assert capsys.readouterr().out.strip() == str(page)
+    arguments = ("--report-only", "--rating-sheet", "-o", tmp_path / "out")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
+    assert capsys.readouterr().out.split() == [str(page), str(page.with_name("rating-sheet.html"))]
     assert page.read_bytes() == before
     assert command("--report-only", "-o", tmp_path / "nowhere", monkeypatch=monkeypatch) == ExitCode.USAGE
     assert "Run the benchmark first" in capsys.readouterr().err

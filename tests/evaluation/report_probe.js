@@ -23,6 +23,10 @@
   get("heat").checked = false;
   set("example", 1, "change");
   seen.example = over.src !== source && over.src.startsWith("data:image/webp");
+  const mosColumn = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === "MOS");
+  seen.mos = [...table.tBodies[0].rows].find(row => row.cells[0].textContent === "identity").cells[mosColumn].textContent;
+  set("metric", "mos", "change");
+  seen.imageMos = document.querySelector("#metric").closest(".bar").nextSibling.querySelector("tbody tr").textContent;
   addEventListener("load", () => { // every picture is there; the browser prints the document after this
     seen.faults = faults;
     seen.requests = performance.getEntriesByType("resource").map(one => one.name);

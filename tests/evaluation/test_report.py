@@ -1,15 +1,12 @@
-"""report.html in a real headless browser where there is one (RESTOREKIT_BROWSER, or Chromium on the path)."""
+"""report.html, in a browser where there is one."""
 
-import base64
 import json
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
+from browser import BROWSER, opened
 
 from restorekit.errors import UsageError
 from restorekit.evaluation.benchmark import run_benchmark
@@ -17,17 +14,6 @@ from restorekit.evaluation.protocol import load_protocol
 from restorekit.evaluation.report import write_report
 from restorekit.evaluation.result import BenchmarkRequest
 
-BROWSER = os.environ.get("RESTOREKIT_BROWSER") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
-# Runs before the page's own script; what it and PROBE saw ends up in the document that the browser prints.
-BEFORE = """<script>
-window.faults = [];
-addEventListener("error", event => faults.push(String(event.message)));
-addEventListener("securitypolicyviolation", event => faults.push("blocked " + event.blockedURI));
-for (const name of ["error", "warn"]) console[name] = (...text) => faults.push(text.join(" "));
-</script>"""
 PROBE = Path(__file__).with_name("report_probe.js")
 
 
@@ -79,25 +65,10 @@ def test_a_page_whose_parts_are_missing_is_not_made(page: Path, missing: str, wo
         write_report(page.parent)
 
 
-def opened(page: Path, width: int) -> dict[str, Any]:
-    assert BROWSER is not None
-    probe = f"<script>{PROBE.read_text(encoding='utf-8')}</script></body>"
-    text = page.read_text(encoding="utf-8").replace("<main", BEFORE + "<main").replace("</body>", probe)
-    probed = page.with_name("probed.html")
-    probed.write_text(text, encoding="utf-8")
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom")
-    home = f"--user-data-dir={page.parent / 'browser'}"
-    command = [BROWSER, *flags, home, f"--window-size={width},900", probed.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    match = re.search(r'<pre id="seen">([^<]+)</pre>', done.stdout)
-    assert match is not None, done.stdout[-2000:]
-    return dict(json.loads(base64.b64decode(match[1])))
-
-
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 @pytest.mark.parametrize("width", [1280, 500])
 def test_the_page_works_in_a_browser(page: Path, width: int) -> None:
-    seen = opened(page, width)
+    seen = opened(page, PROBE, width)
     assert seen["faults"] == []
     assert seen["requests"] == []
     assert seen["drawn"]
@@ -113,5 +84,7 @@ def test_the_page_works_in_a_browser(page: Path, width: int) -> None:
     assert "scale(4)" in seen["zoom"]
     assert re.search(r"scale\((5|6|7|8|9|10|11|12)", seen["wheel"])
     assert seen["heat"]
+    assert seen["mos"] == "3.50"
+    assert seen["imageMos"] == "all/a3.50"
     assert seen["example"]
     assert seen["width"][1] <= seen["width"][0]  # tables scroll in their own boxes, the page does not

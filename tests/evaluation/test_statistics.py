@@ -1,12 +1,8 @@
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import t
 
-from restorekit.errors import UsageError
-from restorekit.evaluation.opinions import read_opinions
 from restorekit.evaluation.statistics import mean_interval, paired_difference
 
 
@@ -35,34 +31,3 @@ def test_paired_differences_see_what_the_spread_of_images_hides() -> None:
     apart = mean_interval(better.tolist()), mean_interval(images.tolist())
     assert apart[0].low < apart[1].high  # unpaired, nothing would show
     assert paired_difference([1.0, math.inf, 3.0], [0.5, 2.0, math.inf]).n == 1
-
-
-def csv(tmp_path: Path, *lines: str) -> Path:
-    path = tmp_path / "mos.csv"
-    path.write_text("\n".join(("image,method,rater,score", *lines)))
-    return path
-
-
-def test_opinions_are_averaged_with_their_interval(tmp_path: Path) -> None:
-    lines = [f"a.png,ours,{rater},{score}" for rater, score in enumerate((3, 4, 4, 5))]
-    ours, theirs = read_opinions(csv(tmp_path, *lines, "a.png,theirs,0,2"))
-    assert (ours.n, ours.mean) == (4, 4.0)
-    half = t.ppf(0.975, 3) * np.std((3, 4, 4, 5), ddof=1) / 2
-    assert (ours.low, ours.high) == pytest.approx((4 - half, 4 + half))
-    assert theirs.n == 1
-    assert math.isnan(theirs.low)
-
-
-@pytest.mark.parametrize(
-    ("lines", "reason"),
-    [
-        (("a,ours,1,6",), "Line 2: a score is 1 to 5"),
-        (("a,ours,1,0.5",), "1 to 5"),
-        (("a,ours,1,good",), "not 'good'"),
-        (("a,ours,1,3", "a,ours,1,4"), "Line 3: a, ours, 1 is there twice"),
-        ((), "no table of opinion scores"),
-    ],
-)
-def test_wrong_opinions_are_refused(tmp_path: Path, lines: tuple[str, ...], reason: str) -> None:
-    with pytest.raises(UsageError, match=reason):
-        read_opinions(csv(tmp_path, *lines))
