@@ -63,8 +63,19 @@ def clamp_output(rgb: Tensor, training: bool) -> Tensor:
 
 
 def upsample2x(x: Tensor) -> Tensor:
-    """(N,C,H,W) to (N,C,2H,2W), bilinear with half-pixel centres."""
+    """(N,C,H,W) to (N,C,2H,2W), bilinear with half-pixel centres, as PyTorch and OpenCV do it."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def upsample2x_aligned(x: Tensor) -> Tensor:
+    """(N,C,H,W) to (N,C,2H,2W), bilinear as TensorFlow 1 and old Caffe code did it.
+
+    Pixel i stays at 2i and means of two come between; the last row and column are repeated.
+    """
+    for dim in (2, 3):
+        after = torch.cat([x.narrow(dim, 1, x.shape[dim] - 1), x.narrow(dim, x.shape[dim] - 1, 1)], dim)
+        x = torch.stack([x, (x + after) / 2], dim + 1).flatten(dim, dim + 1)
+    return x
 
 
 def pad_to_multiple(rgb: Tensor, multiple: int, least: int = 1) -> Tensor:

@@ -55,6 +55,10 @@ class Window:
         """Transposed 3x3 convolution of stride 2 that doubles the size."""
         return Window(self.cell, self.first // 2, (self.last + 1) // 2)
 
+    def transposed4(self) -> "Window":
+        """Transposed 4x4 convolution of stride 2 that doubles the size."""
+        return Window(self.cell, (self.first - 1) // 2, (self.last + 1) // 2)
+
 
 def through_unet(levels: int, after: int) -> int:
     """Radius of the receptive field, in input pixels, of a `ResidualUNet` with a network of radius `after` behind it."""

@@ -85,7 +85,7 @@ def test_a_terminal_gets_the_columns_that_fit_and_no_broken_word(width: int) -> 
         spec = registry.spec_of(name)
         assert name in words
         assert set(spec.summary.split()) <= set(words)
-    assert "2.38 M" in shown  # dgf's
+    assert "3.26 M" in shown  # dgf's
     assert "24.8 k" in shown  # espcn's
     assert "666 k" in shown  # vdsr's
 

@@ -18,7 +18,7 @@ MEASURED = [
     # The v2 systems have tests of their own; the first needs the running statistics, the second minutes.
     if registry.spec_of(name).receptive_field is not None and not name.startswith("deblurgan-v2")
 ]
-AS_PUBLISHED = ("deepdeblur", "sang", "spsr-deblur", "srn")
+AS_PUBLISHED = ("deepdeblur", "dgf", "sang", "spsr-deblur", "srn", "svrnn")
 """Deblurring systems that make the image anew instead of correcting it."""
 
 THIN = {"channels": 4}
@@ -37,7 +37,7 @@ def measured_macs(model: nn.Module, side: int) -> float:
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         points = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
-        total += points[0, 0].numel() * layer.weight.numel()
+        total += points[:, 0].numel() * layer.weight.numel()
 
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -93,12 +93,14 @@ def test_receptive_field_is_what_the_spec_says(name: str, monkeypatch: pytest.Mo
         ("deepdeblur", {"channels": 2, "blocks": 1, "scales": 1}, 8),
         ("deepdeblur", {"channels": 2, "blocks": 2, "scales": 3}, 96),
         ("deepdeblur", {"channels": 2, "blocks": 1, "scales": 4}, 152),
-        ("dgf", {"channels": 2, "growth": 2, "bottleneck": 2, "dilations": (3, 1, 2)}, 7),
+        ("dgf", {"growth": 2, "dilations": (3, 1, 2)}, 9),
         ("dn", {"channels": 2, "growth": 2, "levels": 2, "layers": 1}, 22),
         ("dn", {"channels": 2, "growth": 2, "levels": 3, "layers": 2}, 73),
         ("dn", {"channels": 2, "growth": 2, "levels": 5, "layers": 1}, 162),
         ("msdn", {"channels": 2, "growth": 2, "levels": 1, "layers": 1}, 42),
         ("msdn", {"channels": 2, "growth": 2, "levels": 3, "layers": 2}, 105),
+        ("msdn", {"channels": 2, "growth": 2, "levels": 3, "layers": 2, "multi_scale": False}, 73),
+        ("dn", {"channels": 2, "growth": 2, "levels": 3, "layers": 2, "decoder": "plain"}, 57),
         ("gggan", {**THIN, "modules": 3, "taps": (2, 3), "block": "rrdb", "prenet_widths": (2,)}, 87),
         ("gggan", {**THIN, "modules": 2, "taps": (1,), "prenet_widths": (2, 2, 2, 2)}, 86),
         ("gggan", {**THIN, "modules": 2, "taps": (2,), "prenet": False}, 44),
@@ -107,10 +109,10 @@ def test_receptive_field_is_what_the_spec_says(name: str, monkeypatch: pytest.Mo
         ("gggan-lite", {**THIN_LITE, "blocks": 1, "taps": (1,)}, 128),
         ("gggan-lite", {**THIN_LITE, "blocks": 6, "taps": (1, 2, 3, 4, 5, 6)}, 160),
         ("gggan-lite", {**THIN_LITE, "blocks": 8}, 176),
-        ("noroozi", {"widths": (4, 4, 4), "layers": 1}, 28),
-        ("noroozi", {"widths": (4, 4, 4), "layers": 3}, 44),
+        ("noroozi", {"widths": (4, 4, 4), "layers": 1}, 36),
+        ("noroozi", {"widths": (4, 4, 4), "layers": 3}, 56),
         ("sang", {"channels": 2, "blocks": 4}, 20),
-        ("srn", {"channels": 1, "form": "official", "lstm": True}, 1309),
+        ("srn", {"channels": 1, "form": "official", "lstm": False}, 1277),
         ("srn", {"channels": 1, "form": "port", "lstm": False}, 1287),
         ("srn", {"channels": 1, "form": "port", "lstm": True}, 1347),
     ],

@@ -300,3 +300,99 @@ def test_srn_in_the_layout_of_its_pytorch_port() -> None:
         assert expected.std() > 0.05
         torch.testing.assert_close(loaded("srn", theirs.state_dict()).double()(rgb), expected, atol=1e-5, rtol=0)
     assert registry.from_upstream("srn", {"inblock.conv.0.weight": noise(1)}) is None
+
+
+def tensorflow_variables(n: int, channels: int, lstm: bool) -> dict[str, Tensor]:
+    """Names and shapes of the authors' variables: kernels (height, width, inputs, outputs)."""
+    generator = torch.Generator().manual_seed(0)
+    variables: dict[str, Tensor] = {}
+
+    def add(scope: str, before: int, after: int, side: int = 5, transposed: bool = False) -> None:
+        shape = (side, side, after, before) if transposed else (side, side, before, after)
+        variables[f"g_net/{scope}/weights"] = torch.randn(shape, generator=generator) / (side * before**0.5)
+        variables[f"g_net/{scope}/biases"] = torch.randn(after, generator=generator) / 10
+
+    for level, (before, width) in enumerate(((2 * channels, n), (n, 2 * n), (2 * n, 4 * n)), start=1):
+        add(f"enc{level}_1", before, width)
+        for part in ("enc{}_2", "enc{}_3", "enc{}_4", "dec{}_3", "dec{}_2", "dec{}_1"):
+            for index in (1, 2):
+                add(f"{part.format(level)}/conv{index}", width, width)
+    add("dec2_4", 4 * n, 2 * n, 4, transposed=True)
+    add("dec1_4", 2 * n, n, 4, transposed=True)
+    add("dec1_0", n, channels)
+    if lstm:
+        add("convLSTM/LSTM_conv", 8 * n, 16 * n, 3)
+    return variables
+
+
+def tensorflow_srn(variables: dict[str, Tensor], image: Tensor) -> list[Tensor]:
+    """The authors' `generator`, layer by layer: (N,C,H,W) to the restored images of three scales."""
+
+    def conv(x: Tensor, scope: str, stride: int = 1, padding: tuple[int, int] = (2, 2)) -> Tensor:
+        kernel, bias = variables[f"g_net/{scope}/weights"], variables[f"g_net/{scope}/biases"]
+        return F.conv2d(F.pad(x, (*padding, *padding)), kernel.permute(3, 2, 0, 1), bias, stride)
+
+    def transposed(x: Tensor, scope: str) -> Tensor:
+        kernel, bias = variables[f"g_net/{scope}/weights"], variables[f"g_net/{scope}/biases"]
+        height, width = x.shape[-2:]
+        total = torch.zeros(len(x), kernel.shape[2], 2 * height + 2, 2 * width + 2, dtype=x.dtype)
+        for row in range(4):  # every input pixel is spread over 4x4 outputs, two apart
+            for column in range(4):
+                spread = torch.einsum("nihw,oi->nohw", x, kernel[row, column])
+                total[..., row : row + 2 * height : 2, column : column + 2 * width : 2] += spread
+        return total[..., 1:-1, 1:-1] + bias.view(1, -1, 1, 1)
+
+    def blocks(x: Tensor, *scopes: str) -> Tensor:
+        for scope in scopes:
+            x = conv(conv(x, f"{scope}/conv1").relu(), f"{scope}/conv2") + x
+        return x
+
+    def resized(x: Tensor, factor: float) -> Tensor:
+        """Source index = destination index / factor, without half pixels; clamped at the end."""
+        for dim in (2, 3):
+            position = torch.arange(int(x.shape[dim] * factor)) / factor
+            low = position.floor().long()
+            high = (low + 1).clamp(max=x.shape[dim] - 1)
+            share = (position - low).to(x).view(-1, *[1] * (3 - dim))
+            x = x.index_select(dim, low) * (1 - share) + x.index_select(dim, high) * share
+        return x
+
+    estimate, state, restored = image, None, []
+    for factor in (0.25, 0.5, 1):
+        blurred = resized(image, factor)
+        estimate = resized(estimate, factor if not restored else 2)
+        one = blocks(conv(torch.cat([blurred, estimate], 1), "enc1_1").relu(), "enc1_2", "enc1_3", "enc1_4")
+        two = blocks(conv(one, "enc2_1", 2, (1, 2)).relu(), "enc2_2", "enc2_3", "enc2_4")
+        three = blocks(conv(two, "enc3_1", 2, (1, 2)).relu(), "enc3_2", "enc3_3", "enc3_4")
+        if "g_net/convLSTM/LSTM_conv/weights" in variables:
+            cell, hidden = (torch.zeros_like(three),) * 2 if state is None else (resized(part, 2) for part in state)
+            i, j, f, o = conv(torch.cat([three, hidden], 1), "convLSTM/LSTM_conv", 1, (1, 1)).chunk(4, 1)
+            cell = cell * (f + 1).sigmoid() + i.sigmoid() * j.tanh()
+            three = cell.tanh() * o.sigmoid()
+            state = (cell, three)
+        two = transposed(blocks(three, "dec3_3", "dec3_2", "dec3_1"), "dec2_4").relu() + two
+        one = transposed(blocks(two, "dec2_3", "dec2_2", "dec2_1"), "dec1_4").relu() + one
+        estimate = conv(blocks(one, "dec1_3", "dec1_2", "dec1_1"), "dec1_0")
+        restored.append(estimate)
+    return restored
+
+
+@pytest.mark.parametrize(("channels", "lstm"), [(1, True), (1, False), (3, False)])
+def test_srn_in_the_layout_of_the_authors_variables(channels: int, lstm: bool) -> None:
+    variables = {name: value.double() for name, value in tensorflow_variables(2, channels, lstm).items()}
+    rgb = noise(2, 3, 16, 32).double()
+    planes = [rgb] if channels == 3 else [rgb[:, index : index + 1] for index in range(3)]
+    model = loaded("srn", variables).double()
+    with torch.no_grad():
+        scales = zip(*(tensorflow_srn(variables, plane) for plane in planes), strict=True)
+        expected = [torch.cat(scale, dim=1) for scale in scales]
+        assert all(image.std() > 0.05 for image in expected)
+        for ours, theirs in zip(model.pyramid(rgb), expected, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_a_variable_of_srn_that_is_missing_is_named() -> None:
+    variables = tensorflow_variables(1, 1, True)
+    del variables["g_net/dec2_3/conv1/weights"]
+    with pytest.raises(WeightsError, match=r"up1\.0\.0\.body\.0\.weight"):
+        loaded("srn", variables)

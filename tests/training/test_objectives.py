@@ -105,10 +105,6 @@ PINNED = {
             "discriminator": 1.397363,
         },
     ],
-    "dgf": [
-        {"l1": 0.500205, "adversarial": 0.080164, "discriminator": 1.424073},
-        {"l1": 0.499636, "adversarial": 0.067273, "discriminator": 1.421676},
-    ],
     "deblurgan": [
         {"pixel": 5.002053, "adversarial": 0.155485, "discriminator": 266.147797},
         {"pixel": 4.645463, "adversarial": 0.111715, "discriminator": 76.6363},

@@ -1,8 +1,10 @@
 """DGF, deep generative filter: a dense field of dilated blocks at full resolution with one skip from head to tail.
 
-Ramakrishnan et al., Deep Generative Filter for Motion Deblurring, ICCVW 2017 (arXiv:1709.03481). A block is ReLU, 1x1,
-3x3, batch normalisation; dilation rises to the middle of the field and falls again. Ten blocks, growth 64 after a
-bottleneck of 256 and the dilations are our choice; that the result is added to the blurred image too.
+Ramakrishnan et al., Deep Generative Filter for Motion Deblurring, ICCVW 2017 (arXiv:1709.03481), section 3, and the authors'
+Torch code (`densefield.lua`, `models2.lua`), which settles what the paper leaves open: leaky ReLUs, a normalisation behind
+every 1x1 too, four times the growth in the head. Spatial and dilated convolutions take turns; the dilation rises to the
+middle of the field and falls again, as the paper says (the code has 2 everywhere). The code drops half of every tail map in
+training; `dropout` is that.
 """
 
 from dataclasses import dataclass, replace
@@ -10,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.config import Count, Counts
-from restorekit.models.layers import clamp_output, conv3, zero_init_
+from restorekit.models.config import Count, Counts, Dropout
+from restorekit.models.layers import clamp_output, conv3, kaiming_init_, leaky
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -19,10 +21,10 @@ spec = Spec(
     task="deblur",
     summary="dense field of dilated blocks",
     paper="Ramakrishnan et al. 2017, arXiv:1709.03481",
-    parameters=2_382_339,
-    macs_per_pixel=2_377_792,
+    parameters=3_263_363,
+    macs_per_pixel=3_252_672,
     size_multiple=1,
-    receptive_field=18,
+    receptive_field=17,
     tiling="exact",
     objective="dgf",
     bytes_per_pixel=12000,
@@ -33,18 +35,24 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: Count = 64
     growth: Count = 64
-    bottleneck: Count = 256
-    dilations: Counts = (1, 1, 2, 1, 3, 2, 3, 1, 2, 1)
+    """Maps that a block adds; head, tail and the blocks' bottlenecks have four times as many."""
+    dilations: Counts = (1, 1, 1, 2, 1, 3, 1, 2, 1, 1)
+    """Of the blocks' 3x3 convolutions. Every second block is the dilated one."""
+    dropout: Dropout = 0.5
+
+
+def _squeeze(inputs: int, outputs: int) -> list[nn.Module]:
+    # Not in place: `inputs` maps are the dense field's, which later blocks see too.
+    return [nn.LeakyReLU(0.2), nn.Conv2d(inputs, outputs, 1), nn.BatchNorm2d(outputs)]
 
 
 class Block(nn.Sequential):
-    """ReLU, 1x1 to the bottleneck, dilated 3x3 to the growth, batch normalisation."""
+    """Leaky ReLU, 1x1 to the bottleneck, normalisation, leaky ReLU, dilated 3x3 to the growth, normalisation."""
 
-    def __init__(self, inputs: int, config: Config, dilation: int) -> None:
-        dilated = nn.Conv2d(config.bottleneck, config.growth, 3, padding=dilation, dilation=dilation)
-        super().__init__(nn.ReLU(), nn.Conv2d(inputs, config.bottleneck, 1), dilated, nn.BatchNorm2d(config.growth))
+    def __init__(self, inputs: int, growth: int, dilation: int) -> None:
+        dilated = nn.Conv2d(4 * growth, growth, 3, padding=dilation, dilation=dilation)
+        super().__init__(*_squeeze(inputs, 4 * growth), leaky(), dilated, nn.BatchNorm2d(growth))
 
 
 class DGF(nn.Module):
@@ -52,12 +60,14 @@ class DGF(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        n, growth = config.channels, config.growth
-        self.head = conv3(3, n)
+        growth, wide = config.growth, 4 * config.growth
+        self.head = conv3(3, wide)
         self.field = nn.ModuleList(
-            Block(n + i * growth, config, dilation) for i, dilation in enumerate(config.dilations)
+            Block(wide + i * growth, growth, dilation) for i, dilation in enumerate(config.dilations)
         )
-        self.tail = zero_init_(nn.Conv2d(n + growth, 3, 1))
+        self.tail = nn.Sequential(*_squeeze(wide + len(config.dilations) * growth, wide), nn.Dropout(config.dropout))
+        self.out = nn.Sequential(conv3(wide, growth), leaky(), conv3(growth, 3))
+        kaiming_init_(self)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same."""
@@ -65,14 +75,13 @@ class DGF(nn.Module):
         maps = [head]
         for block in self.field:
             maps.append(block(torch.cat(maps, dim=1)))
-        correction = torch.tanh(self.tail(torch.cat([head, maps[-1]], dim=1)))
-        # Added on -1..1, where everything is twice as large.
-        return clamp_output(rgb + correction / 2, self.training)
+        restored = torch.tanh(self.out(self.tail(torch.cat(maps, dim=1)) + head))
+        return clamp_output((restored + 1) / 2, self.training)
 
 
 def describe(config: Config) -> Spec:
     """Facts about one configuration."""
-    return replace(spec, receptive_field=1 + sum(config.dilations))
+    return replace(spec, receptive_field=1 + sum(config.dilations) + 2)
 
 
 def build(config: Config) -> DGF:

@@ -1,13 +1,16 @@
-"""MSDN: the multi-scale dense network of Song and Wu; `dn` is the same without the multi-scale block."""
+"""MSDN: the multi-scale dense network of Song and Wu; `dn` is the same without the multi-scale block.
 
-from dataclasses import replace
+The network is `models/networks/dense.py`. The paper "resizes the input to 256x256" for training and is measured on the
+centre 256x256 of GoPro's images; a crop is meant, we take it, as squeezed images would have another blur than the tested.
+"""
+
+from dataclasses import dataclass, replace
 
 from torch import nn
 
-from restorekit.models.networks.dense import SIZE_MULTIPLE, Config, DenseDeblur, receptive_field
+from restorekit.models.networks import dense
+from restorekit.models.networks.dense import SIZE_MULTIPLE, DenseDeblur, receptive_field
 from restorekit.models.spec import Spec
-
-__all__ = ["Config", "build", "describe", "recipe", "spec"]
 
 spec = Spec(
     name="msdn",
@@ -27,11 +30,18 @@ spec = Spec(
 recipe = {"crop": 256, "batch": 1, "steps": 630_000, "schedule": "cosine"}
 
 
+@dataclass(frozen=True)
+class Config(dense.Config):
+    """Sizes that rebuild the network."""
+
+    multi_scale: bool = True
+
+
 def describe(config: Config) -> Spec:
     """Facts about one configuration."""
-    return replace(spec, receptive_field=receptive_field(config, multi_scale=True))
+    return replace(spec, receptive_field=receptive_field(config, config.multi_scale))
 
 
 def build(config: Config) -> nn.Module:
     """Make the network with freshly initialised weights."""
-    return DenseDeblur(config, multi_scale=True)
+    return DenseDeblur(config, config.multi_scale)

@@ -4,8 +4,13 @@ Tao et al., Scale-recurrent Network for Deep Image Deblurring, CVPR 2018 (arXiv:
 Convolutions of stride 2 pad as TensorFlow's SAME does (one pixel before, two after), and images are resized as its
 `resize_images` did: shrinking keeps every second or fourth pixel, doubling puts the mean between two.
 
-The authors' weights are for TensorFlow 1. The weights that exist for PyTorch are of iwtw's port, whose layers differ; `form`
-"port" is that network.
+The default is the authors' `lstm` model, which the published scores are of: a convolutional LSTM at the bottleneck hands its
+state from scale to scale, and one-channel networks restore R, G and B each on its own (the authors train them on luma, we on
+all three planes). `lstm=no` is their `gray` model, `lstm=no planes=together` their `color` model. In training only the
+gradient of `lstm` is clipped, at a norm of 3.
+
+The authors' weights are for TensorFlow 1; their variables by name, as arrays, are understood. The weights that exist for
+PyTorch are of iwtw's port, whose layers differ; `form` "port" is that network.
 """
 
 import re
@@ -17,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.models.config import Count
-from restorekit.models.layers import ResidualBlock, clamp_output, pad_to_multiple, relu, upsample2x
+from restorekit.models.layers import ResidualBlock, clamp_output, pad_to_multiple, relu, upsample2x, upsample2x_aligned
 from restorekit.models.spec import Spec
 
 SCALES = (4, 2, 1)  # by how much the image is shrunk
@@ -29,14 +34,14 @@ spec = Spec(
     task="deblur",
     summary="scale-recurrent network, 3 scales",
     paper="Tao et al. 2018, arXiv:1802.01770",
-    parameters=6_881_251,
-    macs_per_pixel=1_274_154,
+    parameters=8_056_609,
+    macs_per_pixel=4_093_866,
     size_multiple=16,
-    receptive_field=1277,
+    receptive_field=1309,
     tiling="approximate",
     overlap=128,
     objective="pyramid",
-    bytes_per_pixel=1600,
+    bytes_per_pixel=3500,
 )
 
 recipe = {
@@ -44,7 +49,7 @@ recipe = {
     "batch": 16,
     "steps": 262_000,
     "schedule": "cosine",
-}  # The paper's rate falls exponentially.
+}  # The paper's rate falls exponentially, and only the gradient of `lstm` is clipped, at a norm of 3.
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,10 @@ class Config:
     """Sizes that rebuild the network."""
 
     channels: Count = 32
-    lstm: bool = False
-    """The paper's recurrent form: a convolutional LSTM at the bottleneck passes its state from scale to scale."""
+    lstm: bool = True
+    """Whether a convolutional LSTM at the bottleneck passes its state from scale to scale."""
+    planes: Literal["separate", "together"] = "separate"
+    """Whether R, G and B are images of one channel each, or one of three."""
     form: Literal["official", "port"] = "official"
     """"port": the network of github.com/iwtw/SRN-DeblurNet. Range -1..1, symmetric padding, transposed convolutions and LSTM
     of 5x5, antialiased shrinking, half-pixel doubling, and no estimate at all before the coarsest scale."""
@@ -91,14 +98,6 @@ def _blocks(channels: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels, 5, relu) for _ in range(3)))
 
 
-def _double(x: Tensor) -> Tensor:
-    """Twice as large, TensorFlow 1's bilinear way: pixels stay where they are, means of two come between."""
-    for dim in (2, 3):
-        after = torch.cat([x.narrow(dim, 1, x.shape[dim] - 1), x.narrow(dim, x.shape[dim] - 1, 1)], dim)
-        x = torch.stack([x, (x + after) / 2], dim + 1).flatten(dim, dim + 1)
-    return x
-
-
 class SRN(nn.Module):
     """The network. Input and output are RGB (N,3,H,W) in [0,1], any H and W."""
 
@@ -114,13 +113,14 @@ class SRN(nn.Module):
             return nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding, output_padding=int(port))
 
         self.port = port
-        self.enter = nn.Sequential(nn.Conv2d(6, n, 5, padding=2), relu(), _blocks(n))
+        self.channels = 3 if config.planes == "together" else 1
+        self.enter = nn.Sequential(nn.Conv2d(2 * self.channels, n, 5, padding=2), relu(), _blocks(n))
         self.down1 = nn.Sequential(down(n, 2 * n), relu(), _blocks(2 * n))
         self.down2 = nn.Sequential(down(2 * n, 4 * n), relu(), _blocks(4 * n))
         self.lstm = ConvLSTM(4 * n, kernel=5 if port else 3) if config.lstm else None
         self.up2 = nn.Sequential(_blocks(4 * n), up(4 * n, 2 * n), relu())
         self.up1 = nn.Sequential(_blocks(2 * n), up(2 * n, n), relu())
-        self.leave = nn.Sequential(_blocks(n), nn.Conv2d(n, 3, 5, padding=2))
+        self.leave = nn.Sequential(_blocks(n), nn.Conv2d(n, self.channels, 5, padding=2))
 
     def reduce(self, rgb: Tensor, factor: int) -> Tensor:
         """Downscale a batch, as the network does with its input."""
@@ -133,11 +133,12 @@ class SRN(nn.Module):
 
     def enlarge(self, x: Tensor) -> Tensor:
         """Enlarge a batch by two."""
-        return upsample2x(x) if self.port else _double(x)
+        return upsample2x(x) if self.port else upsample2x_aligned(x)
 
     def pyramid(self, rgb: Tensor) -> list[Tensor]:
         """Restored images from the coarsest scale to the full one; H and W are multiples of 16."""
-        image = rgb * 2 - 1 if self.port else rgb
+        planes = rgb.reshape(-1, self.channels, *rgb.shape[-2:])  # (3N,1,H,W) where they are separate
+        image = planes * 2 - 1 if self.port else planes
         restored: list[Tensor] = []
         state: tuple[Tensor, Tensor] | None = None
         for scale in SCALES:
@@ -153,7 +154,8 @@ class SRN(nn.Module):
                 state = self.lstm(low, None if state is None else (self.enlarge(state[0]), self.enlarge(state[1])))
                 low = state[0]
             restored.append(self.leave(self.up1(self.up2(low) + middle) + fine))
-        return [(image + 1) / 2 for image in restored] if self.port else restored
+        images = [image.reshape(len(rgb), 3, *image.shape[-2:]) for image in restored]
+        return [(image + 1) / 2 for image in images] if self.port else images
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
@@ -173,12 +175,49 @@ def build(config: Config) -> SRN:
 
 
 def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:
-    """Recognise the weights of iwtw's port (`inblock`, `eblock1`, ..., `convlstm`).
+    """Recognise the authors' variables, or the weights of iwtw's port."""
+    if "inblock.conv.0.weight" in state and "convlstm.conv.weight" in state:
+        return _from_port(state)
+    if "g_net/enc1_1/weights" in state:
+        return _from_tensorflow(state)
+    return None
 
-    Its LSTM's gates come in another order (in, forget, out, candidate), and nothing is added to the forget gate.
+
+def _from_tensorflow(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Convert variables like `g_net/enc1_2/conv1/weights`, whose kernels are (height, width, inputs, outputs)."""
+    stages = {"enc1": "enter", "enc2": "down1", "enc3": "down2", "dec3": "up2", "dec2": "up1", "dec1": "leave"}
+    converted: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        kind = "weight" if key.endswith("/weights") else "bias"
+        if tensor.dim() == 4:
+            tensor = tensor.permute(
+                3, 2, 0, 1
+            )  # a transposed one's last two are outputs and inputs, as PyTorch wants it
+        if match := re.fullmatch(r"g_net/enc(\d)_1/\w+", key):
+            name = f"{stages[f'enc{match[1]}']}.0"
+        elif match := re.fullmatch(r"g_net/enc(\d)_([234])/conv([12])/\w+", key):
+            name = f"{stages[f'enc{match[1]}']}.2.{int(match[2]) - 2}.body.{2 * int(match[3]) - 2}"
+        elif match := re.fullmatch(r"g_net/dec(\d)_([123])/conv([12])/\w+", key):
+            name = f"{stages[f'dec{match[1]}']}.0.{3 - int(match[2])}.body.{2 * int(match[3]) - 2}"
+        elif match := re.fullmatch(r"g_net/dec([12])_4/\w+", key):
+            name = f"up{match[1]}.1"
+        elif key.startswith("g_net/dec1_0/"):
+            name = "leave.1"
+        elif key.startswith("g_net/convLSTM/LSTM_conv/"):
+            name = "lstm.gates"
+        else:
+            name, kind = key, ""
+        converted[f"{name}.{kind}" if kind else name] = tensor
+    inputs, channels = converted["enter.0.weight"].shape[1], converted["enter.0.weight"].shape[0]
+    options: dict[str, object] = {"channels": channels, "lstm": "lstm.gates.weight" in converted}
+    return {**options, "planes": "together" if inputs == 6 else "separate"}, converted
+
+
+def _from_port(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Convert names like `eblock1.resblock_stack.0.conv1.0.weight`.
+
+    The LSTM's gates come in another order there (in, forget, out, candidate), and nothing is added to the forget gate.
     """
-    if "inblock.conv.0.weight" not in state or "convlstm.conv.weight" not in state:
-        return None
     places = {"inblock": "enter", "eblock1": "down1", "eblock2": "down2"}
     places |= {"dblock1": "up2", "dblock2": "up1", "outblock": "leave"}
     converted: dict[str, Tensor] = {}
@@ -198,4 +237,5 @@ def from_upstream(state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str
             converted[key] = tensor
             continue
         converted[f"{places[block]}.{inside}" if block in places else key] = tensor
-    return {"form": "port", "lstm": True, "channels": state["inblock.conv.0.weight"].shape[0]}, converted
+    channels = state["inblock.conv.0.weight"].shape[0]
+    return {"form": "port", "lstm": True, "planes": "together", "channels": channels}, converted

@@ -1,34 +1,42 @@
 """SVRNN: spatially varying recurrent networks sweep over feature maps, steered by weights that a second network makes.
 
 Zhang et al., Dynamic Scene Deblurring Using Spatially Variant Recurrent Neural Networks, CVPR 2018, Fig. 2; the survey's
-eq. 22. One step of a sweep is h[k] = w[k] h[k-1] + (1 - w[k]) x[k], with a weight in (0,1) for every pixel, map and
-direction. The paper's networks are larger than what is printed of them; widths are ours.
+eq. 22. Sizes are those of the authors' Caffe model (`test.prototxt` of cvpr18_rnn_deblur_matcaffe), whose 9.2 million
+parameters are the paper's. One step of a sweep is h[k] = w[k] h[k-1] + (1 - w[k]) x[k], with a weight
+for every pixel, map and direction. Weights come from a tanh and so lie in (-1,1): the recursion is stable, and can sharpen.
+
+Departures: the last row and column of a doubled map are repeated, where upstream's fade to half; images whose sides do not
+divide by 8 are padded, where upstream takes 1280x720 only.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.models.config import Count
-from restorekit.models.layers import at_least_float, clamp_output, conv3, pad_to_multiple, relu, upsample2x, zero_init_
+from restorekit.models.config import Count, Halvable
+from restorekit.models.layers import at_least_float, clamp_output, conv3, pad_to_multiple, relu, upsample2x_aligned
 from restorekit.models.spec import Spec
 
-SWEEPS = 4  # left to right, right to left, down, up
+SWEEPS = ((3, False), (3, True), (2, False), (2, True))
+"""Dimension and whether backwards: left to right, right to left, down, up."""
+LEAK = 0.1  # negative slope of the activations around the sweeps
 
 spec = Spec(
     name="svrnn",
     task="deblur",
     summary="spatially variant recurrent network",
     paper="Zhang et al., CVPR 2018",
-    parameters=7_512_835,
-    macs_per_pixel=170_928,
-    size_multiple=16,
+    parameters=9_227_027,
+    macs_per_pixel=820_304,
+    size_multiple=8,
     receptive_field=None,
     tiling="approximate",
     overlap=128,
     objective="pixel",
-    bytes_per_pixel=1200,
+    bytes_per_pixel=1600,
 )
 
 
@@ -36,11 +44,11 @@ spec = Spec(
 class Config:
     """Sizes that rebuild the network."""
 
-    channels: Count = 32
-    """Maps that are swept, at a quarter of the size."""
-    stages: Count = 3
-    widths: tuple[Count, Count, Count, Count] = (64, 128, 256, 512)
-    """Maps of the weight network at 1/2, 1/4, 1/8 and 1/16 of the size."""
+    channels: Halvable = 32
+    """Maps that are swept, at half the size; there are half as many at full size."""
+    stages: Count = 4
+    widths: tuple[Halvable, Count, Halvable, Count] = (64, 128, 256, 512)
+    """Maps of the weight network at full, 1/2, 1/4 and 1/8 size."""
 
 
 def sweep(x: Tensor, weight: Tensor, dim: int, backwards: bool) -> Tensor:
@@ -50,7 +58,7 @@ def sweep(x: Tensor, weight: Tensor, dim: int, backwards: bool) -> Tensor:
     log2(n) rounds over whole maps instead of n steps.
 
     Args:
-        x, weight: (N,C,H,W); weights in (0,1).
+        x, weight: (N,C,H,W); weights in (-1,1).
         dim: 2 or 3.
         backwards: from the last pixel to the first.
     """
@@ -68,28 +76,37 @@ def sweep(x: Tensor, weight: Tensor, dim: int, backwards: bool) -> Tensor:
     return b.flip(dim) if backwards else b
 
 
-class WeightNetwork(nn.Module):
-    """VGG-like encoder and bilinear decoder with skips, to recurrent weights at a quarter of the size."""
+def _convolutions(*widths: int) -> nn.Sequential:
+    """3x3 convolutions from one width to the next, with a ReLU each."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [conv3(before, after), relu()]
+    return nn.Sequential(*layers)
 
-    def __init__(self, widths: tuple[int, ...], outputs: int) -> None:
+
+class WeightNetwork(nn.Module):
+    """VGG-16's first ten convolutions and a bilinear decoder with two skips, to recurrent weights at half the size."""
+
+    def __init__(self, widths: tuple[int, int, int, int], outputs: int) -> None:
         super().__init__()
-        first, quarter, eighth, sixteenth = widths
-        self.first = nn.Sequential(nn.Conv2d(3, first, 5, stride=2, padding=2), relu(), conv3(first, first), relu())
-        self.quarter, self.eighth, self.sixteenth = (
-            nn.Sequential(nn.MaxPool2d(2), conv3(before, width), relu(), conv3(width, width), relu())
-            for before, width in ((first, quarter), (quarter, eighth), (eighth, sixteenth))
-        )
-        self.merge_eighth = nn.Sequential(conv3(sixteenth + eighth, eighth), relu())
-        self.merge_quarter = nn.Sequential(conv3(eighth + quarter, quarter), relu())
+        full, half, quarter, eighth = widths
+        self.encode_full = _convolutions(3, full, full)
+        self.encode_half = _convolutions(full, half, half)
+        self.encode_quarter = _convolutions(half, quarter, quarter)
+        self.encode_quarter_last = _convolutions(quarter, quarter)
+        self.encode_eighth = _convolutions(quarter, eighth, eighth, quarter)
+        self.merge_quarter = _convolutions(2 * quarter, quarter // 2, quarter // 2)
+        self.merge_half = _convolutions(quarter // 2 + half, quarter)
         self.out = conv3(quarter, outputs)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """(N,3,H,W) to (N,outputs,H/4,W/4) in (0,1)."""
-        quarter = self.quarter(self.first(rgb))
-        eighth = self.eighth(quarter)
-        x = self.merge_eighth(torch.cat([upsample2x(self.sixteenth(eighth)), eighth], dim=1))
-        x = self.merge_quarter(torch.cat([upsample2x(x), quarter], dim=1))
-        return torch.sigmoid(self.out(x))
+        """(N,3,H,W) to (N,outputs,H/2,W/2) in (-1,1)."""
+        half = self.encode_half(F.max_pool2d(self.encode_full(rgb), 2))
+        quarter = self.encode_quarter(F.max_pool2d(half, 2))
+        eighth = self.encode_eighth(F.max_pool2d(self.encode_quarter_last(quarter), 2))
+        x = self.merge_quarter(torch.cat([quarter, upsample2x_aligned(eighth)], dim=1))
+        x = self.merge_half(torch.cat([half, upsample2x_aligned(x)], dim=1))
+        return torch.tanh(self.out(x))
 
 
 class SVRNN(nn.Module):
@@ -97,38 +114,30 @@ class SVRNN(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        n = config.channels
-        self.weights = WeightNetwork(config.widths, config.stages * SWEEPS * n)
-        self.at_full = nn.Sequential(nn.Conv2d(3, n, 5, padding=2), relu())
-        self.at_half = nn.Sequential(nn.Conv2d(n, n, 3, stride=2, padding=1), relu())
-        self.at_quarter = nn.Sequential(nn.Conv2d(n, n, 3, stride=2, padding=1), relu())
-        self.after = nn.ModuleList(nn.Sequential(conv3(SWEEPS * n, n), relu()) for _ in range(config.stages))
-        self.merge_half = nn.Sequential(conv3(2 * n, n), relu())
-        self.merge_full = nn.Sequential(conv3(2 * n, n), relu())
-        self.out = zero_init_(conv3(n, 3))
+        n, sweeps = config.channels, len(SWEEPS)
+        self.weights = WeightNetwork(config.widths, config.stages * sweeps * n)
+        self.at_full = nn.Conv2d(3, n // 2, 11, padding=5)
+        self.at_half = nn.Conv2d(n // 2, n, 7, stride=2, padding=3)
+        self.after = nn.ModuleList(conv3(sweeps * n, n) for _ in range(config.stages))
+        self.merge_half = nn.Conv2d(2 * n, n // 2, 9, padding=4)
+        self.out = nn.Conv2d(2 * (n // 2), 3, 5, padding=2)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] to the same; any H and W of at least 1."""
         height, width = rgb.shape[-2:]
         padded = pad_to_multiple(rgb, spec.size_multiple)
-        full = self.at_full(padded - 0.5)
-        half = self.at_half(full)
-        x = self.at_quarter(half)
+        full = F.leaky_relu(self.at_full(padded), LEAK)
+        x = half = self.at_half(full)
         # In half precision the weights' long products would lose their small factors.
-        maps = at_least_float(self.weights(padded - 0.5)).chunk(len(self.after) * SWEEPS, dim=1)
+        maps = at_least_float(self.weights(padded)).chunk(len(self.after) * len(SWEEPS), dim=1)
         for stage, after in enumerate(self.after):
-            right, left, down, up = maps[SWEEPS * stage : SWEEPS * (stage + 1)]
             x = at_least_float(x)
-            swept = [
-                sweep(x, right, 3, backwards=False),
-                sweep(x, left, 3, backwards=True),
-                sweep(x, down, 2, backwards=False),
-                sweep(x, up, 2, backwards=True),
-            ]
-            x = after(torch.cat(swept, dim=1))
-        x = self.merge_half(torch.cat([upsample2x(x), half], dim=1))
-        x = self.merge_full(torch.cat([upsample2x(x), full], dim=1))
-        return clamp_output(rgb + self.out(x)[..., :height, :width], self.training)
+            weights = maps[len(SWEEPS) * stage : len(SWEEPS) * (stage + 1)]
+            swept = [sweep(x, w, *direction) for w, direction in zip(weights, SWEEPS, strict=True)]
+            x = F.leaky_relu(after(torch.cat(swept, dim=1)), LEAK)
+        x = F.leaky_relu(self.merge_half(torch.cat([half, x], dim=1)), LEAK)
+        restored = self.out(torch.cat([full, upsample2x_aligned(x)], dim=1))
+        return clamp_output(restored[..., :height, :width], self.training)
 
 
 def build(config: Config) -> SVRNN:

@@ -3,12 +3,21 @@
 Song, Wu. Image deblurring based on a multi-scale dense generative adversarial network. Laser & Optoelectronics Progress
 56(21), 2019. The paper names the layers: dense layer = 3x3 convolution, weight norm, TPReLU, dropout 0.2; down layer = 1x1,
 weight norm, TPReLU, dropout, 2x2 max-pooling; up layer = transposed 3x3 of stride 2, weight norm, TPReLU; skips by
-concatenation; four average-pooling branches. Widths and counts are ours, after FC-DenseNet (arXiv:1611.09326), whose
-decoder also drops a dense block's input from what goes up, and DCPDN (arXiv:1803.08396).
+concatenation; four average-pooling branches. Its figure of the whole is not at hand, so these are readings:
+
+- A skip joins "the output of the down layer" and "the corresponding up layer" (section 3.3). All four pairs have one size if
+  the down layer's maps are taken before its pooling, so they are.
+- The conclusion says that what is new concerns mainly the encoder. The decoder has dense blocks like the encoder here;
+  `decoder = "plain"` leaves them out, as in DeblurGAN.
+- The multi-scale block looks at what the decoder gives, as DCPDN's does (arXiv:1803.08396).
+- Weight norm scales every output map, in transposed convolutions too.
+
+Widths and counts are ours, after FC-DenseNet (arXiv:1611.09326), whose decoder also drops a dense block's input from what
+goes up.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +44,8 @@ class Config:
     """Dense layers of a block; the bottleneck has twice as many."""
     levels: Annotated[int, Field(ge=1, le=5)] = 4
     """Halvings of the size; five reach the grid of 32 pixels that images are padded to."""
+    decoder: Literal["dense", "plain"] = "dense"
+    """Whether a dense block follows every up layer, or nothing does."""
     dropout: Dropout = 0.2
 
 
@@ -56,7 +67,10 @@ class TPReLU(nn.Module):
 
 
 def _layer(convolution: nn.Conv2d | nn.ConvTranspose2d, dropout: float) -> nn.Sequential:
-    return nn.Sequential(weight_norm(convolution), TPReLU(convolution.out_channels), nn.Dropout(dropout))
+    outputs_at = 1 if isinstance(convolution, nn.ConvTranspose2d) else 0
+    return nn.Sequential(
+        weight_norm(convolution, dim=outputs_at), TPReLU(convolution.out_channels), nn.Dropout(dropout)
+    )
 
 
 class DenseBlock(nn.Module):
@@ -99,7 +113,7 @@ def receptive_field(config: Config, multi_scale: bool) -> int:
     if multi_scale:
         window = window.bilinear(WINDOWS[0]).pool(WINDOWS[0])
     for _ in range(config.levels):
-        window = window.conv(config.layers).transposed3()
+        window = window.conv(config.layers if config.decoder == "dense" else 0).transposed3()
     window = window.conv(2 * config.layers)
     for _ in range(config.levels):
         window = window.pool(2).conv(config.layers)
@@ -119,14 +133,16 @@ class DenseDeblur(nn.Module):
             self.dense_down.append(DenseBlock(width, config, config.layers))
             width += block
             skips.append(width)
-            self.down.append(nn.Sequential(_layer(nn.Conv2d(width, width, 1), config.dropout), nn.MaxPool2d(2)))
+            self.down.append(_layer(nn.Conv2d(width, width, 1), config.dropout))
         self.bottleneck = DenseBlock(width, config, 2 * config.layers)
         width = 2 * block
+        dense = config.decoder == "dense"
         self.up, self.dense_up = nn.ModuleList(), nn.ModuleList()
         for skip in reversed(skips):
-            self.up.append(_layer(nn.ConvTranspose2d(width, width, 3, 2, 1, output_padding=1), 0))
-            self.dense_up.append(DenseBlock(width + skip, config, config.layers))
-            width = block
+            raised = width if dense else block
+            self.up.append(_layer(nn.ConvTranspose2d(width, raised, 3, 2, 1, output_padding=1), 0))
+            self.dense_up.append(DenseBlock(raised + skip, config, config.layers) if dense else nn.Identity())
+            width = block if dense else raised + skip
         self.multi_scale = MultiScale(width) if multi_scale else nn.Identity()
         self.out = zero_init_(nn.Conv2d(width + 4 * len(WINDOWS) if multi_scale else width, 3, 3, padding=1))
 
@@ -136,9 +152,8 @@ class DenseDeblur(nn.Module):
         x = self.head(pad_to_multiple(rgb, SIZE_MULTIPLE) * 2 - 1)
         skips: list[Tensor] = []
         for dense, down in zip(self.dense_down, self.down, strict=True):
-            x = torch.cat([x, dense(x)], dim=1)
-            skips.append(x)
-            x = down(x)
+            skips.append(down(torch.cat([x, dense(x)], dim=1)))
+            x = F.max_pool2d(skips[-1], 2)
         x = self.bottleneck(x)
         for up, dense in zip(self.up, self.dense_up, strict=True):
             x = dense(torch.cat([up(x), skips.pop()], dim=1))
