@@ -57,6 +57,24 @@ def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
         return (structure * (both + shift + c1) / (each + shift + c1)).flatten(1).mean(dim=1)
 
 
+def ssim_global(restored: Tensor, sharp: Tensor) -> Tensor:
+    """SSIM of every image of a batch with the statistics of whole channels: `metrics.similarity.ssim_global`.
+
+    Args:
+        restored, sharp: (N,C,H,W) in 0..1.
+
+    Returns:
+        (N,)
+    """
+    a, b = restored.float().flatten(2), sharp.float().flatten(2)
+    mean_a, mean_b = a.mean(dim=2), b.mean(dim=2)
+    covariance = ((a - mean_a[..., None]) * (b - mean_b[..., None])).mean(dim=2)
+    variances = a.var(dim=2, correction=0) + b.var(dim=2, correction=0)
+    c1, c2 = K1**2, K2**2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return (luminance * (2 * covariance + c2) / (variances + c2)).mean(dim=1)
+
+
 @lru_cache(maxsize=32)
 def _window_matrix(length: int, device: torch.device) -> Tensor:
     """SSIM's Gaussian window as a banded matrix (length - 10, length)."""

@@ -6,7 +6,7 @@ A system is one file in a task's folder (`models/deblur/gggan_lite.py` is `gggan
     Config                          a frozen dataclass of the sizes that rebuild the network (see `models.config`)
     build(config: Config) -> nn.Module
     describe(config) -> Spec        optional: facts about other configurations, where a size changes more than the width
-    recipe: dict                    optional: what the paper prints of its training, as fields of `training.Recipe`
+    recipe: dict                    optional: settings of its training by their source (see `training.sources`)
     from_upstream(state)            optional: recognises tensors published elsewhere by their names and shapes; gives the
                                     options of Config and the tensors under our names, or None if they are not its own
 

@@ -39,6 +39,18 @@ class NonSaturating:
 
 
 @dataclass(frozen=True)
+class Saturating(NonSaturating):
+    """The same discriminator against the generator's loss that saturates: the minimax game, the Jensen-Shannon divergence.
+
+    Its gradient vanishes where the discriminator is sure, the case that the SR paper (Zhang et al. 2019, eq. 3) argues with.
+    """
+
+    def generator_loss(self, discriminator: nn.Module, restored: Tensor, sharp: Tensor) -> Tensor:
+        """Mean of log(1 - D(restored))."""
+        return -_cross_entropy(discriminator(restored), 0.0)
+
+
+@dataclass(frozen=True)
 class WGAN:
     """Wasserstein distance, Arjovsky et al. 2017 (arXiv:1701.07875); the critic needs a Lipschitz constraint."""
 
@@ -79,11 +91,12 @@ class RaLSGAN:
         return relativistic_squares(discriminator(sharp), restored_scores)
 
 
-GANName = Literal["wgan", "non-saturating", "ragan", "ralsgan"]
+GANName = Literal["wgan", "non-saturating", "saturating", "ragan", "ralsgan"]
 
 GAN_LOSSES: dict[GANName, GANLoss] = {
     "wgan": WGAN(),
     "non-saturating": NonSaturating(),
+    "saturating": Saturating(),
     "ragan": RaGAN(),
     "ralsgan": RaLSGAN(),
 }
@@ -137,7 +150,8 @@ def gradient_penalty(critic: nn.Module, restored: Tensor, sharp: Tensor) -> Tens
     with torch.autocast(restored.device.type, enabled=False):
         share = torch.rand(len(restored), 1, 1, 1, device=restored.device)
         between = (share * restored.float() + (1 - share) * sharp.float()).requires_grad_()
-        (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        scores = critic(between).flatten(1).mean(1)  # what the loss sees of an image, one score or the mean of patches
+        (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
         return F.mse_loss(slope.flatten(1).norm(dim=1), torch.ones(len(restored), device=restored.device))
 
 

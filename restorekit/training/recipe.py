@@ -27,15 +27,17 @@ from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.models import registry
 from restorekit.runtime.precision import Precision
-from restorekit.training import objectives
+from restorekit.training import objectives, sources
+from restorekit.training.augmentation import Augment
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
-Schedule = Literal["milestones", "cosine"]
+Optimizer = Literal["adam", "sgd"]
+Schedule = Literal["constant", "milestones", "linear", "exponential", "cosine"]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Recipe:
-    """Settings of one run. The defaults are the GGGAN paper's where it prints them."""
+    """Settings of one run. The defaults are ours; what a system's paper prints is in the system's file."""
 
     model: str
     config: dict[str, Any] = field(default_factory=dict)
@@ -49,17 +51,40 @@ class Recipe:
     crop: PositiveInt = 128
     """Side of the sharp crops in pixels."""
     learning_rate: PositiveFloat = 1e-4
-    schedule: Schedule = "milestones"
-    milestones: tuple[PositiveInt, ...] = (50_000, 100_000, 200_000, 300_000)
-    """Steps at which the learning rate falls to a tenth."""
+    schedule: Schedule = "constant"
+    """How the learning rate falls: at `milestones`, or from `decay_from` on in a line or exponentially to `floor`, or along
+    a cosine to zero."""
+    milestones: tuple[PositiveInt, ...] = ()
+    """Steps at which the learning rate is multiplied with `decay`."""
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    decay_from: NonNegativeInt = 0
+    """Step up to which a linear or exponential schedule is flat."""
+    floor: NonNegativeFloat = 0.0
+    """Learning rate at which a linear or exponential schedule ends."""
     warmup: NonNegativeInt = 0
     """Steps over which the learning rate rises from zero."""
+    rate_factors: dict[str, NonNegativeFloat] = field(default_factory=dict)
+    """What the learning rate of some parameters is multiplied with, by patterns of their names: {"*.bias": 0.1}. The first
+    pattern that matches counts."""
+    optimizer: Optimizer = "adam"
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Adam's."""
+    momentum: Decay = 0.0
+    """SGD's."""
+    weight_decay: NonNegativeFloat = 0.0
     gradient_clip: NonNegativeFloat = 0.0
-    """Largest norm of a network's gradient; 0 leaves it alone, as the papers do."""
-    ema_decay: Decay = 0.999
-    """Decay of the running average of the weights, which is what validation measures and the result holds."""
+    """Largest norm of a network's gradient; 0 leaves it alone, as most papers do."""
+    clip_by: Literal["norm", "value"] = "norm"
+    """Whether `gradient_clip` limits the norm or every value of the gradient."""
+    clip_over_rate: bool = False
+    """Divide `gradient_clip` by the learning rate of the step: VDSR's theta / rate."""
+    clip_only: str = ""
+    """Clip the parameters whose names match this pattern alone, such as "lstm.*"; empty for all."""
+    ema_decay: Decay = 0.0
+    """Decay of the running average of the weights, which is what validation measures and the result holds; 0 takes the
+    weights as they are, as the papers do."""
+    augment: Augment = "flips-and-turns"
+    """What crops go through beside blur: see `augmentation`."""
     loss_weights: dict[str, float] = field(default_factory=dict)
     """Weights of loss terms that differ from the objective's defaults."""
     objective: dict[str, Any] = field(default_factory=dict)
@@ -81,6 +106,8 @@ class Recipe:
         _, spec = registry.configure(self.model, **config)
         if not spec.parameters:
             raise UsageError(f"'{self.model}' has nothing to learn.", "Train another model.")
+        if self.schedule == "exponential" and not self.floor:
+            raise UsageError("An exponential schedule never ends at 0.", "Give the recipe a floor.")
         objectives.check(spec.objective, self.loss_weights, self.objective)
         if self.batch % self.accumulate:
             raise UsageError(
@@ -95,9 +122,15 @@ class Recipe:
         return hasattr(registry.find(model), "recipe")
 
     @classmethod
-    def of_paper(cls, model: str) -> "Recipe":
-        """What a system's paper prints of its training, and the GGGAN paper's settings for the rest."""
-        return cls(model, **getattr(registry.find(model), "recipe", {}))
+    def of_paper(cls, model: str, features: str = "") -> "Recipe":
+        """What a system's paper and its authors' code say of its training, and our settings for the rest.
+
+        Args:
+            model: the system.
+            features: file of VGG weights; without one, a loss on features has a stand-in.
+        """
+        settings, _ = sources.read(model, with_features=bool(features))
+        return cls(model, features=features, **settings)
 
     def replacing(self, **settings: object) -> "Recipe":
         """The same recipe with other settings.
@@ -119,9 +152,16 @@ class Recipe:
         """Learning rate of one step (counted from 0)."""
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
+        if self.schedule == "milestones":
+            return self.learning_rate * self.decay ** sum(step >= milestone for milestone in self.milestones)
         if self.schedule == "cosine":
             return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
-        return self.learning_rate * 0.1 ** sum(step >= milestone for milestone in self.milestones)
+        share = max(0, step - self.decay_from) / max(1, self.steps - self.decay_from)
+        if self.schedule == "linear":
+            return self.learning_rate + (self.floor - self.learning_rate) * share
+        if self.schedule == "exponential":
+            return self.learning_rate * math.pow(self.floor / self.learning_rate, share)
+        return self.learning_rate
 
     def to_json(self) -> str:
         """One line that `from_json` reads back."""

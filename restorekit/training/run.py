@@ -79,7 +79,7 @@ def train(
     else:
         unseen_pairs = find_training_pairs(validation)
     degradation = recipe.degradation()
-    samples = Samples(pairs, recipe.crop, degradation, recipe.seed)
+    samples = Samples(pairs, recipe.crop, degradation, recipe.seed, recipe.augment)
     unseen = ValidationSet(tuple(unseen_pairs), degradation, recipe.seed, spec.size_multiple, validate_full)
     checkpoint = _read_checkpoint(out / "checkpoint.pt", recipe)
     # A run keeps its type: another processor may prefer another one, and that would be another result.

@@ -17,6 +17,7 @@ from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 from restorekit.media.decode import read_rgb8
 from restorekit.media.discover import Pair, find_images, find_pairs
+from restorekit.training.augmentation import Augment, change_colours, draw_turn, orient
 
 HELD_OUT = 12  # images kept for validation when no others are given
 CACHE_BYTES = 2 << 30  # decoded images kept in memory, for each worker
@@ -53,17 +54,25 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         size: side of the sharp crops in pixels, a multiple of the scale; smaller images are refused.
         degradation: what sharp images without a degraded half go through.
         seed: the same seed gives the same samples.
+        augment: what else crops go through.
 
     Raises:
         UsageError: the size is no multiple of the scale.
     """
 
-    def __init__(self, pairs: Sequence[Pair], size: int, degradation: Degradation, seed: int) -> None:
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        size: int,
+        degradation: Degradation,
+        seed: int,
+        augment: Augment = "flips-and-turns",
+    ) -> None:
         if size % degradation.scale:
             raise UsageError(
                 f"A crop of {size} px does not divide by the scale {degradation.scale}.", "Change the crop."
             )
-        self.pairs, self.size, self.degradation, self.seed = pairs, size, degradation, seed
+        self.pairs, self.size, self.degradation, self.seed, self.augment = pairs, size, degradation, seed, augment
         self._cache = _ImageCache()
 
     def __len__(self) -> int:
@@ -77,20 +86,22 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             UsageError: the image is smaller than a crop.
         """
         rng = np.random.default_rng([self.seed, number])
-        turn = int(rng.integers(8))
+        turn = draw_turn(self.augment, rng)
         pair = self.pairs[int(rng.integers(len(self.pairs)))]
         # Turned before it is blurred, so that the directions of the blur stay those asked for.
-        sharp = _orient(self._sharp(pair), turn)
+        sharp = orient(self._sharp(pair), turn)
         scale = self.degradation.scale
         top, left = self._draw_corner(sharp, pair.sharp, scale, rng)
         crop = sharp[top : top + self.size, left : left + self.size]
         if pair.blurred is None and isinstance(self.degradation, RandomBlur):
             simple = rng.random() * self.degradation.ramp > number
             degraded = self.degradation.degrade_crop(sharp, top, left, self.size, rng, simple)
-            return _to_tensor(degraded), _to_tensor(crop)
-        degraded = _orient(self._degraded(pair), turn)
-        top, left, side = top // scale, left // scale, self.size // scale
-        return _to_tensor(degraded[top : top + side, left : left + side]), _to_tensor(crop)
+        else:
+            top, left, side = top // scale, left // scale, self.size // scale
+            degraded = orient(self._degraded(pair), turn)[top : top + side, left : left + side]
+        if self.augment == "sang":
+            degraded, crop = change_colours(degraded, crop, rng)
+        return _to_tensor(degraded), _to_tensor(crop)
 
     def _sharp(self, pair: Pair) -> Rgb8:
         return self._cache.get("sharp", pair.sharp, self._read_sharp)
@@ -137,12 +148,6 @@ class _ImageCache:
             self.images[kind, path] = image
             self.bytes += image.nbytes
         return self.images[kind, path]
-
-
-def _orient(image: Rgb8, turn: int) -> Rgb8:
-    """One of the eight flips and quarter turns, as a view; `turn` is 0..7."""
-    turned = np.rot90(image, turn % 4)
-    return turned[:, ::-1] if turn >= 4 else turned
 
 
 def _to_tensor(image: Rgb8) -> Tensor:

@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from restorekit.models import registry
 from restorekit.training import objectives, processes
 from restorekit.training.objectives.base import LossTerms, TrainingObjective
+from restorekit.training.optimisation import clip_gradients, make_optimiser, set_learning_rate
 from restorekit.training.recipe import Recipe
 
 
@@ -29,9 +30,10 @@ class Trainer:
         self.recipe, self.model, self.objective, self.dtype = recipe, model, objective, dtype
         self.device = next(model.parameters()).device
         self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))  # type: ignore[no-untyped-call]
-        self.optimiser = torch.optim.Adam(model.parameters(), betas=recipe.betas)
-        parameters = list(objective.discriminators.parameters())
-        self.discriminator_optimiser = torch.optim.Adam(parameters, betas=recipe.betas) if parameters else None
+        self.optimiser = make_optimiser(recipe, model)
+        discriminators = objective.discriminators
+        trains_discriminators = any(True for _ in discriminators.parameters())
+        self.discriminator_optimiser = make_optimiser(recipe, discriminators) if trains_discriminators else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.steps_done = 0
 
@@ -108,11 +110,10 @@ class Trainer:
             means = {name: means.get(name, 0) + part.detach() for name, part in parts.items()}
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         processes.average(parameter.grad for parameter in parameters if parameter.grad is not None)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(optimiser, learning_rate)
         if self.recipe.gradient_clip:
             self.scaler.unscale_(optimiser)
-            nn.utils.clip_grad_norm_(parameters, self.recipe.gradient_clip)
+            clip_gradients(self.recipe, optimiser, learning_rate)
         self.scaler.step(optimiser)
         return means
 

@@ -65,7 +65,11 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
         (["train", "--data", "nowhere", "--out", "x"], ExitCode.USAGE, "nowhere"),
         (["train", "--data", "{folder}", "--out", "x", "--device", "abacus"], ExitCode.USAGE, "abacus"),
         (["train", "--data", "{folder}", "--out", "x", "--loss-weight", "pixels=1"], ExitCode.USAGE, "pixels"),
-        (["train", "--data", "{folder}", "--out", "x", "--objective", "gan=wgan"], ExitCode.USAGE, "no options"),
+        (
+            ["train", "--model", "espcn", "--data", "{folder}", "-o", "x", "--objective", "gan=wgan"],
+            ExitCode.USAGE,
+            "no options",
+        ),
         (["train", "--data", "{folder}", "--out", "x", "--schedule", "never"], ExitCode.USAGE, "cosine"),
         (["train", "--data", "{folder}", "--out", "x", "--steps", "0"], ExitCode.USAGE, "steps"),
         (["train", "--data", "{folder}", "--out", "x", "--config", "blocks=many"], ExitCode.USAGE, "blocks=many"),

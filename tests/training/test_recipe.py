@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,14 +8,32 @@ from restorekit.errors import UsageError
 from restorekit.training.recipe import Recipe
 
 
-def test_schedules_do_what_they_say() -> None:
-    paper = Recipe("gggan")
-    rates = [paper.learning_rate_at(step) for step in (0, 49_999, 50_000, 100_000, 300_000)]
-    assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-6, 1e-8])
-    cosine = Recipe("gggan", steps=100, schedule="cosine", warmup=10)
-    assert cosine.learning_rate_at(0) == pytest.approx(1e-5)
-    assert cosine.learning_rate_at(50) == pytest.approx(5e-5)
-    assert cosine.learning_rate_at(99) < 1e-7
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({}, {0: 1e-4, 99: 1e-4}),
+        ({"schedule": "milestones", "milestones": (10, 20, 30)}, {9: 1e-4, 10: 1e-5, 20: 1e-6, 99: 1e-7}),
+        ({"schedule": "milestones", "milestones": (10, 20), "decay": 0.5}, {9: 1e-4, 10: 5e-5, 99: 2.5e-5}),
+        ({"schedule": "linear"}, {0: 1e-4, 25: 7.5e-5, 99: 1e-6}),
+        ({"schedule": "linear", "decay_from": 60, "floor": 2e-5}, {0: 1e-4, 60: 1e-4, 80: 6e-5, 99: 2.2e-5}),
+        ({"schedule": "exponential", "floor": 1e-6}, {0: 1e-4, 50: 1e-5, 75: 10**-5.5}),
+        ({"schedule": "exponential", "floor": 1e-6, "decay_from": 50}, {50: 1e-4, 75: 1e-5}),
+        ({"schedule": "cosine"}, {0: 1e-4, 50: 5e-5, 75: 1e-4 * (1 - 0.5**0.5) / 2}),
+        ({"schedule": "cosine", "warmup": 10}, {0: 1e-5, 8: 9e-5, 9: 1e-4}),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule(settings: dict[str, Any], rates: dict[int, float]) -> None:
+    recipe = Recipe("gggan", steps=100, learning_rate=1e-4, **settings)
+    assert {step: recipe.learning_rate_at(step) for step in rates} == pytest.approx(rates)
+
+
+def test_a_linear_schedule_that_ends_before_it_falls_stays_flat() -> None:
+    assert Recipe("gggan", steps=5, schedule="linear", decay_from=60).learning_rate_at(4) == 1e-4
+
+
+def test_an_exponential_schedule_needs_a_floor() -> None:
+    with pytest.raises(UsageError, match="never ends at 0"):
+        Recipe("gggan").replacing(schedule="exponential")
 
 
 def test_recipes_survive_their_file(tmp_path: Path) -> None:

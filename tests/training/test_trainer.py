@@ -78,7 +78,7 @@ def test_gradients_are_clipped_to_their_largest_norm() -> None:
 
 
 def test_every_step_has_the_recipes_learning_rate() -> None:
-    recipe = Recipe("espcn", milestones=(1,), warmup=0, learning_rate=1e-3)
+    recipe = Recipe("espcn", schedule="milestones", milestones=(1,), warmup=0, learning_rate=1e-3)
     trainer = Trainer.build(recipe, CPU, torch.float32)
     sharp, rates = noise(1, 3, 32, 32), []
     for _ in range(2):

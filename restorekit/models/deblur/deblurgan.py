@@ -35,12 +35,20 @@ spec = Spec(
 )
 
 recipe = {
-    "crop": 256,
-    "batch": 1,
-    "betas": (0.5, 0.999),
-    "steps": 600_000,
-    "milestones": (),
-}  # The paper's rate falls to zero over the second half.
+    "printed": {
+        "steps": 600_000,  # 300 epochs of 2,000 pairs
+        "batch": 1,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "linear",
+        "decay_from": 300_000,  # epoch 150
+        "floor": 0.0,
+        "optimizer": "adam",
+        "loss_weights": {"perceptual": 100.0, "adversarial": 1.0, "gradient_penalty": 10.0},
+        "objective": {"discriminator_steps": 5, "layer": "conv3_3"},
+    },
+    "code": {"betas": (0.5, 0.999), "augment": "flips", "objective": {"generator_steps": 1}},
+}
 
 
 @dataclass(frozen=True)

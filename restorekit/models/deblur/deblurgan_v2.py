@@ -36,12 +36,21 @@ spec = Spec(
 )
 
 recipe = {
-    "crop": 256,
-    "batch": 1,
-    "betas": (0.9, 0.999),
-    "steps": 600_000,
-    "milestones": (),
-}  # The paper's rate falls to 1e-7 over the second half.
+    "printed": {
+        "steps": 600_000,  # 300 epochs of 2,000 pairs
+        "batch": 1,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "linear",
+        "decay_from": 300_000,  # epoch 150
+        "floor": 1e-7,
+        "optimizer": "adam",
+        "loss_weights": {"mse": 0.5, "perceptual": 0.006, "adversarial": 0.01},
+        "objective": {"layer": "conv3_3"},
+    },
+    "code": {"betas": (0.9, 0.999)},
+    "ours": {"augment": "flips-and-turns"},
+}  # The paper freezes the backbone for three epochs; ours has no ImageNet weights that this would protect.
 
 LEVELS = (0, 2, 4, 7, 11, 16)  # the backbone's blocks where each of the five levels begins, and the end
 

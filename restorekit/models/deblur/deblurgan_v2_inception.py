@@ -34,12 +34,21 @@ spec = Spec(
 )
 
 recipe = {
-    "crop": 256,
-    "batch": 1,
-    "betas": (0.9, 0.999),
-    "steps": 600_000,
-    "milestones": (),
-}  # The paper's rate falls to 1e-7 over the second half.
+    "printed": {
+        "steps": 600_000,  # 300 epochs of 2,000 pairs
+        "batch": 1,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "linear",
+        "decay_from": 300_000,  # epoch 150
+        "floor": 1e-7,
+        "optimizer": "adam",
+        "loss_weights": {"mse": 0.5, "perceptual": 0.006, "adversarial": 0.01},
+        "objective": {"layer": "conv3_3"},
+    },
+    "code": {"betas": (0.9, 0.999)},
+    "ours": {"augment": "flips-and-turns"},
+}  # The paper freezes the backbone for three epochs; ours has no ImageNet weights that this would protect.
 
 LEAST = 128  # the smallest multiple of 32 that leaves 2x2 pixels at 1/32, enough to mirror one
 PADS = ((0, 1, 0, 1), (1, 1, 1, 1), (1, 2, 1, 2), (1, 1, 1, 1), (1, 1, 1, 1))  # upstream's: left, right, top, bottom

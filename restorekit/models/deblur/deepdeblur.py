@@ -35,7 +35,20 @@ spec = Spec(
     bytes_per_pixel=1700,
 )
 
-recipe = {"crop": 256, "batch": 2, "steps": 900_000, "milestones": (300_000, 900_000)}
+recipe = {
+    "printed": {
+        "steps": 900_000,
+        "batch": 2,
+        "crop": 256,
+        "schedule": "milestones",
+        "milestones": (300_000,),
+        "decay": 0.1,
+        "optimizer": "adam",
+        "augment": "sang",  # which is theirs
+        "loss_weights": {"mse": 1.0, "adversarial": 1e-4},
+    },
+    "code": {"learning_rate": 1e-4, "betas": (0.9, 0.999)},
+}
 
 
 @dataclass(frozen=True)

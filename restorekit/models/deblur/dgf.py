@@ -30,6 +30,21 @@ spec = Spec(
     bytes_per_pixel=12000,
 )
 
+recipe = {
+    "printed": {"objective": {"layer": "vgg16.conv5_3"}},
+    "ours": {
+        "steps": 500_000,
+        "batch": 4,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "cosine",
+        "optimizer": "adam",
+        "betas": (0.5, 0.999),
+        "augment": "flips-and-turns",
+        "loss_weights": {"perceptual": 1.0, "l1": 10.0, "adversarial": 0.1},
+    },
+}
+
 
 @dataclass(frozen=True)
 class Config:

@@ -31,6 +31,20 @@ spec = Spec(
     bytes_per_pixel=800,
 )
 
+recipe = {
+    "printed": {"loss_weights": {"mse": 1.0, "adversarial": 0.0}},
+    "ours": {
+        "steps": 500_000,
+        "batch": 8,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "cosine",
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "augment": "flips-and-turns",
+    },
+}
+
 
 @dataclass(frozen=True)
 class Config:

@@ -26,7 +26,22 @@ spec = Spec(
     bytes_per_pixel=1500,
 )
 
-recipe = {"batch": 6, "steps": 600_000, "milestones": ()}
+recipe = {
+    "printed": {
+        "steps": 600_000,
+        "batch": 6,
+        "crop": 128,
+        "optimizer": "adam",
+        "augment": "sang",
+        "loss_weights": {"mse": 1.0},
+    },
+    "ours": {
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "betas": (0.9, 0.999),
+        "loss_weights": {"adversarial": 1e-3},
+    },
+}
 
 
 @dataclass(frozen=True)

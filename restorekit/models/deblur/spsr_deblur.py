@@ -9,7 +9,7 @@ from restorekit.models.networks import spsr
 from restorekit.models.networks.spsr import SPSR, Config
 from restorekit.models.spec import Spec
 
-__all__ = ["Config", "build", "from_upstream", "spec"]
+__all__ = ["Config", "build", "from_upstream", "recipe", "spec"]
 
 spec = Spec(
     name="spsr-deblur",
@@ -25,6 +25,43 @@ spec = Spec(
     objective="gggan",
     bytes_per_pixel=4500,
 )
+
+recipe = {
+    "printed": {
+        "steps": 500_000,  # "epochs"; as passes over 480 pairs they would be 60 million steps
+        "batch": 4,
+        "crop": 128,
+        "learning_rate": 1e-4,
+        "schedule": "milestones",
+        "milestones": (50_000, 100_000, 200_000, 300_000),
+        "decay": 0.1,
+        "optimizer": "adam",
+        "augment": "none",
+        "blur": {"shares": {"linear": 1.0}, "length": (50.0, 80.0), "angle": (-40.0, 40.0)},
+        "objective": {"gan": "ragan"},
+    },
+    "code": {  # SPSR's
+        "betas": (0.9, 0.999),
+        "loss_weights": {
+            "pixel": 0.01,
+            "perceptual": 1.0,
+            "gradient": 0.01,
+            "branch": 0.5,
+            "adversarial": 0.005,
+            "gradient_adversarial": 0.005,
+            "pre": 0.0,
+            "ssim": 0.0,
+        },
+        "objective": {"layer": "vgg19.conv5_4", "gradient_distance": "mse"},
+    },
+    "ours": {
+        "blur": {"noise_share": 0.0, "jpeg_share": 0.0, "mirror_share": 0.0},  # the paper has neither noise nor JPEG
+    },
+    "without features": {
+        "loss_weights": {"pixel": 1.0, "gradient": 1.0, "ssim": 0.2},
+        "objective": {"gradient_distance": "l1"},
+    },
+}
 
 
 class SPSRDeblur(SPSR):

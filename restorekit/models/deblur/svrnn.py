@@ -39,6 +39,20 @@ spec = Spec(
     bytes_per_pixel=1600,
 )
 
+recipe = {
+    "ours": {
+        "steps": 500_000,
+        "batch": 4,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "cosine",
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "augment": "flips-and-turns",
+        "loss_weights": {"l1": 0.0, "mse": 1.0},
+    },
+}
+
 
 @dataclass(frozen=True)
 class Config:

@@ -28,7 +28,21 @@ spec = Spec(
     scale=4,
 )
 
-recipe = {"crop": 192, "batch": 16, "steps": 200_000, "learning_rate": 2e-4, "schedule": "cosine", "gradient_clip": 0.1}
+recipe = {
+    "printed": {"ema_decay": 0.999},
+    "ours": {
+        "steps": 200_000,
+        "batch": 16,
+        "crop": 192,
+        "learning_rate": 2e-4,
+        "schedule": "cosine",
+        "gradient_clip": 0.1,
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "augment": "flips-and-turns",
+        "loss_weights": {"l1": 1.0, "mse": 0.0},
+    },
+}
 
 
 @dataclass(frozen=True)

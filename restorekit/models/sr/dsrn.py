@@ -34,6 +34,20 @@ spec = Spec(
     scale=4,
 )
 
+recipe = {
+    "code": {
+        "batch": 32,
+        "crop": 108,
+        "learning_rate": 1e-3,
+        "optimizer": "adam",
+        "gradient_clip": 1.0,
+        "clip_by": "value",
+        "augment": "flips-and-turns",
+        "loss_weights": {"l1": 0.0, "mse": 1.0},
+    },
+    "ours": {"steps": 200_000, "schedule": "cosine", "betas": (0.9, 0.999)},
+}
+
 
 @dataclass(frozen=True)
 class Config:

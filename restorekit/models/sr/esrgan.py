@@ -35,6 +35,22 @@ spec = Spec(
     scale=4,
 )
 
+recipe = {  # of the first stage, for PSNR
+    "printed": {
+        "batch": 16,
+        "crop": 128,
+        "learning_rate": 2e-4,
+        "schedule": "milestones",
+        "milestones": (200_000, 400_000, 600_000, 800_000),
+        "decay": 0.5,
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "augment": "flips-and-turns",
+        "loss_weights": {"l1": 1.0, "mse": 0.0},
+    },
+    "code": {"steps": 1_000_000},
+}
+
 
 @dataclass(frozen=True)
 class Config:

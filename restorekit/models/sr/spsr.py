@@ -30,6 +30,37 @@ spec = Spec(
     scale=4,
 )
 
+recipe = {
+    "printed": {
+        "loss_weights": {
+            "pixel": 0.01,
+            "gradient": 0.01,
+            "branch": 0.5,
+            "adversarial": 0.005,
+            "gradient_adversarial": 0.005,
+        },
+        "objective": {"gan": "ragan", "layer": "vgg19.conv5_4"},
+    },
+    "code": {
+        "steps": 500_000,
+        "batch": 30,
+        "crop": 128,
+        "learning_rate": 1e-4,
+        "schedule": "milestones",
+        "milestones": (50_000, 100_000, 200_000, 300_000),
+        "decay": 0.5,
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "augment": "flips-and-turns",
+        "loss_weights": {"perceptual": 1.0, "pre": 0.0, "ssim": 0.0},
+        "objective": {"gradient_distance": "mse"},
+    },
+    "without features": {
+        "loss_weights": {"pixel": 1.0, "gradient": 1.0, "ssim": 0.2},
+        "objective": {"gradient_distance": "l1"},
+    },
+}  # The authors start from ESRGAN's weights and train the fusion alone for 5,000 steps.
+
 FACTORS: Mapping[int, tuple[int, ...]] = {2: (2,), 3: (3,), 4: (2, 2)}  # of the enlargements in a row
 
 

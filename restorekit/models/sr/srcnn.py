@@ -36,6 +36,20 @@ spec = Spec(
     scale=4,
 )
 
+recipe = {
+    "printed": {
+        "steps": 800_000_000,
+        "learning_rate": 1e-4,
+        "rate_factors": {"reconstruction.*": 0.1},
+        "schedule": "constant",
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "loss_weights": {"l1": 0.0, "mse": 1024.0},  # a sum over the crop's 32x32 pixels
+    },
+    "code": {"batch": 128},
+    "ours": {"crop": 32, "augment": "none"},  # 33 px in the paper; ours are multiples of the scale
+}
+
 
 @dataclass(frozen=True)
 class Config:

@@ -35,7 +35,26 @@ spec = Spec(
     scale=4,
 )
 
-recipe = {"crop": 384, "batch": 16, "steps": 25_000, "milestones": (12_500,)}
+recipe = {
+    "printed": {
+        "steps": 25_000,  # 500 epochs of 50 batches
+        "batch": 16,
+        "learning_rate": 1e-4,
+        "decay": 0.1,
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "loss_weights": {"l1": 1.0, "mse": 0.0, "adversarial": 1e-3},
+        "objective": {"gan": "wgan"},
+    },
+    "ours": {  # TensorLayer's public SRGAN, whose settings the paper shares
+        "crop": 384,
+        "schedule": "milestones",
+        "milestones": (12_500,),
+        "augment": "flips",
+        "loss_weights": {"gradient_penalty": 0.0},
+        "objective": {"side": 384, "clip": 0.01},  # the discriminator sees whole images, as the paper says
+    },
+}
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,20 @@ spec = Spec(
     scale=4,
 )
 
+recipe = {
+    "printed": {
+        "steps": 1_000_000,
+        "batch": 16,
+        "crop": 96,
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "loss_weights": {"l1": 0.0, "mse": 1.0},
+    },
+    "ours": {"augment": "flips"},
+}
+
 
 @dataclass(frozen=True)
 class Config:

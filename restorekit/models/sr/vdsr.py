@@ -34,6 +34,26 @@ spec = Spec(
     every_scale=True,
 )
 
+recipe = {
+    "printed": {
+        "steps": 9_960,  # 80 epochs
+        "batch": 64,
+        "learning_rate": 0.1,
+        "schedule": "milestones",
+        "milestones": (2_490, 4_980, 7_470),  # every 20 epochs
+        "decay": 0.1,
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "clip_by": "value",
+        "clip_over_rate": True,
+        "augment": "flips-and-turns",
+        "loss_weights": {"l1": 0.0, "mse": 800.0},  # half the sum over the crop's 40x40 pixels
+    },
+    "code": {"gradient_clip": 0.01},
+    "ours": {"crop": 40},  # 41 px in the paper; ours are multiples of the scale
+}  # The paper's one network learns three scales at once.
+
 
 @dataclass(frozen=True)
 class Config:

@@ -4,9 +4,10 @@ An objective's file defines
 
     LossWeights                             a frozen dataclass of numbers; a term of weight 0 is not computed
     Options                                 optional: a frozen dataclass of what else can be chosen
-    Objective(loss_weights[, options][, perceptual])    a `TrainingObjective` that owns the discriminators
+    Objective(loss_weights[, options][, features])      a `TrainingObjective` that owns the discriminators
 
-`Objective` takes options where the file has them, and a perceptual loss where `LossWeights` has a `perceptual` term.
+`Objective` takes options where the file has them. Where `LossWeights` has a `perceptual` term, `Options` has the `layer`
+of VGG that it compares, and `Objective` takes the features if they are at hand.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,7 @@ from typing import Any, cast
 from restorekit.errors import UsageError
 from restorekit.models import config, registry
 from restorekit.training.objectives.base import TrainingObjective
-from restorekit.training.perceptual import load_perceptual_loss
+from restorekit.training.perceptual import Layer, load_features
 
 
 def check(name: str, loss_weights: Mapping[str, float], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,18 +88,33 @@ def make(
         name: its file.
         loss_weights: weights of loss terms; the others keep their defaults.
         options: options of the objective; the others keep their defaults.
-        features: VGG weights for a perceptual term; without them pixels take its place.
+        features: VGG weights for a perceptual term; without them it is left out.
 
     Raises:
-        UsageError: see `check`, or the objective has no perceptual term.
-        WeightsError: see `load_perceptual_loss`.
+        UsageError: see `check`, or the loss has no perceptual term.
+        WeightsError: see `load_features`.
     """
     settings = check(name, loss_weights or {}, options or {})
     if features is not None:
-        if not hasattr(settings["loss_weights"], "perceptual"):
-            raise UsageError("The loss has no perceptual term.", "Leave out the features.")
-        settings["perceptual"] = load_perceptual_loss(features)
+        layer = features_layer(name, loss_weights or {}, options or {})
+        if layer is None:
+            raise UsageError(
+                "The loss has no perceptual term.", "Leave out the features, or give `perceptual` a weight."
+            )
+        settings["features"] = load_features(features, layer)
     return cast(TrainingObjective, _module(name).Objective(**settings))
+
+
+def features_layer(name: str, loss_weights: Mapping[str, float], options: Mapping[str, Any]) -> Layer | None:
+    """The layer of VGG whose features a loss compares; None for a loss without a perceptual term.
+
+    Args:
+        name, loss_weights, options: see `check`.
+    """
+    settings = check(name, loss_weights, options)
+    if not getattr(settings["loss_weights"], "perceptual", 0.0):
+        return None
+    return cast(Layer, settings["options"].layer)
 
 
 def _module(name: str) -> ModuleType:

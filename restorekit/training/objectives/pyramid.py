@@ -50,10 +50,14 @@ class Objective(SingleDiscriminator):
         for image in restored:
             factor = sharp.shape[-1] // image.shape[-1]
             target = network.reduce(sharp, factor) if factor > 1 else sharp
-            terms[f"mse{factor}"] = self.loss_weights.mse * F.mse_loss(image, target)
+            terms[f"mse{factor}"] = self.loss_weights.mse * self.scale_share(len(restored)) * F.mse_loss(image, target)
         if self.loss_weights.adversarial:
             terms["adversarial"] = self.loss_weights.adversarial * self.adversarial_loss(degraded, restored[-1], sharp)
         return terms, restored[-1]
+
+    def scale_share(self, scales: int) -> float:
+        """How much the squared error of one scale counts."""
+        return 1.0
 
     def discriminator_input(self, degraded: Tensor, batch: Tensor) -> Tensor:
         """The centre of a batch."""

@@ -1,4 +1,8 @@
-"""Sang et al.'s loss: squared error and a discriminator. The paper does not print the adversarial weight: 1e-3 is ours."""
+"""Sang et al.'s loss: squared error and a discriminator, with the generator's loss that does not saturate (eq. 4).
+
+The paper does not print the adversarial weight: 1e-3 is ours. It prints logarithms to the base 2; ours are natural, so
+that its weight for the same loss would be ln 2 = 0.693 times ours.
+"""
 
 from dataclasses import dataclass
 

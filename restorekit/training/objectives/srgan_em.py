@@ -34,11 +34,13 @@ class Options:
     """The GAN loss and its discriminator."""
 
     gan: GANName = "wgan"
-    """non-saturating is the paper's comparison with the Jensen-Shannon divergence."""
+    """saturating is the Jensen-Shannon divergence that the paper argues against (eq. 3); non-saturating what GANs with
+    that name are usually trained with."""
     clip: PositiveFloat = 0.01
     """Largest absolute weight of the critic's convolutions and linear layer, where there is no gradient penalty."""
     side: PositiveInt = 128
-    """Side of the discriminator's input in pixels, a multiple of 64; 384 is the paper's crop."""
+    """Side of the discriminator's input in pixels, a multiple of 64. The paper's recipe shows it the whole crop; less takes
+    less memory."""
 
 
 class Objective(SingleDiscriminator):
