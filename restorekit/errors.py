@@ -27,6 +27,10 @@ class ExitCode(IntEnum):
     """Stopped by Ctrl-C; running the same command again continues."""
 
 
+LONGEST = 500
+"""Characters of a reason."""
+
+
 class RestorekitError(Exception):
     """Base of all deliberate errors.
 
@@ -39,6 +43,7 @@ class RestorekitError(Exception):
     exit_code = ExitCode.FAILURE
 
     def __init__(self, reason: str, hint: str = "", path: Path | None = None) -> None:
+        reason = reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} ..."  # files are quoted, whatever they hold
         super().__init__(reason)
         self.reason = reason
         self.hint = hint

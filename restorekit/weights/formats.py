@@ -3,28 +3,33 @@
 | kind | read by |
 |---|---|
 | safetensors | safetensors |
-| PyTorch, zip or legacy, tensors in plain containers | `torch.load(weights_only=True)` |
-| PyTorch with anything else inside (whole modules, arguments, optimisers) | `safe_unpickler`, which runs nothing |
+| PyTorch, zip or legacy, whatever else is inside (whole modules, arguments, optimisers) | `torch_file`, which runs nothing |
 | MATLAB 5 to 7 | `matlab`; numeric arrays only |
 """
 
-import io
 import json
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from safetensors.torch import load as from_safetensors
-from torch import Tensor
 
 from restorekit.errors import WeightsError
-from restorekit.weights import matlab, safe_unpickler
+from restorekit.weights import matlab, torch_file
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
+START = 128
+"""Bytes that tell the kind."""
+LARGEST = 1 << 32
+"""Bytes; the largest known file has 250 MB."""
+UNFOLDED = 16
+"""How many times the size of its file the tensors may take: modules share parts."""
 FETCH_AGAIN = "Fetch it again."
+
+Kind = Literal["safetensors", "torch", "matlab"]
 
 
 @contextmanager
@@ -34,22 +39,31 @@ def reading(path: Path) -> Iterator[None]:
     Raises:
         WeightsError: there is no such file, or it cannot be read.
     """
-    if not path.is_file():
-        raise WeightsError("There is no such weights file.", "Check its name.", path)
     try:
+        if not path.is_file():
+            raise WeightsError("There is no such weights file.", "Check its name.", path)
         yield
     except OSError as error:
         raise WeightsError(f"The file cannot be read ({error.strerror or error}).", "", path) from None
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, hint: str = FETCH_AGAIN) -> bytes:
     """All bytes of a weights file, to be hashed and parsed: what is used is what was checked.
 
+    Args:
+        path: the file.
+        hint: what helps if it is no weights file.
+
     Raises:
-        WeightsError: there is no such file, or it cannot be read.
+        WeightsError: there is no such file, it cannot be read, or is of no kind that is read.
     """
-    with reading(path):
-        return path.read_bytes()
+    with reading(path), path.open("rb") as file:
+        start = file.read(START)
+        _identify(start, path, hint)  # before a large file of another kind fills the memory
+        data = start + file.read(LARGEST)
+    if len(data) > LARGEST:
+        raise WeightsError(f"The file is larger than {LARGEST >> 30} GiB, as no weights are.", hint, path)
+    return data
 
 
 def parse(data: bytes, path: Path) -> object:
@@ -62,21 +76,38 @@ def parse(data: bytes, path: Path) -> object:
     Raises:
         WeightsError: the file is damaged, or of a kind that is not read.
     """
-    # The name counts here, so that a damaged file is called what it should be.
-    if path.suffix == ".safetensors" or _is_safetensors(data):
-        try:
+    kind = _identify(data[:START], path)
+    try:
+        if kind == "safetensors":
             return from_safetensors(data)
-        except Exception as error:  # its own error, and whatever numbers of strange types provoke
-            raise WeightsError(f"The file is damaged or no safetensors file ({error}).", FETCH_AGAIN, path) from None
-    if data.startswith(matlab.MAGIC):
-        return _parse_matlab(data, path)
-    if data.startswith(HDF5):
+        if kind == "torch":
+            return torch_file.read(data)
+        arrays = matlab.read_arrays(data)
+        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    except Exception as error:  # a crafted file can make the machinery fail in any way; none of them runs anything
+        reason = f"{type(error).__name__}: {error}"
+        raise WeightsError(f"The file is damaged, or holds no weights ({reason}).", FETCH_AGAIN, path) from None
+
+
+def _identify(start: bytes, path: Path, hint: str = FETCH_AGAIN) -> Kind:
+    """Tell the kind of a file from its beginning.
+
+    Raises:
+        WeightsError: it is none that is read.
+    """
+    if start[8:9] == b"{" and not any(start[5:8]):  # after the header's length, which is below a terabyte: JSON
+        return "safetensors"
+    if start.startswith((torch_file.ZIP_MAGIC, b"\x80")):  # a zip archive, or a pickle
+        return "torch"
+    if start.startswith(matlab.MAGIC):
+        return "matlab"
+    if start.startswith(HDF5):
         raise WeightsError(
             "The file is HDF5 (Keras, or MATLAB 7.3).",
             "Convert it: restorekit reads safetensors, PyTorch and MATLAB files up to version 7 (save -v7).",
             path,
         )
-    return _parse_torch(data, path)
+    raise WeightsError("The file is no weights file, or its beginning is damaged.", hint, path)
 
 
 def header(data: bytes) -> dict[str, str]:
@@ -88,39 +119,8 @@ def header(data: bytes) -> dict[str, str]:
     Args:
         data: a file that `parse` accepts.
     """
-    if not _is_safetensors(data):
+    if data[8:9] != b"{":
         return {}
     length = int.from_bytes(data[:8], "little")
     texts: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     return texts
-
-
-def _is_safetensors(data: bytes) -> bool:
-    # Eight bytes of length, of which the last three are zero below a terabyte; then JSON.
-    return data[8:9] == b"{" and not any(data[5:8])
-
-
-def _parse_torch(data: bytes, path: Path) -> object:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # PyTorch warns of pickle protocols that it reads all the same
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ):  # objects that PyTorch declines, and anything a crafted file can provoke: the safe unpickler decides
-        pass
-    try:
-        return safe_unpickler.read(data)
-    except Exception as error:  # a crafted file can make the unpickler fail in any way; none of them runs anything
-        raise WeightsError(
-            f"The file cannot be read as weights ({type(error).__name__}: {str(error)[:200]}).",
-            "It is damaged or of another kind. Fetch it again, best as safetensors.",
-            path,
-        ) from None
-
-
-def _parse_matlab(data: bytes, path: Path) -> dict[str, Tensor]:
-    try:
-        arrays = matlab.read_arrays(data)
-    except Exception as error:  # a crafted file can make this fail in any way
-        raise WeightsError(f"The MATLAB file is damaged ({error}).", FETCH_AGAIN, path) from None
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from restorekit.errors import RestorekitError, WeightsError
 from restorekit.models import registry
@@ -48,7 +49,7 @@ def load_model(
         options = dict(config) if scale is None else {**config, "scale": scale}
         return _as_model(name, registry.build(name, **options), options, "none" if learns else "none needed")
     source = _locate(name, weights, scale)
-    data = formats.read_bytes(source.path)
+    data = formats.read_bytes(source.path, source.hint)
     sha256 = hashlib.sha256(data).hexdigest()
     if source.sha256 not in (None, sha256):
         raise WeightsError(
@@ -72,7 +73,7 @@ class _Source:
     """Hash that the file must have; None if not known."""
     scale: int | None = None
     """What the manifest says of a file that does not tell its scale."""
-    hint: str = ""
+    hint: str = formats.FETCH_AGAIN
     """What helps if the file is damaged."""
 
 
@@ -123,9 +124,11 @@ def _fill(
         registry.configure(name, **config)
     except RestorekitError as error:
         raise WeightsError(f"The file is of another form of {name} ({error.reason})", "", path) from None
+    except Exception as error:  # values of any type and size; what they provoke depends on the system
+        raise WeightsError(f"The recipe in the file's header is damaged ({type(error).__name__}).", "", path) from None
     config = _with_scale(name, {**config, **options}, scale, told=ours or "scale" in config, path=path)
-    module = _build(name, config, path)
     try:
+        module = _build(name, config, state, path)
         state_dict.fit(module, state, path)
     except WeightsError:
         owners = [] if ours or upstream else _owners(name, state)
@@ -152,9 +155,34 @@ def _from_upstream(
         ) from None
 
 
-def _build(name: str, config: Mapping[str, object], path: Path) -> nn.Module:
+class _Bounded(TorchFunctionMode):
+    """Ends the making of a network that has far more tensors or numbers than its file: their count is a text in the file.
+
+    Args:
+        calls: of PyTorch's functions that may be made; the systems need 2 to 11 for each tensor.
+        numbers: in the results of all calls; the systems need 2 or 3 for each of theirs.
+    """
+
+    def __init__(self, calls: int, numbers: int) -> None:
+        super().__init__()
+        self.calls, self.numbers = calls, numbers
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.calls -= 1
+        self.numbers -= result.numel() if isinstance(result, Tensor) else 0
+        if self.calls < 0 or self.numbers < 0:
+            raise ValueError("it would be much larger than the file")
+        return result
+
+
+def _build(name: str, config: Mapping[str, object], state: state_dict.StateDict, path: Path) -> nn.Module:
+    numbers = max(sum(tensor.numel() for tensor in state.values()), registry.spec_of(name).parameters)
     try:
-        return registry.build(name, **config)
+        with _Bounded(max(50 * len(state), 20_000), 6 * numbers):
+            return registry.build(name, **config)
     except RestorekitError:
         raise
     except Exception as error:  # sizes in the header of a crafted file; what they provoke depends on the system

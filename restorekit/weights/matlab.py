@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 MAGIC = b"MATLAB 5.0 MAT-file"
 HEADER_LENGTH = 128
-LARGEST = 1 << 30
-"""Bytes that one array may inflate to; the largest known one has 0.5 MB."""
+INFLATED = 16
+"""How many times the size of its file an array may inflate to ..."""
+SMALL = 1 << 24
+"""... and bytes that it may have in any case."""
 
 ARRAY, DEFLATED = 14, 15
 """Element types that hold other elements."""
@@ -44,7 +46,8 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for kind, content in _elements(data[HEADER_LENGTH:], order):
         if kind == DEFLATED:
-            kind, content = next(_elements(_inflate(content), order), (0, b""))
+            limit = max(INFLATED * len(data), SMALL)
+            kind, content = next(_elements(_inflate(content, limit), order), (0, b""))
         if kind == ARRAY:
             arrays |= _read_array(content, order)
     return arrays
@@ -69,9 +72,9 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         yield kind, data[begin:end]
 
 
-def _inflate(content: bytes) -> bytes:
+def _inflate(content: bytes, limit: int) -> bytes:
     stream = zlib.decompressobj()
-    inflated = stream.decompress(content, LARGEST)
+    inflated = stream.decompress(content, limit)
     if not stream.eof:
         raise ValueError("a deflated array that is cut off or larger than any weights")
     return inflated

@@ -1,261 +1,193 @@
-"""Read PyTorch files of any content without importing or calling anything that the pickle inside names.
+"""Read pickles of any content without importing or calling anything that they name.
 
-A pickle is a program: it names functions and has them called. Here every name stands for a class that records what it is
-given and does nothing else. Tensors are built afterwards, from numbers that were checked. So a file that holds a whole
-module, optimiser states or an attack can be read, and what is no tensor stays a record.
+A pickle is a program for a machine with a stack: it names functions and has them called. `pickletools` decodes its
+instructions, and `_Machine` carries them out with one difference: a name stays a name, and a call is recorded as a
+`Record` and not made. So a file that holds a whole module, optimiser states or an attack can be read, and what is no plain
+value stays a record.
 
-Layouts: the zip archive of PyTorch 1.6 and later (`data.pkl` and one entry per storage), and the chain of pickles of older
-versions (magic number, protocol, machine, object, list of storages, then the storages' bytes).
+Every instruction takes about the same time and memory. Python's own unpickler takes much more for some: it makes room for
+the highest number under which a value is kept for later, and hashes nested pairs, used as a key, without end.
 """
 
-import io
-import math
-import pickle
-import struct
-import zipfile
-from collections.abc import Iterator
+import pickletools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import IO, Any, TypeGuard, cast
+from typing import IO, Any
 
-import torch
-from torch import Tensor
-
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-"""First object of a legacy file."""
-DTYPES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-MAX_MODULES = 100_000
-"""Modules that share parts can unfold to more names than memory holds; the largest known network has about 3000."""
-MAX_DEPTH = 100
-"""A crafted module can contain itself; known networks nest about ten deep."""
+MAX_INSTRUCTIONS = 500_000
+"""Less than a second; the largest known file, with its optimiser, has about 100,000."""
+MAX_NAME = 1000
+"""Characters in the name of a class or its module."""
 
 
+@dataclass(eq=False)
 class Record:
-    """Stands for an object of whatever class the pickle names; keeps the arguments and the state it was given.
+    """A class or function that the pickle names, or what stands for the result of calling it."""
 
-    Everything a pickle can do to an object ends here: calling its class, setting its state, adding items.
-    """
-
-    name = ""
-    """Module and name of the class as the pickle spells them."""
-
-    def __new__(cls, *args: object, **options: object) -> "Record":
-        """Record the arguments of a call."""
-        record = super().__new__(cls)
-        record.args, record.state = args, None
-        return record
-
-    args: tuple[object, ...]
-    """Of the call that made the object."""
-    state: object
-    """Its attributes, usually a dict; None if none were set."""
-
-    def __setstate__(self, state: object) -> None:
-        self.state = state
-
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
-
-    def append(self, item: object) -> None:
-        """Take an item and forget it."""
-
-    def extend(self, items: object) -> None:
-        """Take items and forget them."""
-
-    add = append
+    name: str
+    """Module and name as the pickle spells them."""
+    args: tuple[object, ...] = ()
+    """Of the call."""
+    state: object = None
+    """The object's attributes, usually a dict; None if none were set."""
 
 
-class PlainDict(dict[Any, Any]):
-    """Stands for OrderedDict; its attributes (PyTorch's `_metadata`) are left out."""
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-@dataclass
-class Storage:
-    """A block of numbers; they are filled in after the pickle has been read."""
-
-    dtype: torch.dtype
-    count: int
-    numbers: Tensor | None = None
-
-    def fill(self, data: bytes) -> None:
-        """Take the bytes.
-
-        Raises:
-            ValueError: there are more or fewer than the pickle announced.
-        """
-        if len(data) != self.count * self.dtype.itemsize:
-            raise ValueError("a storage of another length than announced")
-        self.numbers = torch.frombuffer(bytearray(data), dtype=self.dtype) if data else torch.empty(0, dtype=self.dtype)
-
-
-class _Tensor(Record):
-    """Stands for `torch._utils._rebuild_tensor` and its second version: storage, offset, size, stride."""
-
-    def build(self) -> Tensor:
-        """Make the tensor; tensors of one storage share its memory.
-
-        Raises:
-            ValueError: the arguments describe none, or one outside its storage.
-        """
-        storage, offset, size, stride, *_ = cast(tuple[Any, ...], self.args)
-        if not isinstance(storage, Storage) or storage.numbers is None or len(size) != len(stride):
-            raise ValueError("a tensor without a storage or a shape")
-        if not all(type(number) is int and number >= 0 for number in (offset, *size, *stride)):
-            raise ValueError("a tensor with an impossible shape")
-        last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-        if math.prod(size) > storage.count or (math.prod(size) and last >= storage.count):
-            raise ValueError("a tensor that reaches beyond its storage")
-        return storage.numbers.as_strided(size, stride, offset if math.prod(size) else 0)
-
-
-class _Parameter(Record):
-    """Stands for `torch.nn.Parameter`: its first argument is the tensor."""
-
-
-STAND_INS = {
-    ("torch._utils", "_rebuild_tensor"): _Tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
-    ("torch._utils", "_rebuild_parameter"): _Parameter,
-    ("torch._utils", "_rebuild_parameter_with_state"): _Parameter,
-    ("torch.nn.parameter", "Parameter"): _Parameter,
-}
-
-
-class _Reader(pickle.Unpickler):
-    """Unpickler for which every name stands for a record."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file, encoding="utf-8", errors="replace")  # Python 2 wrote names as bytes
-        self.storages: dict[str, Storage] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return PlainDict
-        if (module, name) in (("builtins", "set"), ("__builtin__", "set")):
-            return set
-        base = STAND_INS.get((module, name), Record)
-        return type(base.__name__, (base,), {"name": f"{module}.{name}"})  # a fresh class: nothing outlives the file
-
-    def persistent_load(self, pid: Any) -> Any:
-        kind, *about = pid
-        if kind == "module":  # legacy files of whole modules: class, source file, source
-            return about[0]
-        if kind != "storage":
-            raise pickle.UnpicklingError("an unknown kind of outside reference")
-        kept, key, _, count, *view = about
-        module, _, name = kept.name.rpartition(".")
-        if module not in ("torch", "torch.cuda") or name not in DTYPES or (view and view[0] is not None):
-            raise pickle.UnpicklingError("a storage of unknown type")
-        if type(count) is not int or count < 0:
-            raise pickle.UnpicklingError("a storage of impossible length")
-        return self.storages.setdefault(str(key), Storage(DTYPES[name], count))
-
-
-def read(data: bytes) -> object:
-    """What a PyTorch file holds: plain containers and numbers, `Record` records, tensors for `build_tensor`.
+def load(stream: IO[bytes], persistent_load: Callable[[object], object]) -> object:
+    """Read one pickle and leave the stream behind it.
 
     Args:
-        data: a zip archive or a legacy file written by `torch.save`.
+        stream: bytes.
+        persistent_load: gives the value of a reference to something outside the pickle.
+
+    Returns:
+        Plain containers, numbers and texts, and a `Record` for everything else. Sets are lists. Dicts have only those of
+        their entries whose key is a text or a number of 64 bits.
 
     Raises:
-        Exception: of any kind; a crafted file can make the machinery fail anywhere. Callers turn it into a WeightsError.
+        Exception: of any kind; a crafted pickle can make the machine fail anywhere.
     """
-    return _read_zip(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
+    machine = _Machine(persistent_load)
+    for opcode, argument, _ in pickletools.genops(stream):
+        machine.spend(1)
+        machine.run(opcode.name, argument)
+    return machine.stack.pop()
 
 
-def _read_zip(data: bytes) -> object:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        entries = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-        if any(info.file_size > len(data) for info in entries.values()):
-            raise ValueError("an entry larger than the file")
-        if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
-            raise ValueError("written by a big-endian machine")
-        with archive.open(entries["data.pkl"]) as pickled:
-            reader = _Reader(pickled)
-            content = reader.load()
-        for key, storage in reader.storages.items():
-            storage.fill(archive.read(entries[f"data/{key}"]))
-    return content
+class _Machine:
+    def __init__(self, persistent_load: Callable[[object], object]) -> None:
+        self.persistent_load = persistent_load
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []  # the stack at every open mark
+        self.memo: dict[int, Any] = {}
+        self.left = MAX_INSTRUCTIONS
+
+    def spend(self, steps: int) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise ValueError("more instructions than any weights need")
+
+    def run(self, name: str, argument: Any) -> None:
+        """Carry out one instruction; what it does is told by `pickletools.opcodes`."""
+        stack = self.stack
+        match name:
+            case "GET" | "BINGET" | "LONG_BINGET":
+                stack.append(self.memo[argument])
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                self.memo[argument] = stack[-1]
+            case "MEMOIZE":
+                self.memo[len(self.memo)] = stack[-1]
+            case "MARK":
+                self.below.append(stack)
+                self.stack = []
+            case "NONE":
+                stack.append(None)
+            case "NEWTRUE" | "NEWFALSE":
+                stack.append(name == "NEWTRUE")
+            case "EMPTY_LIST" | "EMPTY_SET":
+                stack.append([])
+            case "EMPTY_DICT":
+                stack.append({})
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                stack.append(tuple(self.pop(int(name[-1]))))
+            case "TUPLE" | "FROZENSET":
+                self.push_over_mark(tuple)
+            case "LIST":
+                self.push_over_mark(list)
+            case "DICT":
+                self.push_over_mark(_as_dict)
+            case "APPEND":
+                self.add(self.pop(1))
+            case "APPENDS" | "ADDITEMS":
+                self.add(self.pop_to_mark())
+            case "SETITEM":
+                self.set_items(self.pop(2))
+            case "SETITEMS":
+                self.set_items(self.pop_to_mark())
+            case "GLOBAL":
+                stack.append(Record(argument.replace(" ", ".")))
+            case "STACK_GLOBAL":
+                module, qualified = self.pop(2)
+                if not len(module) + len(qualified) < MAX_NAME:  # two long texts can be joined again and again
+                    raise ValueError("a name without end")
+                stack.append(Record(f"{module:s}.{qualified:s}"))
+            case "REDUCE" | "NEWOBJ":
+                self.call(*self.pop(2))
+            case "NEWOBJ_EX":
+                function, args, _ = self.pop(3)
+                self.call(function, args)
+            case "INST":
+                self.call(Record(argument.replace(" ", ".")), tuple(self.pop_to_mark()))
+            case "OBJ":
+                function, *args = self.pop_to_mark()
+                self.call(function, tuple(args))
+            case "BUILD":
+                (state,) = self.pop(1)
+                if isinstance(self.stack[-1], Record):  # plain values have no attributes that matter
+                    self.stack[-1].state = state
+            case "PERSID":
+                stack.append(self.persistent_load(argument))
+            case "BINPERSID":
+                stack.append(self.persistent_load(*self.pop(1)))
+            case "DUP":
+                stack.append(stack[-1])
+            case "POP":
+                self.pop(1) if stack else self.pop_to_mark()
+            case "POP_MARK":
+                self.pop_to_mark()
+            case "PROTO" | "FRAME" | "STOP":
+                pass
+            case "EXT1" | "EXT2" | "EXT4" | "NEXT_BUFFER" | "READONLY_BUFFER":
+                raise ValueError("an instruction that no weights need")
+            case _:  # a number or a text
+                stack.append(argument)
+
+    def pop(self, count: int) -> list[Any]:
+        """The values on top, the topmost last."""
+        if len(self.stack) < count:
+            raise ValueError("an instruction without its values")
+        values = self.stack[-count:]
+        del self.stack[-count:]
+        return values
+
+    def pop_to_mark(self) -> list[Any]:
+        """All values since the last mark."""
+        values, self.stack = self.stack, self.below.pop()
+        return values
+
+    def push_over_mark(self, make: Callable[[list[Any]], object]) -> None:
+        """Replace all values since the last mark by what they make."""
+        made = make(self.pop_to_mark())
+        self.stack.append(made)
+
+    def add(self, items: list[Any]) -> None:
+        """Extend the list on top; records take items and forget them."""
+        if isinstance(self.stack[-1], list):
+            self.stack[-1] += items
+
+    def set_items(self, items: list[Any]) -> None:
+        """Set keys and values, in turn, of the dict on top; records forget them."""
+        if isinstance(self.stack[-1], dict):
+            self.stack[-1].update(_as_dict(items))
+
+    def call(self, function: object, args: object) -> None:
+        """Record a call. Only an ordered dict is made: Python 2 passed it its items."""
+        if not isinstance(function, Record) or not isinstance(args, tuple):
+            raise ValueError("a call of what is no name")
+        if function.name != "collections.OrderedDict":
+            self.stack.append(Record(function.name, args))
+            return
+        pairs: list[list[Any]] = args[0] if args else []
+        self.spend(len(pairs))  # the same list may be passed again and again
+        self.stack.append(_keyed(pairs))
 
 
-def _read_legacy(data: bytes) -> object:
-    file = io.BytesIO(data)
-    if _Reader(file).load() != LEGACY_MAGIC:
-        raise ValueError("not a file of PyTorch")
-    _Reader(file).load()  # protocol version
-    machine = _Reader(file).load()
-    if isinstance(machine, dict) and machine.get("little_endian") is False:
-        raise ValueError("written by a big-endian machine")
-    reader = _Reader(file)
-    content = reader.load()
-    for key in _Reader(file).load():
-        storage = reader.storages[str(key)]
-        (count,) = struct.unpack("<q", file.read(8))
-        storage.fill(file.read(count * storage.dtype.itemsize) if count == storage.count else b"")
-    return content
+def _as_dict(items: list[Any]) -> dict[Any, Any]:
+    """A dict of keys and values in turn."""
+    return _keyed(zip(items[::2], items[1::2], strict=True))
 
 
-def build_tensor(record: object) -> Tensor | None:
-    """The tensor that a value read from a file stands for; None if it stands for none.
-
-    Raises:
-        ValueError: its numbers make no sense.
-    """
-    if isinstance(record, _Parameter):
-        record = record.args[0] if record.args else None
-    return record.build() if isinstance(record, _Tensor) else None
-
-
-def is_module(record: object) -> TypeGuard[Record]:
-    """Whether a value read from a file is an `nn.Module` of whatever class."""
-    return (
-        isinstance(record, Record)
-        and isinstance(record.state, dict)
-        and {"_modules", "_parameters"} <= record.state.keys()
-    )
-
-
-def module_state(module: Record) -> dict[str, Tensor]:
-    """Parameters and persistent buffers of a whole module, under the names that the module itself would give them.
-
-    Args:
-        module: for which `is_module` holds.
-
-    Raises:
-        ValueError: the modules unfold without end, or hold impossible tensors.
-    """
-    state: dict[str, Tensor] = {}
-    for number, (prefix, attributes) in enumerate(_walk_modules(module)):
-        if number == MAX_MODULES:
-            raise ValueError("modules that unfold without end")
-        transient = attributes.get("_non_persistent_buffers_set") or ()
-        buffers = {name: value for name, value in attributes.get("_buffers", {}).items() if name not in transient}
-        for name, value in {**attributes["_parameters"], **buffers}.items():
-            tensor = build_tensor(value)
-            if tensor is not None:
-                state[f"{prefix}{name}"] = tensor
-    return state
-
-
-def _walk_modules(module: Record, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Prefix and attributes of a module and of all within it, in the order of `nn.Module.state_dict`."""
-    if depth > MAX_DEPTH:
-        raise ValueError("modules nested without end")
-    attributes = cast(dict[str, Any], module.state)
-    yield prefix, attributes
-    for name, part in attributes["_modules"].items():
-        if is_module(part):
-            yield from _walk_modules(part, f"{prefix}{name}.", depth + 1)
+def _keyed(pairs: Iterable[Iterable[Any]]) -> dict[Any, Any]:
+    # Only of such keys is the hash found in an instant.
+    return {key: value for key, value in pairs if type(key) is str or (type(key) is int and key.bit_length() < 64)}

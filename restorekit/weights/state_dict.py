@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from restorekit.errors import WeightsError
 from restorekit.runtime import fingerprints
 from restorekit.runtime.atomic import write_atomically
-from restorekit.weights import formats, safe_unpickler
+from restorekit.weights import formats, torch_file
+from restorekit.weights.safe_unpickler import Record
 
 StateDict = dict[str, Tensor]
 """Tensors by name."""
@@ -68,7 +69,7 @@ def parse(data: bytes, path: Path) -> StateDict:
         path: where the bytes come from: a name for messages.
 
     Raises:
-        WeightsError: the file is damaged, of another kind, or holds something other than tensors.
+        WeightsError: the file is damaged, of another kind, or holds something other than tensors of finite numbers.
     """
     content = formats.parse(data, path)
     try:
@@ -80,7 +81,7 @@ def parse(data: bytes, path: Path) -> StateDict:
     for name, tensor in tensors.items():
         if tensor is None or not isinstance(name, str):
             value = content[name]
-            kind = value.name if isinstance(value, safe_unpickler.Record) else type(value).__name__
+            kind = value.name if isinstance(value, Record) else type(value).__name__
             raise WeightsError(
                 f"The file is no state dict: '{name}' is no tensor but {kind}.",
                 "restorekit reads tensors and runs no code of a file; save the state dict alone, best as safetensors.",
@@ -89,16 +90,29 @@ def parse(data: bytes, path: Path) -> StateDict:
         state[name.removeprefix("module.")] = tensor
     if not state:
         raise WeightsError("The file holds no tensors.", "Save `model.state_dict()`.", path)
+    _check_numbers(state, len(data), path)
     return state
+
+
+def _check_numbers(state: StateDict, file_size: int, path: Path) -> None:
+    if sum(tensor.nbytes for tensor in state.values()) > formats.UNFOLDED * file_size:
+        raise WeightsError("The file's tensors share so many numbers that they are no weights.", "", path)
+    for name, tensor in state.items():
+        if not tensor.float().isfinite().all():
+            raise WeightsError(
+                f"'{name}' holds numbers that are not finite in float32.",
+                "Did its training diverge? Take others.",
+                path,
+            )
 
 
 def _unwrap(content: object) -> dict[Any, Any]:
     """Open wrappers and whole modules, a few deep: a crafted dict can contain itself."""
     for _ in range(len(WRAPPERS)):
-        if safe_unpickler.is_module(content):
-            return safe_unpickler.module_state(content)
+        if torch_file.is_module(content):
+            return torch_file.module_state(content)
         nested = [content.get(key) for key in WRAPPERS] if isinstance(content, dict) else []
-        nested = [part for part in nested if isinstance(part, dict) or safe_unpickler.is_module(part)]
+        nested = [part for part in nested if isinstance(part, dict) or torch_file.is_module(part)]
         if not nested:
             break
         content = nested[0]
@@ -108,11 +122,9 @@ def _unwrap(content: object) -> dict[Any, Any]:
 
 
 def _as_tensor(value: object) -> Tensor | None:
-    """The tensor that a value of a file is or stands for; None if it is anything else, or no plain block of numbers."""
-    tensor = value if isinstance(value, Tensor) else safe_unpickler.build_tensor(value)
-    if tensor is None or tensor.is_nested or tensor.is_quantized or tensor.layout != torch.strided or tensor.is_meta:
-        return None
-    return tensor
+    """The tensor that a value of a file is or stands for; None if it is anything else, or complex."""
+    tensor = value if isinstance(value, Tensor) else torch_file.build_tensor(value)
+    return None if tensor is None or tensor.is_complex() else tensor
 
 
 def trained_config(header: Mapping[str, str], path: Path) -> dict[str, object]:

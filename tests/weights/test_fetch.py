@@ -453,9 +453,10 @@ def test_fetched_weights_are_taken_by_their_tag(
     use_manifest(monkeypatch, Manifest(remote=(listed,)))
     assert load_model("gggan-lite").provenance.weights == "remote-tag"  # nothing is bundled any more
     assert run("models", "verify", monkeypatch=monkeypatch) == ExitCode.OK
-    listed.path.write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match=r"not the one the manifest describes.*models fetch gggan-lite:remote-tag"):
-        load_model("gggan-lite", "remote-tag")
+    for damaged, reason in ((b"\x80damaged", "not the one the manifest describes"), (b"damaged", "no weights file")):
+        listed.path.write_bytes(damaged)
+        with pytest.raises(WeightsError, match=rf"{reason}.*models fetch gggan-lite:remote-tag"):
+            load_model("gggan-lite", "remote-tag")
     assert run("models", "verify", monkeypatch=monkeypatch) == ExitCode.WEIGHTS
     assert "models fetch gggan-lite:remote-tag" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ from scipy.io import savemat
 from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
-from restorekit.weights import formats, safe_unpickler, state_dict
+from restorekit.weights import formats, state_dict, torch_file
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -72,7 +72,7 @@ def zipped(pickled: bytes, storages: dict[str, bytes] | None = None) -> bytes:
 
 def chained(pickled: bytes, storages: dict[str, bytes] | None = None) -> bytes:
     """The legacy layout around any pickle; storages of float32."""
-    head = [safe_unpickler.LEGACY_MAGIC, 1001, {"little_endian": True}]
+    head = [torch_file.LEGACY_MAGIC, 1001, {"little_endian": True}]
     parts = [*(pickle.dumps(part, 2) for part in head), pickled, pickle.dumps(list(storages or {}), 2)]
     return b"".join(parts) + b"".join(struct.pack("<q", len(d) // 4) + d for d in (storages or {}).values())
 
@@ -101,14 +101,14 @@ def test_arguments_and_optimisers_beside_the_weights_do_not_matter(tmp_path: Pat
 def test_both_readers_of_pytorch_files_agree(tmp_path: Path) -> None:
     whole = torch.arange(24.0).reshape(4, 6)
     state = {"view": whole[1:, ::2], "all": whole, "whole numbers": torch.tensor(7), "none": torch.empty(0, 3)}
-    state |= {str(kind): torch.rand(3).to(kind) for kind in safe_unpickler.DTYPES.values()}
+    state |= {str(kind): torch.rand(3).to(kind) for kind in torch_file.DTYPES.values()}
     for zipped_layout in (True, False):
         path = tmp_path / f"{zipped_layout}.pth"
         torch.save(state, path, _use_new_zipfile_serialization=zipped_layout)
-        content = safe_unpickler.read(path.read_bytes())
+        content = torch_file.read(path.read_bytes())
         assert isinstance(content, dict)
         assert_equal(
-            {name: safe_unpickler.build_tensor(value) for name, value in content.items()},
+            {name: torch_file.build_tensor(value) for name, value in content.items()},
             torch.load(path, weights_only=True),
         )
 
@@ -211,7 +211,6 @@ def test_crafted_pickles_are_refused_and_change_nothing(
         state_dict.load(tmp_path / "x.pth")
     assert not (tmp_path / "attacked").exists()
     assert "trap" not in sys.modules
-    assert {name for name in vars(safe_unpickler.PlainDict) if not name.startswith("__")} == set()
 
 
 def pickled_tensor(*, offset: int = 0, size: str = "I2\n", stride: str = "I1\n", count: int = 4) -> bytes:
@@ -224,9 +223,9 @@ def pickled_tensor(*, offset: int = 0, size: str = "I2\n", stride: str = "I1\n",
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_tensors_stay_inside_their_storage(layout: str) -> None:
     def read(data: bytes = bytes(range(16)), **numbers: Any) -> Tensor:
-        content = safe_unpickler.read(LAYOUTS[layout](pickled_tensor(**numbers), {"0": data}))
+        content = torch_file.read(LAYOUTS[layout](pickled_tensor(**numbers), {"0": data}))
         assert isinstance(content, dict)
-        made = safe_unpickler.build_tensor(content["a"])
+        made = torch_file.build_tensor(content["a"])
         assert made is not None
         return made
 
@@ -244,7 +243,7 @@ def test_tensors_stay_inside_their_storage(layout: str) -> None:
         {"count": -1},
         {"data": bytes(12)},
     ):
-        with pytest.raises((ValueError, pickle.UnpicklingError)):
+        with pytest.raises(ValueError, match=r"a tensor|a storage"):
             read(**numbers)
 
 
@@ -253,8 +252,8 @@ def test_an_archive_that_inflates_beyond_its_own_size_is_refused() -> None:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", pickled_tensor(count=10**6))
         archive.writestr("x/data/0", bytes(4 * 10**6))
-    with pytest.raises(ValueError, match="larger than the file"):
-        safe_unpickler.read(packed.getvalue())
+    with pytest.raises(ValueError, match="compressed"):
+        torch_file.read(packed.getvalue())
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from restorekit.errors import UnknownModel, UsageError, WeightsError
 from restorekit.models import registry
-from restorekit.weights import state_dict
+from restorekit.weights import formats, state_dict
 from restorekit.weights.load import load_model
 from restorekit.weights.manifest import load_manifest
 
@@ -83,18 +83,17 @@ def test_what_is_loaded_is_what_was_hashed(weights_file: Path, tmp_path: Path, m
     path = tmp_path / "x.safetensors"
     path.write_bytes(weights_file.read_bytes())
     expected = hashlib.sha256(path.read_bytes()).hexdigest()
-    read_bytes = Path.read_bytes
+    read_bytes = formats.read_bytes
 
-    def read_and_replace(self: Path) -> bytes:
-        data = read_bytes(self)
-        if self == path:
-            path.write_bytes(b"another file")
+    def read_and_replace(path: Path, hint: str = "") -> bytes:
+        data = read_bytes(path, hint)
+        path.write_bytes(b"another file")
         return data
 
-    monkeypatch.setattr(Path, "read_bytes", read_and_replace)
+    monkeypatch.setattr(formats, "read_bytes", read_and_replace)
     model = load_model("gggan-lite", path)
     assert model.provenance.sha256 == expected
-    wanted = state_dict.load(weights_file)
+    wanted = state_dict.parse(weights_file.read_bytes(), weights_file)
     assert all(torch.equal(tensor, wanted[name].float()) for name, tensor in model.module.state_dict().items())
 
 
@@ -127,6 +126,37 @@ def test_a_header_with_an_impossible_recipe_is_an_error_that_names_the_file(tmp_
     with pytest.raises(WeightsError) as caught:
         load_model("gggan-lite", tmp_path / "x.safetensors")
     assert caught.value.path == tmp_path / "x.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("esrgan", {"blocks": 4096}),
+        ("esrgan", {"channels": 4096, "growth": 4096}),
+        ("compact", {"convolutions": 4096}),
+        ("gggan", {"modules": 4096, "channels": 4096}),
+    ],
+)
+def test_a_header_cannot_ask_for_a_network_far_larger_than_its_file(
+    tmp_path: Path, name: str, config: dict[str, object]
+) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(ours(json.dumps({"config": config}), name, {"a": torch.rand(3)}))
+    with pytest.raises(WeightsError, match="much larger than the file"):
+        load_model(name, path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e300])
+def test_numbers_that_are_not_finite_in_float32_are_refused(tmp_path: Path, value: float) -> None:
+    path, state = (
+        tmp_path / "x.safetensors",
+        {name: t.double() for name, t in registry.build("espcn").state_dict().items()},
+    )
+    name = list(state)[2]
+    state[name].view(-1)[-1] = value
+    path.write_bytes(save(state))
+    with pytest.raises(WeightsError, match=f"'{name}' holds numbers that are not finite"):
+        load_model("espcn", path)
 
 
 STRANGE: dict[str, Callable[[], Tensor]] = {

@@ -87,9 +87,11 @@ def test_a_damaged_file_is_an_error(damaged: bytes) -> None:
         matlab.read_arrays(damaged)
 
 
-def test_an_array_that_inflates_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    inflated = file(element(15, zlib.compress(array(FOUR, kind=9, shape=(2, 2)))))
-    assert set(matlab.read_arrays(inflated)) == {"a"}
-    monkeypatch.setattr(matlab, "LARGEST", 80)
+def test_an_array_that_inflates_without_end_is_given_up() -> None:
+    # Honest files inflate to twice their size; a small one may hold zeros.
+    zeros = (1 << 20, 1)
+    assert set(matlab.read_arrays(file(element(15, zlib.compress(array(bytes(8 << 20), kind=9, shape=zeros)))))) == {
+        "a"
+    }
     with pytest.raises(ValueError, match="larger than any weights"):
-        matlab.read_arrays(inflated)
+        matlab.read_arrays(file(element(15, zlib.compress(array(bytes(32 << 20), kind=9, shape=(4 << 20, 1))))))

@@ -107,3 +107,12 @@ def test_a_damaged_list_of_trained_images_is_an_error_of_the_file(tmp_path: Path
     with pytest.raises(WeightsError, match="list of images") as caught:
         state_dict.trained_on((tmp_path / "x.safetensors").read_bytes(), tmp_path / "x.safetensors")
     assert caught.value.path == tmp_path / "x.safetensors"
+
+
+def test_tensors_that_share_their_numbers_take_a_few_times_the_file_at_most(tmp_path: Path) -> None:
+    numbers = torch.rand(1000)
+    torch.save({f"part {at}": numbers for at in range(3)}, tmp_path / "x.pth")
+    assert len(state_dict.load(tmp_path / "x.pth")) == 3
+    torch.save({str(at): numbers for at in range(1000)}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="share so many numbers"):
+        state_dict.load(tmp_path / "x.pth")
