@@ -17,12 +17,14 @@ from restorekit.cli.tables import Column, print_table, terminal_width
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from restorekit.evaluation.preparation import Box
     from restorekit.evaluation.result import BenchmarkResult
     from restorekit.evaluation.summary import TableRow
 
 FLAGS = {
     "allow_training_data": "--allow-training-data",
     "baselines": "--baselines",
+    "box": "--figure-box",
     "data": "--data",
     "metric_weights": "--metric-weights",
     "metrics": "--metric",
@@ -30,6 +32,7 @@ FLAGS = {
     "opinions": "--mos",
     "restored": "--restored",
     "scale": "--scale",
+    "shown": "--shown",
 }
 """By argument of `BenchmarkRequest`."""
 
@@ -70,6 +73,15 @@ def benchmark(
             "--rating-sheet", help="Write a page on which raters score the report's images for --mos, blindly."
         ),
     ] = False,
+    figure: Annotated[
+        bool, typer.Option("--figure", help="Write the report's figure, images by methods, as figure.png too.")
+    ] = False,
+    figure_box: Annotated[
+        str,
+        typer.Option(
+            metavar="LEFT:TOP:WIDTH", help="What the figure enlarges, in px; by default where methods differ."
+        ),
+    ] = "",
     baselines: Annotated[bool, typer.Option(help="Show classical methods beside the networks.")] = True,
     repeats: Annotated[int, typer.Option(min=0, help="Timed runs of each network; 0 leaves the speed out.")] = 3,
     shown: Annotated[int, typer.Option(min=0, help="Images that the report holds.")] = 8,
@@ -87,11 +99,13 @@ def benchmark(
     if list_protocols:
         _list_protocols()
         return
+    box = _box(figure_box) if figure_box else None
     if report_only:
         from restorekit.evaluation.report import write_report
 
-        console.show(str(write_report(out)))
-        _write_extras(out, rating_sheet)
+        with _in_flags():
+            console.show(str(write_report(out, box)))
+            _write_extras(out, rating_sheet, figure, box)
         return
     from restorekit.evaluation.benchmark import run_benchmark
     from restorekit.evaluation.protocol import load_protocol
@@ -122,6 +136,7 @@ def benchmark(
             repeats=repeats,
             opinions=mos,
             shown=shown,
+            box=box,
             allow_training_data=allow_training_data,
         )
     with Bar("Benchmark") as bar, _in_flags():
@@ -141,12 +156,31 @@ def benchmark(
         )
     console.say(f"{result.done} of {len(result.scores)} scores were measured now, {result.skipped} remembered.")
     console.show(str(result.report))
-    _write_extras(out, rating_sheet)
+    with _in_flags():
+        _write_extras(out, rating_sheet, figure, box)
     raise typer.Exit(result.exit_code)
 
 
-def _write_extras(out: Path, rating_sheet: bool) -> None:
+def _box(text: str) -> Box:
+    from restorekit.evaluation.preparation import Box
+
+    try:
+        left, top, width = map(int, text.split(":"))
+    except ValueError:
+        raise UsageError(
+            f"--figure-box {text} is not LEFT:TOP:WIDTH.", "Write it like --figure-box 40:60:80."
+        ) from None
+    if min(left, top) < 0 or width < 1:
+        raise UsageError(f"--figure-box {text} is no part of an image.", "Write it like --figure-box 40:60:80.")
+    return Box(left, top, width)
+
+
+def _write_extras(out: Path, rating_sheet: bool, figure: bool, box: Box | None) -> None:
     """Write what was asked for beside the report."""
+    if figure:
+        from restorekit.evaluation.figure import write_figure
+
+        console.show(str(write_figure(out, box)))
     if rating_sheet:
         from restorekit.evaluation.rating_sheet import write_rating_sheet
 

@@ -87,7 +87,7 @@ def run_benchmark(
     messages += [*_remarks(request, dataset, found), *_gaps(scores), *strangers, *untimed, *hidden]
     result = replace(result, examples=examples, messages=tuple(messages))
     write_results(result, out)
-    write_report(out)
+    write_report(out, request.box)
     progress.end(result)
     return result
 

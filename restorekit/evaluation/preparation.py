@@ -19,6 +19,21 @@ Rgb = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
+class Box:
+    """A part of an image, three quarters as high as it is wide."""
+
+    left: int
+    top: int
+    width: int
+    """Pixels."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return max(1, round(self.width * 3 / 4))
+
+
+@dataclass(frozen=True)
 class Degraded:
     """What a method gets: never the truth."""
 

@@ -12,8 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from restorekit.evaluation.figure import draw_figure
 from restorekit.evaluation.kept import embed, fill_template, read_kept, read_results
-from restorekit.evaluation.preparation import Rgb
+from restorekit.evaluation.preparation import Box, Rgb
 from restorekit.runtime.atomic import write_atomically
 
 REPORT = "report.html"
@@ -22,11 +23,12 @@ MAX_SIDE = 1280  # px of an embedded image
 ERROR_TOP = 64  # grey levels shown as the brightest colour of an error map
 
 
-def write_report(out: Path) -> Path:
+def write_report(out: Path, box: Box | None = None) -> Path:
     """Write the report of a benchmark that has been run, whole or not at all.
 
     Args:
         out: its results' folder.
+        box: what the figure enlarges; see `figure.draw_figure`.
 
     Returns:
         Path of the report.
@@ -36,9 +38,10 @@ def write_report(out: Path) -> Path:
         UnwritableOutput: the report cannot be written.
     """
     results = read_results(out)
+    figure = embed(draw_figure(out, results, box)) if results["examples"] else ""
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets go of the interpreter
         results["examples"] = list(pool.map(partial(_embed_example, out), results["examples"]))
-    write_atomically(out / REPORT, fill_template(TEMPLATE, results | {"error_top": ERROR_TOP}))
+    write_atomically(out / REPORT, fill_template(TEMPLATE, results | {"figure": figure, "error_top": ERROR_TOP}))
     return out / REPORT
 
 

@@ -8,6 +8,7 @@ from restorekit.errors import ExitCode, UsageError
 from restorekit.evaluation.datasets import Dataset
 from restorekit.evaluation.methods import MethodFacts
 from restorekit.evaluation.opinions import MeanOpinion
+from restorekit.evaluation.preparation import Box
 from restorekit.evaluation.protocol import Protocol, PublishedTable
 from restorekit.evaluation.scoring import ImageScores, Scorer
 from restorekit.evaluation.speed import SpeedMeasurement
@@ -46,6 +47,8 @@ class BenchmarkRequest:
     """CSV file of opinion scores, or a folder of them; see `opinions.read_opinions`."""
     shown: int = 8
     """Images that the report holds."""
+    box: Box | None = None
+    """What the figure enlarges; see `figure.draw_figure`."""
     allow_training_data: bool = False
     """Measure networks on images that they were trained on, too."""
 

@@ -20,7 +20,7 @@ from restorekit.runtime.atomic import write_atomically
 from restorekit.runtime.provenance import environment
 
 RESULTS_JSON, RESULTS_CSV = "results.json", "results.csv"
-FORMAT = 1
+FORMAT = 2
 """Of results.json: raised when a report of this version could not be made from an older file."""
 
 FILES_ONLY = ("mse",)

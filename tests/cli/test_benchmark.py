@@ -94,6 +94,8 @@ def test_opinions_join_the_table(
         (("--protocol", "pairs", "--data", "EMPTY"), "same names"),
         (("--protocol", "pairs", "--data", "nowhere"), "There is no such folder"),
         (("--protocol", "pairs", "--data", ".", "--restored", "theirs"), "NAME=FOLDER"),
+        (("--figure-box", "4:5"), "not LEFT:TOP:WIDTH"),
+        (("--figure-box", "4:-5:6"), "no part of an image"),
     ],
 )
 def test_what_makes_no_sense_is_explained(
@@ -153,9 +155,10 @@ def test_the_report_is_made_again_without_data_or_network(
     page.unlink()
     shutil.rmtree(tmp_path / "pairs")
     capsys.readouterr()
-    arguments = ("--report-only", "--rating-sheet", "-o", tmp_path / "out")
+    arguments = ("--report-only", "--figure", "--rating-sheet", "-o", tmp_path / "out")
     assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
-    assert capsys.readouterr().out.split() == [str(page), str(page.with_name("rating-sheet.html"))]
+    written = [str(page), *(str(page.with_name(name)) for name in ("figure.png", "rating-sheet.html"))]
+    assert capsys.readouterr().out.split() == written
     assert page.read_bytes() == before
     assert command("--report-only", "-o", tmp_path / "nowhere", monkeypatch=monkeypatch) == ExitCode.USAGE
     assert "Run the benchmark first" in capsys.readouterr().err
@@ -166,6 +169,7 @@ def test_the_report_is_made_again_without_data_or_network(
     [
         (("--protocol", "pairs", "--metric", "lpips"), "in --metric-weights"),
         (("--protocol", "pairs", "--no-baselines"), "Give --model or --restored"),
+        (("--protocol", "pairs", "--figure-box", "40:0:80"), "Choose another with --figure-box"),
         (("--protocol", "sr-paper", "--scale", "2"), "Leave out --scale"),
         (("--protocol", "pairs", "--metric", "vmaf"), "Use psnr, ssim, mse, ms-ssim, lpips, niqe"),
     ],

@@ -30,7 +30,7 @@
   addEventListener("load", () => { // every picture is there; the browser prints the document after this
     seen.faults = faults;
     seen.requests = performance.getEntriesByType("resource").map(one => one.name);
-    seen.drawn = ["under", "over", "psf"].every(id => get(id).naturalWidth > 0);
+    seen.drawn = ["under", "over", "psf", "figure"].every(id => get(id).naturalWidth > 0);
     seen.width = [innerWidth, document.documentElement.scrollWidth];
     const node = document.createElement("pre");
     node.id = "seen";
