@@ -1,0 +1,313 @@
+"""Second writings of the deblurring networks: plain functions of the weights, from the papers' figures and sizes.
+
+DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import noise
+from plain_layers import Layers, gradient, join, leaky, nearest, spsr, with_random_weights
+from torch import Tensor
+
+from restorekit.models import registry
+
+
+def dgf(layers: Layers, rgb: Tensor) -> Tensor:
+    head = maps = layers.conv(2 * rgb - 1, "head")
+    for index, dilation in enumerate((1, 1, 1, 2, 1, 3, 1, 2, 1, 1)):
+        narrow = layers.norm(layers.conv(leaky(maps), f"field.{index}.1"), f"field.{index}.2")
+        grown = layers.conv(leaky(narrow), f"field.{index}.4", dilation=dilation)
+        maps = join(maps, layers.norm(grown, f"field.{index}.5"))
+    tail = layers.norm(layers.conv(leaky(maps), "tail.1"), "tail.2")
+    image = layers.conv(leaky(layers.conv(head + tail, "out.0")), "out.2").tanh()
+    return (image + 1) / 2
+
+
+def noroozi(layers: Layers, rgb: Tensor) -> Tensor:
+    def area(factor: int) -> Tensor:
+        height, width = (side // factor for side in rgb.shape[-2:])
+        return rgb.reshape(1, 3, height, factor, width, factor).mean((3, 5))
+
+    x = layers.conv(rgb, "coarse.0", stride=2).relu()
+    x = layers.conv(x, "coarse.2", stride=2).relu()
+    for index in range(4, 20, 2):  # eight 3x3
+        x = layers.conv(x, f"coarse.{index}").relu()
+    estimate = layers.conv(x, "coarse.20") + area(4)
+    for stage, blurred in (("middle", area(2)), ("fine", rgb)):
+        x = layers.conv(estimate, f"{stage}.0").relu()
+        for index in (2, 4, 6, 8):
+            x = layers.conv(x, f"{stage}.{index}").relu()
+        x = layers.transposed(x, f"{stage}.10", padding=1).relu()
+        for index in (12, 14, 16, 18):
+            x = layers.conv(x, f"{stage}.{index}").relu()
+        estimate = layers.conv(x, f"{stage}.20") + blurred
+    return estimate
+
+
+def svrnn(layers: Layers, rgb: Tensor) -> Tensor:
+    def swept(x: Tensor, weight: Tensor, direction: str) -> Tensor:
+        turned = [side.transpose(2, 3) if direction in ("down", "up") else side for side in (x, weight)]
+        x, weight = (side.flip(3) if direction in ("left", "up") else side for side in turned)
+        columns = [(1 - weight[..., 0]) * x[..., 0]]
+        for k in range(1, x.shape[3]):
+            columns.append(weight[..., k] * columns[-1] + (1 - weight[..., k]) * x[..., k])
+        h = torch.stack(columns, dim=3)
+        h = h.flip(3) if direction in ("left", "up") else h
+        return h.transpose(2, 3) if direction in ("down", "up") else h
+
+    def doubled(x: Tensor) -> Tensor:
+        for dim in (2, 3):
+            place = torch.arange(2 * x.shape[dim])
+            after = ((place + 1) // 2).clamp(max=x.shape[dim] - 1)
+            x = (x.index_select(dim, place // 2) + x.index_select(dim, after)) / 2
+        return x
+
+    def vgg(x: Tensor, name: str, count: int) -> Tensor:
+        for index in range(count):
+            x = layers.conv(x, f"weights.{name}.{2 * index}").relu()
+        return x
+
+    half = vgg(F.max_pool2d(vgg(rgb, "encode_full", 2), 2), "encode_half", 2)
+    quarter = vgg(F.max_pool2d(half, 2), "encode_quarter", 2)
+    eighth = vgg(F.max_pool2d(vgg(quarter, "encode_quarter_last", 1), 2), "encode_eighth", 3)
+    x = vgg(join(quarter, doubled(eighth)), "merge_quarter", 2)
+    x = vgg(join(half, doubled(x)), "merge_half", 1)
+    weights = layers.conv(x, "weights.out").tanh()
+
+    full = leaky(layers.conv(rgb, "at_full"), 0.1)
+    x = entered = layers.conv(full, "at_half", stride=2)
+    n = x.shape[1]
+    for stage in range(4):
+        parts = [
+            swept(x, weights[:, (4 * stage + index) * n : (4 * stage + index + 1) * n], direction)
+            for index, direction in enumerate(("right", "left", "down", "up"))
+        ]
+        x = leaky(layers.conv(join(*parts), f"after.{stage}"), 0.1)
+    x = leaky(layers.conv(join(entered, x), "merge_half"), 0.1)
+    return layers.conv(join(full, doubled(x)), "out")
+
+
+class DenseLayers(Layers):
+    """Layers of Song and Wu."""
+
+    def named(self, x: Tensor, name: str, up: bool = False) -> Tensor:
+        """Convolution with weight norm, TPReLU."""
+        length = self.state[f"{name}.0.parametrizations.weight.original0"]
+        direction = self.state[f"{name}.0.parametrizations.weight.original1"]
+        over = (0, 2, 3) if up else (1, 2, 3)
+        weight = length * direction / (direction**2).sum(over, keepdim=True).sqrt()
+        bias = self.state[f"{name}.0.bias"]
+        if up:
+            x = F.conv_transpose2d(x, weight, bias, stride=2, padding=1, output_padding=1)
+        else:
+            x = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+        slope, shift = (self.state[f"{name}.1.{part}"].view(1, -1, 1, 1) for part in ("slope", "shift"))
+        return (x - shift).clamp(min=0) + slope * (x - shift).clamp(max=0) + shift
+
+    def dense(self, x: Tensor, name: str, count: int) -> Tensor:
+        """What a dense block adds to its input."""
+        maps = x
+        for index in range(count):
+            maps = join(maps, self.named(maps, f"{name}.layers.{index}"))
+        return maps[:, x.shape[1] :]
+
+
+def dense(layers: Layers, rgb: Tensor, multi_scale: bool, decoder: str) -> Tensor:
+    song = DenseLayers(layers.state)
+    x = song.conv(2 * rgb - 1, "head")
+    skips = []
+    for level in range(4):
+        x = song.named(join(x, song.dense(x, f"dense_down.{level}", 4)), f"down.{level}")
+        skips.append(x)
+        x = F.max_pool2d(x, 2)
+    x = song.dense(x, "bottleneck", 8)
+    for level in range(4):
+        x = join(song.named(x, f"up.{level}", up=True), skips[3 - level])
+        if decoder == "dense":
+            x = song.dense(x, f"dense_up.{level}", 4)
+    if multi_scale:
+        pooled = []
+        for index, window in enumerate((32, 16, 8, 4)):
+            small = song.conv(F.avg_pool2d(x, window), f"multi_scale.branches.{index}")
+            pooled.append(F.interpolate(small, size=x.shape[-2:], mode="bilinear"))
+        x = join(x, *pooled)
+    return rgb + song.conv(x, "out").tanh() / 2
+
+
+def sang(layers: Layers, rgb: Tensor) -> Tensor:
+    x = layers.conv(rgb, "body.0").relu()
+    for block in range(2, 21):
+        x = x + layers.conv(layers.conv(x, f"body.{block}.body.0").relu(), f"body.{block}.body.2")
+    return layers.conv(x, "body.21").relu()
+
+
+def gggan_lite(layers: Layers, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Restored image, the pre-network's, and the gradient map."""
+
+    def residual(x: Tensor, name: str) -> Tensor:
+        return x + layers.conv(leaky(layers.conv(x, f"{name}.body.0")), f"{name}.body.2")
+
+    def cells(image: Tensor) -> Tensor:
+        """Channel c of row y and column x in a 4x4 cell becomes map 16c + 4y + x."""
+        height, width = (side // 4 for side in image.shape[-2:])
+        return image.reshape(1, 3, height, 4, width, 4).permute(0, 1, 3, 5, 2, 4).reshape(1, 48, height, width)
+
+    def pixels(maps: Tensor) -> Tensor:
+        height, width = maps.shape[-2:]
+        return maps.reshape(1, 3, 4, 4, height, width).permute(0, 1, 4, 2, 5, 3).reshape(1, 3, 4 * height, 4 * width)
+
+    entered = cells(4 * (rgb - 0.5))
+    middle = residual(layers.conv(entered, "prenet.to_middle.0", stride=2, padding=0), "prenet.to_middle.1")
+    low = layers.conv(middle, "prenet.to_low.0", stride=2, padding=0)
+    low = residual(residual(low, "prenet.to_low.1"), "prenet.to_low.2")
+    middle = residual(layers.transposed(low, "prenet.from_low") + middle, "prenet.from_middle.0")
+    features = layers.transposed(middle, "prenet.from_middle.1")
+    pre = rgb + pixels(0.1 * layers.conv(features, "prenet_out"))
+
+    x = head = layers.conv(entered, "image_head") + layers.conv(features, "advice")
+    g = layers.conv(cells(4 * gradient(pre)), "gradient_head")
+    for block in range(6):
+        x = residual(x, f"image_blocks.{block}")
+        if block in (2, 5):
+            name = f"gradient_blocks.{(block - 2) // 3}"
+            g = g + layers.conv(leaky(layers.conv(join(g, x), f"{name}.0")), f"{name}.2")
+    image = rgb + pixels(0.1 * layers.conv(join(g, x + head), "fusion"))
+    return image, pre, pixels(layers.conv(g, "gradient_out"))
+
+
+def top_down(layers: Layers, maps: list[Tensor], rgb: Tensor) -> Tensor:
+    """DeblurGAN-v2 behind its backbone: five maps, finest first, already as large as the image's shares."""
+
+    def smooth(x: Tensor, name: str) -> Tensor:
+        return layers.image_norm(layers.conv(x, f"{name}.0"), f"{name}.1").relu()
+
+    l0, l1, l2, l3, m4 = maps
+    m3 = smooth(l3 + nearest(m4, 2), "fpn.td1")
+    m2 = smooth(l2 + nearest(m3, 2), "fpn.td2")
+    m1 = smooth(l1 + nearest(m2, 2), "fpn.td3")
+    heads = [
+        nearest(layers.conv(layers.conv(m, f"head{k}.block0").relu(), f"head{k}.block1").relu(), 2 ** (k - 1))
+        for k, m in ((4, m4), (3, m3), (2, m2), (1, m1))
+    ]
+    x = nearest(smooth(join(*heads), "smooth"), 2) + l0
+    x = nearest(smooth(x, "smooth2"), 2)
+    return rgb + layers.conv(x, "final").tanh() / 2
+
+
+def deblurgan_v2(layers: Layers, rgb: Tensor) -> Tensor:
+    def unit(x: Tensor, name: str, at: int, stride: int = 1) -> Tensor:
+        return layers.image_norm(layers.conv(x, f"{name}.{at}", stride=stride), f"{name}.{at + 1}")
+
+    x = unit(2 * rgb - 1, "fpn.features.0", 0, stride=2).clamp(0, 6)
+    name = "fpn.features.1.conv"  # nothing is widened here
+    x = unit(unit(x, name, 0).clamp(0, 6), name, 3)
+    levels = [x]
+    strides = [2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1]  # of the blocks 2 to 15
+    for block, stride in enumerate(strides, start=2):
+        name = f"fpn.features.{block}.conv"
+        wide = unit(unit(x, name, 0).clamp(0, 6), name, 3, stride).clamp(0, 6)
+        narrow = unit(wide, name, 6)
+        x = x + narrow if stride == 1 and block != 11 else narrow  # block 11 changes the number of maps
+        if block in (3, 6, 10, 15):
+            levels.append(x)
+    return top_down(layers, [layers.conv(level, f"fpn.lateral{k}") for k, level in enumerate(levels)], rgb)
+
+
+def deblurgan_v2_inception(layers: Layers, rgb: Tensor) -> Tensor:
+    """With one block of each kind."""
+    root = "fpn.inception"
+
+    def unit(x: Tensor, name: str, stride: int = 1, padding: int | None = None) -> Tensor:
+        x = layers.conv(x, f"{root}.{name}.conv", stride, padding=padding)
+        return layers.image_norm(x, f"{root}.{name}.bn", 1e-3).relu()
+
+    def row(x: Tensor, name: str, count: int, last_stride: int = 1) -> Tensor:
+        for index in range(count):
+            strided = index == count - 1 and last_stride == 2
+            x = unit(x, f"{name}.{index}", 2 if strided else 1, 0 if strided else None)
+        return x
+
+    def pool(x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 3, 2)
+
+    half = unit(2 * rgb - 1, "conv2d_1a", 2, 0)
+    quarter = pool(unit(unit(half, "conv2d_2a", padding=0), "conv2d_2b"))
+    eighth = pool(unit(unit(quarter, "conv2d_3b"), "conv2d_4a", padding=0))
+    ones = F.avg_pool2d(torch.ones_like(eighth), 3, 1, 1)
+    mean = F.avg_pool2d(eighth, 3, 1, 1) / ones  # of the pixels inside
+    x = join(
+        unit(eighth, "mixed_5b.branch0"),
+        row(eighth, "mixed_5b.branch1", 2),
+        row(eighth, "mixed_5b.branch2", 3),
+        unit(mean, "mixed_5b.branch3.1"),
+    )
+    branches = join(unit(x, "repeat.0.branch0"), row(x, "repeat.0.branch1", 2), row(x, "repeat.0.branch2", 3))  # 35x35
+    x = (x + 0.17 * layers.conv(branches, f"{root}.repeat.0.conv2d")).relu()
+    sixteenth = join(unit(x, "mixed_6a.branch0", 2, 0), row(x, "mixed_6a.branch1", 3, 2), pool(x))
+    x = sixteenth
+    branches = join(unit(x, "repeat_1.0.branch0"), row(x, "repeat_1.0.branch1", 3))  # 17x17
+    x = (x + 0.1 * layers.conv(branches, f"{root}.repeat_1.0.conv2d")).relu()
+    deepest = join(
+        row(x, "mixed_7a.branch0", 2, 2), row(x, "mixed_7a.branch1", 2, 2), row(x, "mixed_7a.branch2", 3, 2), pool(x)
+    )
+    pads = ((0, 1, 0, 1), (1, 1, 1, 1), (1, 2, 1, 2), (1, 1, 1, 1), (1, 1, 1, 1))
+    maps = [
+        F.pad(layers.conv(level, f"fpn.lateral{k}"), pad, mode="reflect")
+        for k, (level, pad) in enumerate(zip((half, quarter, eighth, sixteenth, deepest), pads, strict=True))
+    ]
+    return top_down(layers, maps, rgb)
+
+
+Writing = Callable[[Layers, Tensor], Tensor]
+
+THIN = {"channels": 4, "growth": 3}
+THIN_LITE = {"channels": 6, "gradient_channels": 4, "prenet_widths": (6, 5)}
+WRITINGS: list[tuple[str, dict[str, object], int, Writing]] = [
+    ("dgf", {"growth": 3}, 16, dgf),
+    ("noroozi", {"widths": (8, 6, 4)}, 16, noroozi),
+    ("svrnn", {"channels": 4, "widths": (4, 6, 8, 10)}, 16, svrnn),
+    ("msdn", THIN, 32, lambda layers, rgb: dense(layers, rgb, True, "dense")),
+    ("msdn", {**THIN, "multi_scale": False}, 32, lambda layers, rgb: dense(layers, rgb, False, "dense")),
+    ("dn", THIN, 32, lambda layers, rgb: dense(layers, rgb, False, "dense")),
+    ("dn", {**THIN, "decoder": "plain"}, 32, lambda layers, rgb: dense(layers, rgb, False, "plain")),
+    ("sang", {"channels": 3}, 12, sang),
+    ("spsr-deblur", THIN, 12, lambda layers, rgb: spsr(layers, rgb)[0]),
+    ("gggan-lite", THIN_LITE, 32, lambda layers, rgb: gggan_lite(layers, rgb)[0]),
+    ("deblurgan-v2", {"filters": 8}, 128, deblurgan_v2),
+    ("deblurgan-v2-inception", {"filters": 8, "blocks": (1, 1, 0)}, 128, deblurgan_v2_inception),
+]
+"""System, options, side of the image, and what it should do."""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "side", "writing"), WRITINGS, ids=[f"{name}-{at}" for at, (name, *_) in enumerate(WRITINGS)]
+)
+def test_a_network_is_what_its_paper_draws(name: str, options: dict[str, object], side: int, writing: Writing) -> None:
+    model = with_random_weights(registry.build(name, **options))
+    rgb = noise(1, 3, side, 2 * side).double()
+    with torch.no_grad():
+        restored, expected = model(rgb), writing(Layers(model.state_dict()), rgb)
+    assert 0.02 < expected.std() < 100
+    torch.testing.assert_close(restored, expected, atol=1e-5, rtol=1e-6)
+
+
+def test_gggan_lite_gives_its_branches_to_training() -> None:
+    model = with_random_weights(registry.build("gggan-lite", **THIN_LITE))
+    rgb = noise(1, 3, 32, 32).double()
+    with torch.no_grad():
+        ours, expected = model.branches(rgb), gggan_lite(Layers(model.state_dict()), rgb)
+    for branch, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(branch, other, atol=1e-5, rtol=1e-6)
+
+
+def test_spsr_gives_its_gradient_map_to_training() -> None:
+    model = with_random_weights(registry.build("spsr-deblur", **THIN))
+    rgb = noise(1, 3, 12, 16).double()
+    with torch.no_grad():
+        ours, expected = model.branches(rgb), spsr(Layers(model.state_dict()), rgb)
+    assert ours.pre is None
+    torch.testing.assert_close(ours.image, expected[0], atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(ours.gradient, expected[1], atol=1e-5, rtol=1e-6)
