@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def with_random_weights(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Every tensor filled so that each layer keeps the size of its input and each map and tap counts. In double precision."""
+    """Fill every tensor so that each layer keeps the size of its input, and each map and tap counts; in double precision."""
     generator = torch.Generator().manual_seed(seed)
     model = model.double().eval()
     for name, tensor in model.state_dict().items():
