@@ -21,20 +21,32 @@ def synth_blur(
     out: Annotated[Path, typer.Option("--out", "-o", help="The set is written here.")],
     kind: Annotated[
         BlurKind,
-        typer.Option(help="A straight path, a shaking hand, a rolling camera, or the first and the last mixed."),
+        typer.Option(
+            help="linear: a straight path; trajectory: a shaking hand; rotational: a rolling camera; mixed: the first or "
+            "the third; shake: a camera that moves and rolls; scene: the same, with objects that move in front."
+        ),
     ] = "linear",
-    length: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Pixels travelled.")] = "50:80",
+    length: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Pixels travelled (not rotational).")] = "50:80",
     angle: Annotated[
         str, typer.Option(metavar="LOW:HIGH", help="Direction of linear blur in degrees, counter-clockwise.")
     ] = "-40:40",
-    sweep: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Angle swept by rotational blur in degrees.")] = "1:6",
+    sweep: Annotated[
+        str, typer.Option(metavar="LOW:HIGH", help="Degrees turned through (rotational, shake, scene).")
+    ] = "1:6",
     border: Annotated[
         ConvolutionBorder,
         typer.Option(help="reflect keeps the size; valid crops to what no invented pixel touched."),
     ] = "reflect",
     light: Annotated[
-        Light, typer.Option(help="Blur stored values (srgb) or linear light; auto: linear for rotational.")
+        Light,
+        typer.Option(
+            help="Blur stored values, light by a gamma of 2.2 or by the curve of sRGB, or one of these at random. auto: "
+            "stored for linear and trajectory, gamma for the rest."
+        ),
     ] = "auto",
+    highlights: Annotated[
+        str, typer.Option(metavar="LOW:HIGH", help="Factor for light above 0.95 before the blur: lamps leave streaks.")
+    ] = "1",
     noise: Annotated[
         float, typer.Option(min=0, help="Standard deviation of Gaussian noise in grey levels of 255.")
     ] = 0.0,
@@ -54,13 +66,14 @@ def synth_blur(
     run makes only what is missing.
     """
     lengths, angles, sweeps = options.span(length, "length"), options.span(angle, "angle"), options.span(sweep, "sweep")
+    factors = options.span(highlights, "highlights")
     parts = _parts(split) if split else None
-    if kind in ("rotational", "mixed") and sweeps[1] > WIDE_SWEEP:
+    if kind not in ("linear", "trajectory") and sweeps[1] > WIDE_SWEEP:
         console.say(f"Warning: a sweep of more than {WIDE_SWEEP} degrees leaves hardly anything to recognise.")
     from restorekit.degradation.pairs import synthesize_pairs
     from restorekit.degradation.synthetic_blur import BlurSettings
 
-    settings = BlurSettings(kind, lengths, angles, sweeps, border, light, noise, seed)
+    settings = BlurSettings(kind, lengths, angles, sweeps, border, light, factors, noise, seed)
     with Bar("Blurring") as bar:
         summary = synthesize_pairs(
             inputs, out, settings=settings, split=parts, per_image=per_image, workers=workers or None, progress=bar

@@ -68,6 +68,10 @@ def train(
     ] = None,
     length: Annotated[str | None, typer.Option(help="Pixels travelled by linear blur, LOW:HIGH.")] = None,
     angle: Annotated[str | None, typer.Option(help="Its direction in degrees, LOW:HIGH.")] = None,
+    light: Annotated[
+        Literal["auto", "stored", "gamma", "srgb", "random"] | None,
+        typer.Option(help="What is blurred: stored values, light by a gamma of 2.2 or sRGB's curve, or any of them."),
+    ] = None,
     noise: Annotated[str | None, typer.Option(help="Noise of some samples, grey levels of 255, LOW:HIGH.")] = None,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"] | None,
@@ -110,6 +114,7 @@ def train(
         "shares": options.numbers([blur_shares], "blur-shares") if blur_shares else None,
         "length": options.span(length, "length") if length else None,
         "angle": options.span(angle, "angle") if angle else None,
+        "light": light,
         "noise": options.span(noise, "noise") if noise else None,
     }
     given: dict[str, Any] = {

@@ -8,10 +8,12 @@ pairs.jsonl is a `Journal`: one line of JSON for each pair, sorted by `key` when
     blur, sharp     paths of both images below OUT
     facts           source (path of the original below what was given), source_sha256 of its file, image_seed
     settings        all of `BlurSettings`
-    kind, light     what was drawn: linear, trajectory or rotational; srgb or linear
-    length, angle   pixels and degrees, where the kind has them
-    sweep           degrees (rotational)
+    kind, light     what was drawn, see `BlurSettings`; light is stored, gamma or srgb
+    highlights      factor for light above 0.95
+    length, angle, sweep         pixels and degrees, where the kind has them
     kernel_side, kernel          the PSF, base64 of float32 values row by row (linear, trajectory)
+    camera          path of the camera: poses (x, y, roll) as the kernel (rotational, shake, scene), see `motion`
+    objects         what moves in front: outline (x, y), source of its texture (left, top) and path (scene)
     blur_sha256, sharp_sha256    of the files of both images
     restorekit, algorithm        versions that made it
     identity        digest of algorithm and settings
@@ -158,7 +160,7 @@ def read_pairs(folder: Path) -> list[PairRecord]:
     for entry in Journal(folder / RECORDS, {}).entries():
         if {"blur", "sharp", "light", "facts"} <= entry.keys():
             kernel = None
-            if "kernel" in entry and entry["light"] == "srgb":
+            if "kernel" in entry and entry["light"] == "stored":
                 side = entry["kernel_side"]
                 kernel = np.frombuffer(base64.b64decode(entry["kernel"]), np.float32).reshape(side, side)
             original = bytes.fromhex(entry["facts"]["source_sha256"])[: fingerprints.LENGTH]
@@ -270,8 +272,8 @@ class _PairMaker:
         # PNG holds no floating point; 16 bits are enough for what a camera delivers.
         stored = pixels if pixels.dtype != np.float32 else from_unit(to_unit(pixels), np.uint16)
         rng = np.random.default_rng(seed)
-        drawn = DrawnBlur.draw(self.settings, rng)
-        blurred, shown = drawn.apply(stored, self.settings.border, self.settings.noise, rng)
+        drawn = DrawnBlur.draw(self.settings, stored.shape[0], stored.shape[1], rng)
+        blurred, shown = drawn.apply(stored, self.settings.noise, rng)
         record = drawn.to_record()
         for half, name, image in (("sharp", pair.sharp, shown), ("blur", pair.blur, blurred)):
             data = encode_image(Image(image)).data

@@ -7,17 +7,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.degradation import psf
+from restorekit.degradation import motion, psf
 from restorekit.degradation.choices import BlurKind, ConvolutionBorder, Light
 from restorekit.degradation.convolution import convolve
+from restorekit.degradation.light import Curve, draw_curve, from_light, raise_highlights, to_light
 from restorekit.degradation.noise import add_noise
 from restorekit.degradation.ranges import Range, check_range
-from restorekit.degradation.rotation import blur_by_rotation
+from restorekit.degradation.scene import Scene
 from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 
-GAMMA = 2.2  # stored value = light ** (1 / 2.2)
-ALGORITHM = 1
+ALGORITHM = 2
 """Raised when the same settings and seed give other pixels than before."""
 
 
@@ -26,20 +26,21 @@ class BlurSettings:
     """How images are blurred. The defaults are the GGGAN paper's: 50-80 px, -40..40 degrees, one PSF for each pair."""
 
     kind: BlurKind = "linear"
-    """linear: a straight path; trajectory: a shaking hand; rotational: the camera rolls; mixed: linear or rotational, each
-    for every second image."""
+    """linear: a straight path; trajectory: a shaking hand, the same everywhere; rotational: the camera rolls; mixed: linear
+    or rotational, each for every second image; shake: the camera moves and rolls on a smooth path, so that the blur differs
+    over the image; scene: the same, with objects that move in front (both images show them)."""
     length: Range = (50.0, 80.0)
-    """Pixels travelled (linear, trajectory)."""
+    """Pixels travelled (all but rotational): by the image's middle and by each object of its own."""
     angle: Range = (-40.0, 40.0)
     """Direction in degrees, counter-clockwise from the x axis (linear)."""
     sweep: Range = (1.0, 6.0)
-    """Angle that the camera rolls through in degrees (rotational)."""
+    """Angle that the camera and each object turns through in degrees (rotational, shake, scene)."""
     border: ConvolutionBorder = "reflect"
     """reflect mirrors the image at its edges and keeps the size; valid crops both images to what no invented pixel has
-    touched (a roll always mirrors)."""
+    touched."""
     light: Light = "auto"
-    """srgb blurs the stored values, as the papers do with PSFs; linear undoes the gamma first. auto: linear light for
-    rotational blur, stored values for PSFs."""
+    highlights: Range = (1.0, 1.0)
+    """Factor for light above 0.95 before the blur, so that lamps leave streaks."""
     noise: float = 0.0
     """Standard deviation of Gaussian noise on the blurred image, in grey levels of 255."""
     seed: int = 0
@@ -51,6 +52,7 @@ class BlurSettings:
         check_range("length", self.length, 0, psf.MAX_LENGTH)
         check_range("angle", self.angle)
         check_range("sweep", self.sweep)
+        check_range("highlights", self.highlights, 1)
         check_range("noise", (self.noise, self.noise), 0)
 
 
@@ -58,86 +60,98 @@ class BlurSettings:
 class DrawnBlur:
     """The blur of one image: all that was random, but for the noise."""
 
-    kind: Literal["linear", "trajectory", "rotational"]
-    light: Literal["srgb", "linear"]
-    """Whether stored values or linear light is blurred."""
+    kind: Literal["linear", "trajectory", "rotational", "shake", "scene"]
+    light: Curve
+    """What is blurred."""
+    highlights: float
+    """Factor for light above 0.95."""
+    blur: PSF | Scene
+    """What is the same everywhere, or what moves."""
+    edge: int = 0
+    """Pixels that both images lose on each side."""
     length: float | None = None
     angle: float | None = None
     sweep: float | None = None
-    kernel: PSF | None = None
-    """None for rotational blur, which is no convolution."""
 
     @classmethod
-    def draw(cls, settings: BlurSettings, rng: np.random.Generator) -> "DrawnBlur":
-        """Draw the blur of one image."""
+    def draw(cls, settings: BlurSettings, height: int, width: int, rng: np.random.Generator) -> "DrawnBlur":
+        """Draw the blur of an image.
+
+        Args:
+            settings: what may happen.
+            height, width: the image's.
+            rng: decides what happens.
+
+        Raises:
+            UsageError: the border is "valid" and nothing of the image is, or it is too small for moving objects.
+        """
         kind = settings.kind
         if kind == "mixed":
             kind = "linear" if rng.random() < 0.5 else "rotational"
-        light = settings.light
-        if light == "auto":
-            light = "linear" if kind == "rotational" else "srgb"
-        if kind == "rotational":
-            return cls(kind, light, sweep=rng.uniform(*settings.sweep))
-        length = rng.uniform(*settings.length)
-        if kind == "linear":
-            angle = rng.uniform(*settings.angle)
-            return cls(kind, light, length, angle, kernel=psf.linear(length, angle))
-        return cls(kind, light, length, kernel=psf.trajectory(rng, length, anxiety=psf.draw_anxiety(rng)))
+        curve = draw_curve(settings.light, kind in ("linear", "trajectory"), rng)
+        highlights = rng.uniform(*settings.highlights) if settings.highlights[1] > 1 else 1.0
+        valid = settings.border == "valid"
+        if kind in ("linear", "trajectory"):
+            length = rng.uniform(*settings.length)
+            angle = rng.uniform(*settings.angle) if kind == "linear" else None
+            if angle is not None:
+                kernel = psf.linear(length, angle)
+            else:
+                kernel = psf.trajectory(rng, length, anxiety=psf.draw_anxiety(rng))
+            edge = _check_edge(kernel.shape[0] // 2, height, width) if valid else 0
+            return cls(kind, curve, highlights, kernel, edge, length, angle)
+        length = rng.uniform(*settings.length) if kind != "rotational" else 0.0
+        sweep = rng.uniform(*settings.sweep)
+        scene = Scene(motion.draw_path(rng, length, sweep) if kind != "rotational" else motion.roll(sweep))
+        edge = _check_edge(scene.margin(height, width), height, width) if valid else 0
+        if kind == "scene":
+            shown = (height - 2 * edge, width - 2 * edge)
+            scene = scene.with_objects(rng, shown, (height, width), settings.length, settings.sweep)
+        return cls(kind, curve, highlights, scene, edge, length or None, sweep=sweep)
 
-    def apply(
-        self, sharp: NDArray[Any], border: ConvolutionBorder, noise: float, rng: np.random.Generator
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    def apply(self, sharp: NDArray[Any], noise: float, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
         """Blur one image.
 
         Args:
-            sharp: (H,W,C) uint8 or uint16.
-            border, noise: see `BlurSettings`.
+            sharp: (H,W,C) uint8 or uint16, of the size that the blur was drawn for.
+            noise: see `BlurSettings`.
             rng: source of the noise.
 
         Returns:
-            The blurred image in the type of `sharp`, and the part of `sharp` that it shows.
-
-        Raises:
-            UsageError: the border is "valid" and the image is smaller than the PSF.
+            The blurred image in the type of `sharp`, and the sharp one that belongs to it.
         """
-        light = sharp
-        if self.light == "linear":
-            light = to_unit(sharp) ** np.float32(GAMMA)
-        elif noise or self.kernel is None:
-            light = to_unit(sharp)
-        if self.kernel is not None:
-            shown = _cut_edges(sharp, self.kernel) if border == "valid" else sharp
-            blurred = convolve(light, self.kernel, border)
+        height, width = sharp.shape[:2]
+        shown = sharp[self.edge : height - self.edge, self.edge : width - self.edge]
+        if isinstance(self.blur, Scene):
+            blurred, rest = self.blur.photograph(to_unit(sharp), self.edge, sharp, self.light, self.highlights)
+            if self.blur.objects:
+                shown = from_unit(rest, sharp.dtype)
         else:
-            assert self.sweep is not None  # `draw` sets one of the two
-            shown, blurred = sharp, blur_by_rotation(light, self.sweep)
-        if blurred.dtype == np.float32:
-            if self.light == "linear":
-                blurred = np.clip(blurred, 0, 1) ** np.float32(1 / GAMMA)
-            blurred = from_unit(add_noise(blurred, noise, rng), sharp.dtype)
-        return blurred, shown
+            border: ConvolutionBorder = "valid" if self.edge else "reflect"
+            if self.light == "stored" and self.highlights == 1 and not noise:
+                return convolve(sharp, self.blur, border), shown  # integers are half the memory to pass over
+            light = raise_highlights(to_light(to_unit(sharp), self.light), self.highlights)
+            blurred = from_light(convolve(light, self.blur, border), self.light)
+        return from_unit(add_noise(blurred, noise, rng), sharp.dtype), shown
 
     def to_record(self) -> dict[str, Any]:
         """What was drawn, ready for JSON; `kernel` as base64 of its float32 values, row by row."""
-        drawn: dict[str, Any] = {"kind": self.kind, "light": self.light}
+        drawn: dict[str, Any] = {"kind": self.kind, "light": self.light, "highlights": self.highlights}
         for name in ("length", "angle", "sweep"):
             if (value := getattr(self, name)) is not None:
                 drawn[name] = value
-        if self.kernel is not None:
-            drawn |= {
-                "kernel_side": self.kernel.shape[0],
-                "kernel": base64.b64encode(self.kernel.tobytes()).decode(),
-            }
-        return drawn
+        if isinstance(self.blur, Scene):
+            return drawn | self.blur.to_record()
+        return drawn | {
+            "kernel_side": self.blur.shape[0],
+            "kernel": base64.b64encode(self.blur.tobytes()).decode(),
+        }
 
 
-def _cut_edges(sharp: NDArray[Any], kernel: PSF) -> NDArray[Any]:
-    """The part of an image that no invented pixel reaches through the PSF."""
-    height, width = sharp.shape[:2]
-    side = kernel.shape[0]
-    if side > min(height, width):
+def _check_edge(edge: int, height: int, width: int) -> int:
+    """The edge, unless nothing of an image remains without it."""
+    if 2 * edge >= min(height, width):
         raise UsageError(
-            f"The image is {width}x{height}, its PSF {side} px: nothing is valid.", "Use the border 'reflect'."
+            f"The image is {width}x{height}, its blur reaches {edge} px: nothing is valid.", "Use the border 'reflect'."
         )
-    edge = side // 2
-    return sharp[edge : height - edge, edge : width - edge]
+    return edge

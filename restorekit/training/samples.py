@@ -95,7 +95,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         crop = sharp[top : top + self.size, left : left + self.size]
         if pair.blurred is None and isinstance(self.degradation, RandomBlur):
             simple = rng.random() * self.degradation.ramp > number
-            degraded = self.degradation.degrade_crop(sharp, top, left, self.size, rng, simple)
+            degraded, crop = self.degradation.degrade_crop(sharp, top, left, self.size, rng, simple)
         else:
             top, left, side = top // scale, left // scale, self.size // scale
             degraded = orient(self._degraded(pair), turn)[top : top + side, left : left + side]

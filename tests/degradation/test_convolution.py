@@ -5,7 +5,6 @@ from scipy import ndimage
 from restorekit.degradation.convolution import convolve
 from restorekit.degradation.noise import add_noise
 from restorekit.degradation.psf import linear, trajectory
-from restorekit.degradation.rotation import blur_by_rotation
 
 
 def test_blur_is_a_true_convolution_with_mirrored_edges(photo: np.ndarray) -> None:
@@ -39,19 +38,3 @@ def test_the_number_of_channels_stays(shape: tuple[int, ...], border: str) -> No
 def test_noise_has_the_asked_deviation() -> None:
     flat = np.full((200, 200, 3), 0.5, np.float32)
     assert abs(add_noise(flat, 5, np.random.default_rng(0)).std() * 255 - 5) < 0.05
-
-
-def rings(side: int) -> np.ndarray:
-    y, x = np.mgrid[:side, :side] - (side - 1) / 2
-    return (0.5 + 0.4 * np.cos(np.hypot(x, y) / 4)).astype(np.float32)[..., None]
-
-
-def test_rotation_leaves_rings_and_the_centre_alone(photo: np.ndarray) -> None:
-    pattern = rings(161)
-    inner = np.s_[40:-40, 40:-40]
-    assert np.abs(blur_by_rotation(pattern, 6)[inner] - pattern[inner]).max() < 1 / 255
-    sharp = photo.astype(np.float32) / 255
-    blurred = blur_by_rotation(sharp, 6)
-    assert np.abs(blurred - sharp)[62:66, 78:82].mean() < 0.3 * np.abs(blurred - sharp)[:20].mean()
-    assert abs(blurred.mean() - sharp.mean()) < 0.01
-    np.testing.assert_allclose(blur_by_rotation(sharp, 0), sharp, atol=1e-6)
