@@ -147,6 +147,7 @@ def _scores(values: Mapping[str, float]) -> str:
 
 def _facts(spec: Spec | Broken, manifest: Manifest) -> dict[str, Any]:
     """All that is known of a system, ready for JSON."""
+    from restorekit.models import registry
     from restorekit.models.registry import Broken
 
     if isinstance(spec, Broken):
@@ -154,6 +155,7 @@ def _facts(spec: Spec | Broken, manifest: Manifest) -> dict[str, Any]:
     return {
         **asdict(spec),
         "options": [{"name": name, "type": kind, "default": default} for name, kind, default in _options(spec.name)],
+        "ablations": {name: asdict(ablation) for name, ablation in registry.ablations(spec.name).items()},
         "bundled": [entry.model_dump(mode="json") for entry in manifest.bundled_for(spec.name)],
         "remote": [
             {**entry.model_dump(mode="json"), "path": str(entry.path), "fetched": entry.path.is_file()}
@@ -234,6 +236,12 @@ def show(name: Annotated[str, typer.Argument(help="A system; see `restorekit mod
         length = max(len(option) for option, _ in options)
         for option, kind in options:
             _print_paragraph(f"{option:<{length}}  {kind}", 2, length + 4)
+    variants = registry.ablations(name)
+    if variants:
+        console.show("\nAblations, for train --ablation")
+        length = max(map(len, variants))
+        for key, variant in variants.items():
+            _print_paragraph(f"{key:<{length}}  {variant.summary}", 2, length + 4)
     bundled, remote = manifest.bundled_for(name), manifest.remote_for(name)
     if bundled or remote:
         console.show("\nWeights, for --weights")

@@ -63,6 +63,12 @@ def train(
         typer.Option(help="How super-resolution's small images are made."),
     ] = None,
     config: options.Config = None,
+    ablation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A variant that the system's paper compares it with; `restorekit models show` lists them; may be repeated."
+        ),
+    ] = None,
     blur_shares: Annotated[
         str | None, typer.Option(help="Kinds of blur on sharp data, e.g. linear=0.6,trajectory=0.2,sharp=0.2.")
     ] = None,
@@ -110,6 +116,8 @@ def train(
         base = Recipe.from_json(json.dumps(table))
     else:
         base = Recipe.of_paper(model)
+    for variant in ablation or ():
+        base = base.ablated(variant)
     blur: dict[str, Any] = {
         "shares": options.numbers([blur_shares], "blur-shares") if blur_shares else None,
         "length": options.span(length, "length") if length else None,

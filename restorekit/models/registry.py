@@ -7,6 +7,7 @@ A system is one file in a task's folder (`models/deblur/gggan_lite.py` is `gggan
     build(config: Config) -> nn.Module
     describe(config) -> Spec        optional: facts about other configurations, where a size changes more than the width
     recipe: dict                    optional: settings of its training by their source (see `training.sources`)
+    ablations: dict[str, Ablation]  optional: variants that the paper compares the system with, by name
     from_upstream(state)            optional: recognises tensors published elsewhere by their names and shapes; gives the
                                     options of Config and the tensors under our names, or None if they are not its own
 
@@ -15,7 +16,7 @@ Nothing else needs an edit when a file is added, and no system's file imports an
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -25,9 +26,9 @@ from typing import Protocol, cast, get_args
 
 from torch import Tensor, nn
 
-from restorekit.errors import RestorekitError, UnknownModel
+from restorekit.errors import RestorekitError, UnknownModel, UsageError
 from restorekit.models.config import check_options, parse_options
-from restorekit.models.spec import Spec, Task
+from restorekit.models.spec import Ablation, Spec, Task
 
 
 class System(Protocol):
@@ -140,6 +141,30 @@ def parse_config(name: str, entries: Iterable[str]) -> dict[str, object]:
         UsageError: it has no such option, or the value is not of the option's type.
     """
     return parse_options(resolve(name), find(name).Config, entries)
+
+
+def ablations(name: str) -> Mapping[str, Ablation]:
+    """Variants that a system's paper compares it with, by name.
+
+    Raises:
+        UnknownModel: no such system.
+    """
+    declared: Mapping[str, Ablation] = getattr(find(name), "ablations", {})
+    return declared
+
+
+def find_ablation(name: str, ablation: str) -> Ablation:
+    """One variant that a system's paper compares it with.
+
+    Raises:
+        UnknownModel: no such system.
+        UsageError: its file declares no such variant.
+    """
+    known = ablations(name)
+    if ablation not in known:
+        hint = f"It has {', '.join(known)}." if known else "It has none."
+        raise UsageError(f"{resolve(name)} has no ablation '{ablation}'.", hint)
+    return known[ablation]
 
 
 def configure(name: str, /, **options: object) -> tuple[object, Spec]:

@@ -1,6 +1,7 @@
 """What a system must say about itself."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Task = Literal["deblur", "sr"]
@@ -42,3 +43,16 @@ class Spec:
     """Output pixels for one input pixel along a side."""
     every_scale: bool = False
     """Whether one set of weights serves every scale, as networks do that learned on a mixture of enlargements."""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A variant that a paper compares its system with: what differs from the system and from its training."""
+
+    summary: str
+    """What is left out or replaced, and where in the paper."""
+    config: Mapping[str, object] = field(default_factory=dict)
+    """Options of the network."""
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    objective: Mapping[str, object] = field(default_factory=dict)
+    """Options of the objective."""

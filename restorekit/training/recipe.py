@@ -143,6 +143,22 @@ class Recipe:
         except ValidationError as error:
             raise _usage_error(error) from None
 
+    def ablated(self, name: str) -> "Recipe":
+        """The same recipe for a variant that the system's paper compares it with.
+
+        Args:
+            name: of the ablation; see `restorekit.models.registry.ablations`.
+
+        Raises:
+            UsageError: the system has no such ablation.
+        """
+        variant = registry.find_ablation(self.model, name)
+        return self.replacing(
+            config=self.config | dict(variant.config),
+            loss_weights=self.loss_weights | dict(variant.loss_weights),
+            objective=self.objective | dict(variant.objective),
+        )
+
     def degradation(self) -> Degradation:
         """What sharp images go through: blur, or downscaling by the network's scale."""
         _, spec = registry.configure(self.model, **self.config)

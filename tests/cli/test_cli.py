@@ -11,6 +11,7 @@ from restorekit.cli.app import app, main
 from restorekit.errors import ExitCode
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
+from restorekit.training.recipe import Recipe
 
 
 def command(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -73,6 +74,11 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
         (["train", "--data", "{folder}", "--out", "x", "--schedule", "never"], ExitCode.USAGE, "cosine"),
         (["train", "--data", "{folder}", "--out", "x", "--steps", "0"], ExitCode.USAGE, "steps"),
         (["train", "--data", "{folder}", "--out", "x", "--config", "blocks=many"], ExitCode.USAGE, "blocks=many"),
+        (
+            ["train", "--data", "{folder}", "--out", "x", "--model", "msdn", "--ablation", "rrdb"],
+            ExitCode.USAGE,
+            "single-",
+        ),
         (["train", "--data", "{folder}", "--out", "x", "--recipe", "{folder}/notes.txt"], ExitCode.USAGE, "notes.txt"),
     ],
 )
@@ -90,6 +96,24 @@ def test_mistakes_get_one_line_and_a_hint(
     shown = capsys.readouterr().err
     assert word in shown
     assert "Traceback" not in shown
+
+
+def test_train_takes_ablations_and_options_above_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes: list[Recipe] = []
+
+    def remember(recipe: Recipe, *_: object, **__: object) -> Path:
+        recipes.append(recipe)
+        return tmp_path
+
+    monkeypatch.setattr("restorekit.training.run.train", remember)
+    arguments = ("train", "--data", folder, "-o", tmp_path, "--model", "srgan-em", "--ablation", "mse")
+    more = ("--ablation", "batch-norm", "--loss-weight", "mse=2", "--config", "blocks=3")
+    assert command(*arguments, *more, monkeypatch=monkeypatch) == ExitCode.OK
+    (recipe,) = recipes
+    assert recipe.config == {"batch_norm": True, "blocks": 3}
+    assert (recipe.loss_weights["l1"], recipe.loss_weights["mse"]) == (0.0, 2.0)
 
 
 @pytest.mark.slow

@@ -157,6 +157,14 @@ def test_show_tells_facts_options_and_weights() -> None:
     assert "Weights" not in run("show", "bicubic")
 
 
+def test_show_tells_the_ablations_of_a_paper() -> None:
+    shown = run("show", "srgan-em")
+    assert "Ablations, for train --ablation\n  batch-norm  SRGAN's blocks with batch normalisation (Table 4)\n" in shown
+    assert "Ablations" not in run("show", "espcn")
+    facts = {entry["name"]: entry for entry in json.loads(run("--json"))}
+    assert facts["srgan-em"]["ablations"]["mse"]["loss_weights"] == {"l1": 0.0, "mse": 1.0}
+
+
 @pytest.mark.usefixtures("listed")
 def test_show_tells_how_remote_weights_come_here() -> None:
     shown = run("show", "gggan")

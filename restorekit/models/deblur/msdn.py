@@ -10,7 +10,7 @@ from torch import nn
 
 from restorekit.models.networks import dense
 from restorekit.models.networks.dense import SIZE_MULTIPLE, DenseDeblur, receptive_field
-from restorekit.models.spec import Spec
+from restorekit.models.spec import Ablation, Spec
 
 spec = Spec(
     name="msdn",
@@ -41,6 +41,9 @@ recipe = {
     # DeblurGAN's, to which the paper refers for what it does not print.
     "code": {"batch": 1, "betas": (0.5, 0.999), "augment": "flips", "loss_weights": {"gradient_penalty": 10.0}},
 }
+
+
+ablations = {"single-scale": Ablation("without the multi-scale block: DN (Table 1)", {"multi_scale": False})}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from restorekit.models.config import Count
 from restorekit.models.layers import at_least_float, clamp_output, conv3
 from restorekit.models.receptive_field import through_stages
-from restorekit.models.spec import Spec
+from restorekit.models.spec import Ablation, Spec
 from restorekit.models.upsampling import STAGES, SubPixel, SubPixelScale
 
 spec = Spec(
@@ -54,6 +54,13 @@ recipe = {
         "loss_weights": {"gradient_penalty": 0.0},
         "objective": {"side": 384, "clip": 0.01},  # the discriminator sees whole images, as the paper says
     },
+}
+
+
+ablations = {
+    "batch-norm": Ablation("SRGAN's blocks with batch normalisation (Table 4)", {"batch_norm": True}),
+    "mse": Ablation("squared error in place of L1 (Table 5)", loss_weights={"l1": 0.0, "mse": 1.0}),
+    "js": Ablation("Jensen-Shannon divergence in place of the earth mover's (eq. 3)", objective={"gan": "saturating"}),
 }
 
 
