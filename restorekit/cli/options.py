@@ -77,3 +77,15 @@ def numbers(entries: list[str], name: str) -> dict[str, float]:
                 f"--{name} {entry} is not KEY=NUMBER.", f"Write it like --{name} linear=0.6,sharp=0.4."
             ) from None
     return values
+
+
+def whole_numbers(text: str, name: str) -> tuple[int, ...]:
+    """Whole numbers, separated by commas.
+
+    Raises:
+        UsageError: something else.
+    """
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise UsageError(f"--{name} {text} is no list of whole numbers.", f"Write it like --{name} 5,10.") from None

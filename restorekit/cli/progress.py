@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
@@ -52,7 +52,7 @@ class Bar:
         self._task = self._bar.add_task(title, total=None, rate="", note="", amount=0.0, total_amount=0.0)
         self._unit, self._amount, self._begun = "", 0.0, time.monotonic()
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 

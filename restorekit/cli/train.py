@@ -11,6 +11,8 @@ import typer
 
 from restorekit.cli import console, options
 from restorekit.cli.progress import Bar
+from restorekit.cli.stopping import stopped_by_signals
+from restorekit.errors import ExitCode, UnreadableImage
 
 if TYPE_CHECKING:
     from restorekit.runtime.progress import Event
@@ -47,6 +49,13 @@ def train(
     milestone: Annotated[
         list[int] | None, typer.Option(help="A step at which the rate falls to a tenth; may be repeated.")
     ] = None,
+    ema_decay: Annotated[
+        float | None,
+        typer.Option(help="Decay of the running average of the weights, which is validated and saved; 0 is without."),
+    ] = None,
+    keep: Annotated[
+        str, typer.Option(help="Steps whose weights are kept as weights-STEP.safetensors, e.g. 500,600,800.")
+    ] = "",
     loss_weight: Annotated[
         list[str] | None, typer.Option(help="Weight of a loss term, e.g. adversarial=0; may be repeated.")
     ] = None,
@@ -86,8 +95,17 @@ def train(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
     device: options.Device = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")] = 1,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile networks and losses (torch.compile); takes a C++ compiler.")
+    ] = False,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between rows of the log.")] = 100,
-    validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations and checkpoints.")] = 1000,
+    validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations, with a checkpoint.")] = 1000,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0, help="Minutes between checkpoints where validations are rarer.")
+    ] = 10.0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the log to OUT/tensorboard too, for the program TensorBoard.")
+    ] = False,
     validate_full: Annotated[
         bool,
         typer.Option(
@@ -98,13 +116,14 @@ def train(
 ) -> None:
     """Train a network.
 
-    OUT gets recipe.json, run.json, log.csv, checkpoint.pt, strips/ (degraded,
-    restored, sharp) and at the end weights.safetensors for `deblur --weights`.
-    Stop it at any time; the same command continues, to the bit as if it had not
-    been stopped.
+    OUT gets recipe.json, run.json, log.csv, curves.png, checkpoint.pt, strips/
+    (degraded, restored, sharp) and at the end weights.safetensors for
+    `deblur --weights`. Ctrl-C and SIGTERM finish the step and write a checkpoint;
+    stopped in any way, the same command continues, to the bit as if it had not
+    been. Started by torchrun, its processes share every batch.
     """
     from restorekit.models import registry
-    from restorekit.training import objectives, run
+    from restorekit.training import objectives, processes, run
     from restorekit.training.recipe import Recipe
     from restorekit.weights.manifest import load_manifest
 
@@ -133,6 +152,8 @@ def train(
         "learning_rate": learning_rate,
         "schedule": schedule,
         "milestones": milestone or None,
+        "ema_decay": ema_decay,
+        "keep": options.whole_numbers(keep, "keep") if keep else None,
         "loss_weights": base.loss_weights | objectives.parse_loss_weights(base.model, loss_weight or ()),
         "objective": base.objective | objectives.parse_options(base.model, objective or ()),
         "config": base.config | registry.parse_config(base.model, config or ()),
@@ -150,7 +171,7 @@ def train(
     if deblurs and not recipe and not start and not chosen.blur.ramp:
         # Random weights would stay with the identity on all kinds of blur.
         chosen = chosen.replacing(blur=replace(chosen.blur, ramp=chosen.steps * chosen.batch // 4))
-    with _TrainingBar("Training") as bar:
+    with processes.torchrun_group(), stopped_by_signals() as stop, _TrainingBar("Training") as bar:
         weights = run.train(
             chosen,
             data,
@@ -159,20 +180,33 @@ def train(
             start=begin,
             device=device,
             workers=workers,
+            compiled=compiled,
             log_every=log_every,
             validate_every=validate_every,
-            progress=bar,
             validate_full=validate_full,
+            checkpoint_minutes=checkpoint_minutes,
+            tensorboard=tensorboard,
+            stop=stop,
+            progress=bar,
         )
-    console.out.print(f"Weights: {weights}", soft_wrap=True)
+        first_process = processes.rank() == 0
+    if first_process:
+        console.out.print(f"Weights: {weights}", soft_wrap=True)
+    if bar.unreadable:
+        console.say(f"{bar.unreadable} of the images could not be read and were passed over.")
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 class _TrainingBar(Bar):
-    """A bar that also prints the rows of the log."""
+    """A bar that also prints the rows of the log, and counts what cannot be read."""
+
+    unreadable = 0
 
     def step(self, event: Event) -> None:
-        """A step is done, or an image was validated."""
-        if event.detail is not None:
+        """A step is done, an image was validated, or something failed."""
+        if isinstance(event.detail, UnreadableImage):
+            self.unreadable += 1
+        elif event.status == "done" and event.detail is not None:
             _say_row(cast("LogRow", event.detail))
         super().step(event)
 

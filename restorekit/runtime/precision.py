@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Purpose = Literal["inference", "training"]
 
-NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+NAMES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """PyTorch's names of the types."""
 REPEATS = 3  # timed steps of each type
 
@@ -53,7 +53,7 @@ def choose_dtype(
     return torch.bfloat16 if purpose == "training" and bf16_speed_up() > 1 else torch.float32
 
 
-def name_of(dtype: torch.dtype) -> str:
+def name_of(dtype: torch.dtype) -> Precision:
     """The precision's name, e.g. "fp32"."""
     return next(name for name, known in NAMES.items() if str(dtype) == f"torch.{known}")
 

@@ -1,4 +1,4 @@
-"""log.csv: one row per report of a run."""
+"""log.csv: one row per report of a run; and the same for TensorBoard."""
 
 import csv
 import io
@@ -25,14 +25,18 @@ class LogRow:
     measured_on: str = ""
     """What the scores were measured on."""
 
+    def curves(self) -> dict[str, float]:
+        """What is drawn over the steps. Losses and scores have a prefix: both know an "ssim"."""
+        losses = {f"loss/{name}": value for name, value in self.losses.items()}
+        return losses | {f"validation/{name}": value for name, value in self.scores.items()}
+
     def cells(self) -> dict[str, str]:
-        """Columns of log.csv. Losses and scores have a prefix: both know an "ssim"."""
+        """Columns of log.csv."""
         cells = {
             "step": str(self.step),
             "seconds": f"{self.seconds:.1f}",
             "learning_rate": f"{self.learning_rate:.3g}",
-            **{f"loss/{name}": f"{value:.5g}" for name, value in self.losses.items()},
-            **{f"validation/{name}": f"{value:.5g}" for name, value in self.scores.items()},
+            **{name: f"{value:.5g}" for name, value in self.curves().items()},
         }
         return cells | {"validation/measured_on": self.measured_on} if self.scores else cells
 
@@ -76,3 +80,29 @@ class Log:
         writer.writeheader()
         writer.writerows(self.rows)
         write_atomically(self.path, text.getvalue().encode())
+
+
+class TensorBoard:
+    """The rows as TensorBoard shows them, live.
+
+    Args:
+        folder: where its files go.
+        step: later rows of an earlier sitting are struck out: they will come again.
+
+    Raises:
+        UsageError: TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            hint = "Install it with `pip install tensorboard`, or go without."
+            raise UsageError("TensorBoard is not installed.", hint) from None
+        self.writer = SummaryWriter(folder, purge_step=step + 1)
+
+    def append(self, row: LogRow) -> None:
+        """Add a row."""
+        for name, value in {"learning_rate": row.learning_rate, **row.curves()}.items():
+            self.writer.add_scalar(name, value, row.step)
+        self.writer.flush()

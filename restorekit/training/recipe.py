@@ -83,6 +83,8 @@ class Recipe:
     ema_decay: Decay = 0.0
     """Decay of the running average of the weights, which is what validation measures and the result holds; 0 takes the
     weights as they are, as the papers do."""
+    keep: tuple[PositiveInt, ...] = ()
+    """Steps whose weights are kept beside the last ones."""
     augment: Augment = "flips-and-turns"
     """What crops go through beside blur: see `augmentation`."""
     loss_weights: dict[str, float] = field(default_factory=dict)

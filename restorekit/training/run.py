@@ -1,11 +1,13 @@
-"""A training run in its folder: one process, resumable to the bit, the same result for any number of loader workers."""
+"""A training run in its folder: resumable to the bit, the same result for any number of loader workers."""
 
 import json
-import math
-import pickle
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,22 +16,29 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from restorekit.degradation.pairs import find_records, fingerprint_sharp
-from restorekit.errors import RestorekitError, UsageError
+from restorekit.errors import RestorekitError, UnreadableImage, UsageError
 from restorekit.models import registry
+from restorekit.models.model import Model
+from restorekit.models.spec import Spec
 from restorekit.runtime import fingerprints
-from restorekit.runtime.atomic import replacing, write_atomically
+from restorekit.runtime.atomic import write_atomically
 from restorekit.runtime.device import choose_device
 from restorekit.runtime.precision import choose_dtype, name_of
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
 from restorekit.runtime.provenance import environment
-from restorekit.training.log import Log, LogRow
-from restorekit.training.objectives.base import LossTerms
+from restorekit.training import processes
+from restorekit.training.checkpoint import Checkpoint
+from restorekit.training.curves import draw_curves
+from restorekit.training.log import Log, LogRow, TensorBoard
+from restorekit.training.loss_means import LossMeans, NotFinite
 from restorekit.training.recipe import Recipe
-from restorekit.training.samples import Samples, find_training_pairs, hold_out
+from restorekit.training.samples import Batch, Samples, find_training_pairs, hold_out
 from restorekit.training.trainer import Trainer
 from restorekit.training.validation import ValidationSet, validate
 from restorekit.weights import state_dict
 from restorekit.weights.load import load_model
+
+RETURNS = 3  # to one checkpoint, because the loss is not finite behind it; then the run stops
 
 
 def train(
@@ -41,37 +50,56 @@ def train(
     start: Path | None = None,
     device: str = "auto",
     workers: int = 1,
+    compiled: bool = False,
     log_every: int = 100,
     validate_every: int = 1000,
     validate_full: bool = False,
+    checkpoint_minutes: float = 10.0,
+    tensorboard: bool = False,
+    stop: threading.Event | None = None,
     progress: Progress = SILENT,
 ) -> Path:
     """Train a network, or go on with the run that `out` holds.
 
+    Where torch.distributed is initialised, its processes share every batch, and the first of them writes.
+
     Args:
         recipe: settings; for a run that goes on they must be the ones it was begun with.
-        data: folder of sharp images or of pairs.
-        out: folder of the run: recipe.json, run.json, log.csv, checkpoint.pt, strips/, weights.safetensors.
+        data: folder of sharp images or of pairs. Images that cannot be read are passed over.
+        out: folder of the run: recipe.json, run.json, log.csv, curves.png, checkpoint.pt, strips/, weights.safetensors,
+            and weights-STEP.safetensors for every step that the recipe keeps.
         validation: folder of sharp images or pairs; by default a few images of `data` are held out.
         start: weights to begin with instead of random ones (fine-tuning).
         device: "auto", "cpu", "cuda" or "cuda:N".
         workers: processes that prepare samples; the result does not depend on it.
+        compiled: compile the networks and losses with torch.compile; the result differs by rounding.
         log_every: steps between rows of the log; the first step has one of its own.
-        validate_every: steps between validations and checkpoints.
+        validate_every: steps between validations, each with a checkpoint.
         validate_full: validate on all images, whole; by default on centre crops of a few.
-        progress: told of every step; the detail of its event is a `LogRow` where the log has one.
+        checkpoint_minutes: longest time between checkpoints.
+        tensorboard: write the log to `out`/tensorboard too.
+        stop: once it is set, the run finishes its step, writes a checkpoint and raises KeyboardInterrupt.
+        progress: told of every step; the detail of its event is a `LogRow` where the log has one. Failed events are
+            images that cannot be read, each once, and returns to a checkpoint.
 
     Returns:
         The file of the finished weights.
 
     Raises:
-        UsageError: no data, no such device, or `out` holds a run with another recipe.
-        UnreadableImage: a file of `data` or `validation` is no image.
+        UsageError: no data, no such device, a batch that does not divide among the processes, or `out` holds a run with
+            another recipe.
         WeightsError: `start` or the recipe's features cannot be read or do not fit.
         UnwritableOutput: `out` cannot be written.
-        RestorekitError: the loss is no longer finite.
+        NotFinite: the loss is no longer finite, not even on other batches.
+        KeyboardInterrupt: see `stop`.
     """
-    chosen_device = choose_device(device)
+    chosen_device = choose_device(processes.local_device(device))
+    if recipe.batch % (processes.count() * recipe.accumulate):
+        raise UsageError(
+            f"A batch of {recipe.batch} does not divide among {processes.count()} processes with {recipe.accumulate} "
+            "passes each.",
+            "Change the batch.",
+        )
     _, spec = registry.configure(recipe.model, **recipe.config)
     pairs = find_training_pairs(data)
     if validation is None:
@@ -79,162 +107,270 @@ def train(
     else:
         unseen_pairs = find_training_pairs(validation)
     degradation = recipe.degradation()
-    samples = Samples(pairs, recipe.crop, degradation, recipe.seed, recipe.augment)
-    unseen = ValidationSet(tuple(unseen_pairs), degradation, recipe.seed, spec.size_multiple, validate_full)
-    checkpoint = _read_checkpoint(out / "checkpoint.pt", recipe)
+    checkpoint = Checkpoint.read(out / "checkpoint.pt", recipe)
     # A run keeps its type: another processor may prefer another one, and that would be another result.
-    precision = checkpoint["precision"] if checkpoint else recipe.precision
-    dtype = choose_dtype(precision, chosen_device, "training")
+    precision = checkpoint.precision if checkpoint else recipe.precision
+    begun_with = None if start is None or checkpoint else load_model(recipe.model, start)
+    readable = [pair.sharp for pair in pairs if os.access(pair.sharp, os.R_OK)]
+    trained_on = fingerprint_sharp(readable, find_records(data))
+    if checkpoint:
+        trained_on |= fingerprints.unpack(checkpoint.trained_on)
+    if begun_with:
+        trained_on |= begun_with.provenance.trained_on
+    run = _Run(
+        recipe=recipe,
+        data=data,
+        out=out,
+        spec=spec,
+        samples=Samples(pairs, recipe.crop, degradation, recipe.seed, recipe.augment),
+        unseen=ValidationSet(tuple(unseen_pairs), degradation, recipe.seed, spec.size_multiple, validate_full),
+        begun_with=begun_with,
+        trained_on=fingerprints.pack(trained_on),
+        device=chosen_device,
+        dtype=choose_dtype(precision, chosen_device, "training"),
+        workers=workers,
+        compiled=compiled,
+        log_every=log_every,
+        validate_every=validate_every,
+        checkpoint_minutes=checkpoint_minutes,
+        tensorboard=tensorboard,
+        stop=stop or threading.Event(),
+        progress=_RunProgress(progress),
+    )
     cuda_devices = [chosen_device] if chosen_device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda_devices):  # the caller's random numbers go on as if nothing had happened
-        trainer = Trainer.build(recipe, chosen_device, dtype)
-        trained_on = fingerprint_sharp((pair.sharp for pair in pairs), find_records(data))
-        if checkpoint:
-            trainer.load_state(checkpoint["trainer"])
-            trained_on |= fingerprints.unpack(checkpoint.get("trained_on", ""))
-        elif start is not None:
-            begun_with = load_model(recipe.model, start)
-            state_dict.fit(trainer.model, begun_with.module.state_dict(), start)
-            trained_on |= begun_with.provenance.trained_on
-        _write_json(out / "recipe.json", json.loads(recipe.to_json()))
-        _write_run_info(out / "run.json", trainer, data, unseen.description)
-        seconds = checkpoint["seconds"] if checkpoint else 0.0
-        first = trainer.steps_done
-        log = Log.resume(out / "log.csv", first)
-        description = (
-            f"Training {recipe.model} on {chosen_device} in {name_of(dtype)}, from step {first} to {recipe.steps}"
-        )
-        progress.begin(Work(recipe.steps - first, recipe.steps - first, "steps", description))
-        means = _LossMeans()
-        begun = time.monotonic() - seconds
-        for degraded, sharp in _batches(samples, recipe, first, chosen_device, workers):
-            means.add(trainer.step(degraded, sharp))
-            step = trainer.steps_done
-            validates = step % validate_every == 0 or step == recipe.steps
-            row = None
-            if step == 1 or step % log_every == 0 or validates:
-                seconds = time.monotonic() - begun
-                losses = means.take()
-                _check_finite(losses, step, out)
-                scores = {}
-                if validates:
-                    strip = out / "strips" / f"{step:07d}.png"
-                    scores = validate(trainer.average.module, spec, unseen, chosen_device, strip, progress)
-                    _write_checkpoint(out / "checkpoint.pt", trainer, seconds, trained_on)
-                learning_rate = recipe.learning_rate_at(step - 1)
-                row = LogRow(step, seconds, learning_rate, losses, scores, unseen.description)
-                log.append(row)
-            progress.step(Event(f"step {step}", 1, 1, detail=row))
+        run.finish(checkpoint)
     weights = out / "weights.safetensors"
-    about = {"model": recipe.model, "recipe": recipe.to_json(), "trained_on": fingerprints.pack(trained_on)}
-    state_dict.save(trainer.average.module.state_dict(), weights, about, torch.float16)  # half the size, same images
     progress.end(weights)
     return weights
 
 
-class _LossMeans:
-    """Means of loss terms. Sums stay on the device: reading a number waits for everything before it."""
+class _RunProgress:
+    """Names an image that cannot be read once. Of processes beside the first nothing else is told."""
 
-    def __init__(self) -> None:
-        self.sums: LossTerms = {}
-        self.steps = 0
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.unreadable = progress, set[str]()
 
-    def add(self, terms: LossTerms) -> None:
-        """One step's terms; not every step has all."""
-        for name, term in terms.items():
-            self.sums[name] = self.sums[name] + term if name in self.sums else term
-        self.steps += 1
+    def begin(self, work: Work) -> None:
+        """Pass it on."""
+        if processes.rank() == 0:
+            self.progress.begin(work)
 
-    def take(self) -> dict[str, float]:
-        """The means per step since the last call."""
-        means = {name: float(total) / self.steps for name, total in self.sums.items()}
-        self.sums, self.steps = {}, 0
-        return means
+    def step(self, event: Event) -> None:
+        """Pass it on, if it is news."""
+        if isinstance(event.detail, UnreadableImage):
+            if event.key not in self.unreadable:
+                self.progress.step(event)
+            self.unreadable.add(event.key)
+        elif processes.rank() == 0:
+            self.progress.step(event)
+
+    def end(self, summary: object) -> None:
+        """Pass it on."""
+        self.progress.end(summary)
 
 
-def _batches(
-    samples: Samples, recipe: Recipe, first: int, device: torch.device, workers: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """(degraded, sharp) batches on the device, from the one that step `first` trains on."""
-    loader = DataLoader(
-        samples,
-        recipe.batch,
-        sampler=range(first * recipe.batch, recipe.steps * recipe.batch),
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        prefetch_factor=4 if workers else None,
-    )
-    for degraded, sharp in cast(Iterator[tuple[Tensor, Tensor]], loader):
-        yield (
-            degraded.to(device, non_blocking=True, memory_format=torch.channels_last),
-            sharp.to(device, non_blocking=True, memory_format=torch.channels_last),
+@dataclass(frozen=True)
+class _Run:
+    """What `train` was asked for, checked."""
+
+    recipe: Recipe
+    data: Path
+    out: Path
+    spec: Spec
+    samples: Samples
+    unseen: ValidationSet
+    begun_with: Model | None
+    trained_on: str
+    device: torch.device
+    dtype: torch.dtype
+    workers: int
+    compiled: bool
+    log_every: int
+    validate_every: int
+    checkpoint_minutes: float
+    tensorboard: bool
+    stop: threading.Event
+    progress: Progress
+
+    def finish(self, checkpoint: Checkpoint | None) -> None:
+        """Train to the last step.
+
+        After a loss that is not finite the run returns to its last checkpoint and passes over the batches since, as PaLM's
+        did (Chowdhery et al. 2022, arXiv:2204.02311, section 5.1): on the same ones it would happen again.
+
+        Args:
+            checkpoint: where to begin; None at the beginning.
+
+        Raises:
+            NotFinite: the checkpoint is not got past.
+        """
+        failures, first_batch = 0, 0
+        while True:
+            trainer = Trainer.build(self.recipe, self.device, self.dtype, compiled=self.compiled)
+            if checkpoint:
+                trainer.load_state(checkpoint.trainer)
+            elif self.begun_with:
+                state_dict.fit(trainer.model, self.begun_with.module.state_dict(), self.out)
+            first = trainer.steps_done
+            skipped = max(checkpoint.batches_skipped if checkpoint else 0, first_batch - first)
+            try:
+                self._train(trainer, checkpoint, skipped)
+                return
+            except NotFinite as error:
+                checkpoint = Checkpoint.read(self.out / "checkpoint.pt", self.recipe)
+                went_on = checkpoint is not None and checkpoint.trainer["steps_done"] > first
+                failures = 1 if went_on else failures + 1
+                if failures > RETURNS:
+                    raise
+                first_batch = error.step + skipped
+                hint = "The run returns to its last checkpoint, for other images."
+                detail = RestorekitError(error.reason, hint)
+                self.progress.step(Event("training", 0, 0.0, "failed", detail))
+
+    def _train(self, trainer: Trainer, checkpoint: Checkpoint | None, skipped: int) -> None:
+        """Train from where the trainer is to the last step.
+
+        Args:
+            trainer: in the state of the checkpoint.
+            checkpoint: None at the beginning.
+            skipped: how many batches the run passes over; see `finish`.
+
+        Raises:
+            NotFinite: a loss or a weight.
+        """
+        recipe, out, first, writes = self.recipe, self.out, trainer.steps_done, processes.rank() == 0
+        pending = LossMeans(checkpoint.losses if checkpoint else [])
+        log, board = Log(out / "log.csv", []), None
+        if writes:
+            log = Log.resume(out / "log.csv", first)
+            board = TensorBoard(out / "tensorboard", first) if self.tensorboard else None
+            _write_json(out / "recipe.json", json.loads(recipe.to_json()))
+            self._write_run_info(first, skipped)
+        description = (
+            f"Training {recipe.model} on {self.device} in {name_of(self.dtype)}, from step {first} to {recipe.steps}"
         )
+        self.progress.begin(Work(recipe.steps - first, recipe.steps - first, "steps", description))
+        saved = time.monotonic()
+        begun = saved - (checkpoint.seconds if checkpoint else 0.0)
+        for degraded, sharp in self._batches(first + skipped, recipe.steps + skipped):
+            pending.add(trainer.step(degraded, sharp))
+            step, now = trainer.steps_done, time.monotonic()
+            stopped, late = processes.any_of(self.stop.is_set(), now - saved > 60 * self.checkpoint_minutes)
+            validates = step % self.validate_every == 0 or step == recipe.steps
+            logs = validates or step == 1 or step % self.log_every == 0
+            saves = validates or stopped or late
+            if logs or saves or step in recipe.keep:
+                means = pending.means(step)
+            if saves or step in recipe.keep:
+                trainer.check_weights()
+            if writes and step in recipe.keep:
+                self._write_weights(trainer, f"weights-{step}.safetensors")
+            row = None
+            if logs and writes:
+                row = self._make_row(trainer, means, now - begun, validates)
+                log.append(row)
+                if board:
+                    board.append(row)
+                if validates:
+                    draw_curves(log.rows, out / "curves.png")
+            if logs:
+                pending.clear()
+            if saves:
+                saved = time.monotonic()
+                if writes:
+                    self._write_checkpoint(trainer, saved - begun, pending, skipped)
+            self.progress.step(Event(f"step {step}", 1, 1, detail=row))
+            if stopped and step < recipe.steps:
+                raise KeyboardInterrupt
+        if writes:
+            self._write_weights(trainer, "weights.safetensors")
 
-
-def _check_finite(losses: dict[str, float], step: int, out: Path) -> None:
-    if not math.isfinite(sum(losses.values())):
-        raise RestorekitError(
-            f"The loss is no longer finite at step {step}.",
-            "Begin another run with the precision fp32 or a lower learning rate.",
-            out,
+    def _batches(self, first: int, end: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's shares of some batches as (degraded, sharp) on the device."""
+        loader = DataLoader(
+            self.samples,
+            batch_sampler=_numbers(first, end, self.recipe.batch),
+            collate_fn=_as_they_are,
+            num_workers=self.workers,
+            worker_init_fn=_ignore_signals,
+            pin_memory=self.device.type == "cuda",
+            prefetch_factor=4 if self.workers else None,
         )
+        for item in cast(Iterator[Batch | RestorekitError], loader):
+            if isinstance(item, RestorekitError):
+                raise item
+            for error in item.unreadable:
+                self.progress.step(Event(str(error.path), 0, 0.0, "failed", error))
+            degraded, sharp = (
+                tensor.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+                for tensor in (item.degraded, item.sharp)
+            )
+            yield degraded, sharp
+
+    def _make_row(self, trainer: Trainer, losses: dict[str, float], seconds: float, validates: bool) -> LogRow:
+        """A row of the log, with a validation if it is time."""
+        step = trainer.steps_done
+        scores, measured_on = dict[str, float](), ""
+        if validates:
+            strip = self.out / "strips" / f"{step:07d}.png"
+            network = trainer.average.module
+            scores, measured_on = validate(network, self.spec, self.unseen, self.device, strip, self.progress)
+        return LogRow(step, seconds, self.recipe.learning_rate_at(step - 1), losses, scores, measured_on)
+
+    def _write_weights(self, trainer: Trainer, name: str) -> None:
+        """Write the averaged weights: half the size of float32, same images."""
+        about = {"model": self.recipe.model, "recipe": self.recipe.to_json(), "trained_on": self.trained_on}
+        state_dict.save(trainer.average.module.state_dict(), self.out / name, about, torch.float16)
+
+    def _write_checkpoint(self, trainer: Trainer, seconds: float, pending: LossMeans, skipped: int) -> None:
+        Checkpoint(
+            recipe=self.recipe.to_json(),
+            precision=name_of(self.dtype),
+            seconds=seconds,
+            trainer=trainer.state(),
+            trained_on=self.trained_on,
+            losses=pending.steps,
+            batches_skipped=skipped,
+        ).write(self.out / "checkpoint.pt")
+
+    def _write_run_info(self, first: int, skipped: int) -> None:
+        """Tell how the run is computed, for people: run.json has an entry for every sitting."""
+        sitting = {
+            "first_step": first,
+            "batches_skipped": skipped,
+            "device": str(self.device),
+            "processes": processes.count(),
+            "precision": name_of(self.dtype),
+            "compiled": self.compiled,
+            "data": str(self.data),
+            "validation": self.unseen.description,
+            "environment": environment(),
+        }
+        path, earlier = self.out / "run.json", []
+        if first:
+            with suppress(OSError, ValueError, LookupError, TypeError):  # what is gone or spoilt stops no run
+                earlier = json.loads(path.read_bytes())["sittings"]
+        _write_json(path, {"sittings": [*earlier, sitting]})
 
 
-def _read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any] | None:
-    """What `_write_checkpoint` wrote, or None if there is nothing.
-
-    Raises:
-        UsageError: it is of another recipe, or cannot be read.
-    """
-    if not path.exists():
-        return None
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        begun_with = Recipe.from_json(checkpoint["recipe"])
-        complete = checkpoint.keys() >= {"precision", "seconds", "trainer"}
-    except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, pickle.UnpicklingError):
-        complete = False
-    if not complete:
-        raise UsageError("The checkpoint cannot be read.", "Choose another folder for the run.", path)
-    if begun_with != recipe:
-        raise UsageError(
-            "The folder holds a run with another recipe.", "Repeat its settings, or choose another folder.", path.parent
-        )
-    return checkpoint
+def _numbers(first: int, end: int, batch: int) -> Iterator[list[int]]:
+    """Numbers of the samples in this process's shares of the batches `first` to `end`, which is not among them."""
+    share = batch // processes.count()
+    for start in range(first * batch, end * batch, batch):
+        begin = start + processes.rank() * share
+        yield list(range(begin, begin + share))
 
 
-def _write_checkpoint(path: Path, trainer: Trainer, seconds: float, trained_on: frozenset[bytes]) -> None:
-    checkpoint = {
-        "recipe": trainer.recipe.to_json(),
-        "precision": name_of(trainer.dtype),
-        "seconds": seconds,
-        "trainer": trainer.state(),
-        "trained_on": fingerprints.pack(trained_on),
-    }
-    with replacing(path) as beside, beside.open("wb") as file:
-        try:
-            torch.save(checkpoint, file)
-        except RuntimeError as error:  # PyTorch's own, raised while it handles that of a full disk
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+def _as_they_are(item: Any) -> Any:
+    """Samples come as a batch already."""
+    return item
 
 
-def _write_run_info(path: Path, trainer: Trainer, data: Path, validated_on: str) -> None:
-    """Tell how the run is computed, for people: run.json has an entry for every sitting."""
-    sitting = {
-        "first_step": trainer.steps_done,
-        "device": str(trainer.device),
-        "precision": name_of(trainer.dtype),
-        "data": str(data),
-        "validation": validated_on,
-        "environment": environment(),
-    }
-    earlier = []
-    if trainer.steps_done:
-        with suppress(OSError, ValueError, LookupError, TypeError):  # what is gone or spoilt stops no run
-            earlier = json.loads(path.read_bytes())["sittings"]
-    _write_json(path, {"sittings": [*earlier, sitting]})
+def _ignore_signals(worker: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach every process of a group, but a run that stops needs its workers to the end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _write_json(path: Path, value: object) -> None:

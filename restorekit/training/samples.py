@@ -6,6 +6,7 @@ resumes by starting at the next number.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch.utils.data import Dataset
 
 from restorekit.degradation.degradation import Degradation, Rgb8
 from restorekit.degradation.random_blur import RandomBlur
-from restorekit.errors import UsageError
+from restorekit.errors import RestorekitError, UnreadableImage, UsageError
 from restorekit.media.decode import read_rgb8
 from restorekit.media.discover import Pair, find_images, find_pairs
 from restorekit.training.augmentation import Augment, change_colours, draw_turn, orient
@@ -42,6 +43,17 @@ def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
     every = max(2, len(pairs) // HELD_OUT)
     held = set(range(0, len(pairs), every))
     return [pair for index, pair in enumerate(pairs) if index not in held], [pairs[index] for index in sorted(held)]
+
+
+class Batch(NamedTuple):
+    """Samples for one step of one process."""
+
+    degraded: Tensor
+    """(N,3,H,W) float32 in 0..1."""
+    sharp: Tensor
+    """(N,3,sH,sW)."""
+    unreadable: tuple[UnreadableImage, ...]
+    """Images that were met on the way, and passed over."""
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
@@ -74,6 +86,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             )
         self.pairs, self.size, self.degradation, self.seed, self.augment = pairs, size, degradation, seed, augment
         self._cache = _ImageCache()
+        self._unreadable: dict[Pair, UnreadableImage] = {}
 
     def __len__(self) -> int:
         return 1 << 62
@@ -82,12 +95,11 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         """Sample `number`.
 
         Raises:
-            UnreadableImage: a file is no image.
-            UsageError: the image is smaller than a crop.
+            UsageError: the image is smaller than a crop, or there is none.
         """
         rng = np.random.default_rng([self.seed, number])
         turn = draw_turn(self.augment, rng)
-        pair = self.pairs[int(rng.integers(len(self.pairs)))]
+        pair = self._draw_pair(rng)
         # Turned before it is blurred, so that the directions of the blur stay those asked for.
         sharp = orient(self._sharp(pair), turn)
         scale = self.degradation.scale
@@ -102,6 +114,31 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         if self.augment == "sang":
             degraded, crop = change_colours(degraded, crop, rng)
         return _to_tensor(degraded), _to_tensor(crop)
+
+    def __getitems__(self, numbers: Sequence[int]) -> Batch | RestorekitError:
+        """Several samples, for PyTorch's loader. An error comes as a value: a worker that raises one makes text of it."""
+        known = len(self._unreadable)
+        try:
+            degraded, sharp = zip(*(self[number] for number in numbers), strict=True)
+        except RestorekitError as error:
+            return error
+        return Batch(torch.stack(degraded), torch.stack(sharp), tuple(self._unreadable.values())[known:])
+
+    def _draw_pair(self, rng: np.random.Generator) -> Pair:
+        """A pair that can be read."""
+        while len(self._unreadable) < len(self.pairs):
+            pair = self.pairs[int(rng.integers(len(self.pairs)))]
+            if pair in self._unreadable:
+                continue
+            try:
+                self._sharp(pair)
+                if pair.blurred is not None:
+                    self._degraded(pair)
+            except UnreadableImage as error:
+                self._unreadable[pair] = error
+            else:
+                return pair
+        raise UsageError(f"None of the {len(self.pairs)} training images can be read.", "Give other data.")
 
     def _sharp(self, pair: Pair) -> Rgb8:
         return self._cache.get("sharp", pair.sharp, self._read_sharp)

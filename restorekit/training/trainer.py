@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from restorekit.models import registry
 from restorekit.training import objectives, processes
+from restorekit.training.loss_means import NotFinite
 from restorekit.training.objectives.base import LossTerms, TrainingObjective
 from restorekit.training.optimisation import clip_gradients, make_optimiser, set_learning_rate
 from restorekit.training.recipe import Recipe
@@ -24,10 +25,23 @@ class Trainer:
         model: the generator, on its device.
         objective: what it is trained for, on the same device.
         dtype: what autocast computes in; float32 means no autocast.
+        compiled: compile the losses, and with them the networks, when they are first computed.
     """
 
-    def __init__(self, recipe: Recipe, model: nn.Module, objective: TrainingObjective, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: nn.Module,
+        objective: TrainingObjective,
+        dtype: torch.dtype,
+        *,
+        compiled: bool = False,
+    ) -> None:
         self.recipe, self.model, self.objective, self.dtype = recipe, model, objective, dtype
+        self.generator_loss, self.discriminator_loss = objective.generator_loss, objective.discriminator_loss
+        if compiled:
+            self.generator_loss = torch.compile(self.generator_loss)
+            self.discriminator_loss = torch.compile(self.discriminator_loss)
         self.device = next(model.parameters()).device
         self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))  # type: ignore[no-untyped-call]
         self.optimiser = make_optimiser(recipe, model)
@@ -38,7 +52,7 @@ class Trainer:
         self.steps_done = 0
 
     @classmethod
-    def build(cls, recipe: Recipe, device: torch.device, dtype: torch.dtype) -> "Trainer":
+    def build(cls, recipe: Recipe, device: torch.device, dtype: torch.dtype, *, compiled: bool = False) -> "Trainer":
         """Make the networks that a recipe asks for. Seeds torch's generator, which they and every step draw from.
 
         Raises:
@@ -51,7 +65,7 @@ class Trainer:
         features = Path(recipe.features) if recipe.features else None
         objective = objectives.make(name, recipe.loss_weights, recipe.objective, features).to(device)
         objective.discriminators.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(recipe, model, objective, dtype)
+        return cls(recipe, model, objective, dtype, compiled=compiled)
 
     def step(self, degraded: Tensor, sharp: Tensor) -> LossTerms:
         """One step of the generator, and those of the discriminators that follow it.
@@ -87,14 +101,14 @@ class Trainer:
         """The generator's loss terms for one part of the batch after the other; adds what it restored to `restored`."""
         for degraded, sharp in parts:
             with self._autocast():
-                terms, output = self.objective.generator_loss(self.model, degraded, sharp)
+                terms, output = self.generator_loss(self.model, degraded, sharp)
             restored.append(output.detach())
             yield terms
 
     def _discriminator_passes(self, parts: list[tuple[Tensor, Tensor]], restored: list[Tensor]) -> Iterator[LossTerms]:
         for (degraded, sharp), output in zip(parts, restored, strict=True):
             with self._autocast():
-                loss = self.objective.discriminator_loss(degraded, output, sharp)
+                loss = self.discriminator_loss(degraded, output, sharp)
             yield {"discriminator": loss}
 
     def _autocast(self) -> torch.autocast:
@@ -116,6 +130,15 @@ class Trainer:
             clip_gradients(self.recipe, optimiser, learning_rate)
         self.scaler.step(optimiser)
         return means
+
+    def check_weights(self) -> None:
+        """See that a step has not spoilt the generator.
+
+        Raises:
+            NotFinite: one of its weights.
+        """
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+            raise NotFinite("A weight", self.steps_done)
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on as if nothing had happened."""

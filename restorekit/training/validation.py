@@ -1,8 +1,8 @@
 """Measure a network in training on images that it does not learn from."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from restorekit.degradation.degradation import Degradation, Rgb8
+from restorekit.errors import UnreadableImage, UsageError
 from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
 from restorekit.inference.settings import Settings
@@ -47,18 +48,26 @@ class ValidationSet:
     def __len__(self) -> int:
         return len(self.pairs) if self.full else min(len(self.pairs), IMAGES)
 
-    def __iter__(self) -> Iterator[tuple[Rgb8, Rgb8]]:
-        for index in range(len(self)):
-            number = index
-            if len(self) < len(self.pairs):
-                number = round(index * (len(self.pairs) - 1) / (len(self) - 1))
-            degraded, sharp = self._read(number)
-            yield (degraded, sharp) if self.full else self._cut_center(degraded, sharp)
+    def __getitem__(self, index: int) -> tuple[Rgb8, Rgb8]:
+        """One of them.
+
+        Raises:
+            UnreadableImage: a file is no image.
+        """
+        number = range(len(self))[index]
+        if len(self) < len(self.pairs):
+            number = round(index * (len(self.pairs) - 1) / (len(self) - 1))
+        degraded, sharp = self._read(number)
+        return (degraded, sharp) if self.full else self._cut_center(degraded, sharp)
 
     @property
     def description(self) -> str:
         """What scores are measured on, in words."""
-        return f"{len(self)} whole images" if self.full else f"the central {SIDE} px of {len(self)} images"
+        return self.describe(len(self))
+
+    def describe(self, count: int) -> str:
+        """What scores are measured on if so many images can be read, in words."""
+        return f"{count} whole images" if self.full else f"the central {SIDE} px of {count} images"
 
     def _read(self, number: int) -> tuple[Rgb8, Rgb8]:
         pair = self.pairs[number]
@@ -90,38 +99,46 @@ def validate(
     device: torch.device,
     strip: Path,
     progress: Progress = SILENT,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], str]:
     """Mean PSNR in dB and SSIM of restored validation images, in float32 and in tiles where they are large.
 
     Args:
         network: the generator; a copy of it is measured.
         spec: its facts.
-        images: what to restore.
+        images: what to restore; those that cannot be read are passed over.
         device: where to.
         strip: PNG to write: input (enlarged bicubically if it is small), restored, sharp side by side, one image a row.
         progress: told of every image.
 
     Returns:
-        "psnr" and "ssim" of the restored images, "input_psnr" and "input_ssim" of what came in.
+        "psnr" and "ssim" of the restored images, "input_psnr" and "input_ssim" of what came in; and what was measured,
+        in words.
 
     Raises:
-        UnreadableImage: a file is no image.
+        UsageError: no image can be read.
         UnwritableOutput: the strip cannot be written.
     """
     engine = Engine(Model(network, spec), Settings(str(device), "fp32"))
-    scores = {"psnr": 0.0, "ssim": 0.0, "input_psnr": 0.0, "input_ssim": 0.0}
+    scores: dict[str, list[float]] = {"psnr": [], "ssim": [], "input_psnr": [], "input_ssim": []}
     rows: list[Rgb8] = []
-    for number, (degraded, sharp) in enumerate(images, start=1):
+    for number in range(len(images)):
+        try:
+            degraded, sharp = images[number]
+        except UnreadableImage as error:
+            progress.step(Event(str(error.path), 0, 0.0, "failed", error))
+            continue
         restored = engine(degraded).pixels
         shown = degraded if degraded.shape == sharp.shape else resize(degraded, sharp.shape[:2])
         for prefix, image in (("", restored), ("input_", shown)):
-            scores[f"{prefix}psnr"] += psnr(image, sharp) / len(images)
-            scores[f"{prefix}ssim"] += ssim(image, sharp) / len(images)
+            scores[f"{prefix}psnr"].append(psnr(image, sharp))
+            scores[f"{prefix}ssim"].append(ssim(image, sharp))
         if len(rows) < STRIP_ROWS:
             rows.append(np.hstack([shown, restored, sharp]))
-        progress.step(Event(f"validating, image {number} of {len(images)}", 0, 0.0))
+        progress.step(Event(f"validating, image {number + 1} of {len(images)}", 0, 0.0))
+    if not rows:
+        raise UsageError(f"None of the {len(images)} validation images can be read.", "Give others.")
     write_image(Image(_stack(rows)), strip)
-    return scores
+    return {name: fmean(values) for name, values in scores.items()}, images.describe(len(scores["psnr"]))
 
 
 def _stack(rows: list[Rgb8]) -> Rgb8:

@@ -3,7 +3,12 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +28,9 @@ from restorekit.models import registry
 from restorekit.runtime import precision
 from restorekit.runtime.fingerprints import fingerprint
 from restorekit.runtime.progress import Event, Silent
+from restorekit.training import run as run_module
+from restorekit.training.checkpoint import Checkpoint
+from restorekit.training.loss_means import NotFinite
 from restorekit.training.recipe import Recipe
 from restorekit.training.run import train
 from restorekit.training.samples import find_training_pairs
@@ -43,6 +51,8 @@ TINY = Recipe(
     blur=RandomBlur(length=(5, 9)),
 )
 
+QUICK = Recipe("espcn", steps=6, batch=2, crop=48, learning_rate=1e-3)
+
 
 @pytest.fixture
 def sharp(tmp_path: Path, photo: np.ndarray) -> Path:
@@ -57,9 +67,8 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 def run(recipe: Recipe, sharp: Path, out: Path, **options: object) -> dict[str, torch.Tensor]:
-    return state_dict.load(
-        train(recipe, sharp, out, device="cpu", validate_every=2, log_every=1, **{"workers": 0} | options)
-    )
+    options = {"device": "cpu", "validate_every": 2, "log_every": 1, "workers": 0} | options
+    return state_dict.load(train(recipe, sharp, out, **options))
 
 
 def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -184,7 +193,13 @@ def test_a_full_disk_stops_the_run_and_leaves_no_half_checkpoint(sharp: Path, tm
             run(TINY, sharp, tmp_path / "run")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"log.csv", "recipe.json", "run.json", "strips"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "curves.png",
+        "log.csv",
+        "recipe.json",
+        "run.json",
+        "strips",
+    }
 
 
 def test_a_run_with_a_spoilt_run_info_goes_on(sharp: Path, tmp_path: Path) -> None:
@@ -282,7 +297,8 @@ def test_validation_measures_what_it_says_and_leaves_the_network_as_it_was(sharp
     network = Darken().train()
     pair = Pair(sharp / "0.png", sharp / "0.png")
     images = ValidationSet((pair,), RandomBlur(), 0)
-    scores = validate(network, spec, images, torch.device("cpu"), tmp_path / "strip.png")
+    scores, measured_on = validate(network, spec, images, torch.device("cpu"), tmp_path / "strip.png")
+    assert measured_on == "the central 256 px of 1 images"
     assert network.training
     dark = np.clip(read_rgb8(sharp / "0.png").astype(float) - 8, 0, 255)
     error = np.mean((dark - read_rgb8(sharp / "0.png")) ** 2)
@@ -326,3 +342,217 @@ def test_training_gggan_itself_takes_a_step() -> None:
 def test_an_exploding_loss_stops_with_a_hint(sharp: Path, tmp_path: Path) -> None:
     with pytest.raises(RestorekitError, match="no longer finite"):
         run(TINY.replacing(learning_rate=1e30, precision="fp32"), sharp, tmp_path / "run")
+
+
+class Interrupts(Silent):
+    """Asks a run to stop while a step is reported."""
+
+    def __init__(self, step: int) -> None:
+        self.stop, self.last, self.rows = threading.Event(), f"step {step}", 0
+
+    def step(self, event: Event) -> None:
+        if event.key == self.last:
+            self.stop.set()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"accumulate": 2, "ema_decay": 0.0, "keep": (2, 3)}],
+    ids=["plain", "in passes"],
+)
+def test_a_run_that_is_asked_to_stop_finishes_its_step_and_continues_to_the_bit(
+    sharp: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    recipe, spare = QUICK.replacing(steps=4, **settings), {"validate_every": 4, "log_every": 4}
+    straight = run(recipe, sharp, tmp_path / "straight", **spare)
+    interrupts = Interrupts(step=1)  # so that it stops after the second
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, sharp, tmp_path / "stopped", stop=interrupts.stop, progress=interrupts, **spare)
+    assert Checkpoint.read(tmp_path / "stopped" / "checkpoint.pt", recipe).trainer["steps_done"] == 2
+    assert equal(run(recipe, sharp, tmp_path / "stopped", **spare), straight)
+    assert rows(tmp_path / "stopped") == rows(tmp_path / "straight")  # losses before the stop count too
+    for step in settings.get("keep", ()):
+        kept, expected = (
+            state_dict.load(tmp_path / name / f"weights-{step}.safetensors") for name in ("stopped", "straight")
+        )
+        assert equal(kept, expected)
+        assert not equal(kept, straight)
+
+
+def test_weights_are_kept_at_named_steps_and_are_those_of_a_run_that_ends_there(sharp: Path, tmp_path: Path) -> None:
+    run(QUICK.replacing(keep=(3, 5)), sharp, tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").glob("*.safetensors")} == {
+        "weights.safetensors",
+        "weights-3.safetensors",
+        "weights-5.safetensors",
+    }
+    ended = run(QUICK.replacing(steps=3), sharp, tmp_path / "ended")
+    assert equal(state_dict.load(tmp_path / "run" / "weights-3.safetensors"), ended)
+    assert load_model("espcn", tmp_path / "run" / "weights-3.safetensors").provenance.trained_on
+
+
+def test_an_average_with_decay_0_is_the_weights_themselves(sharp: Path, tmp_path: Path) -> None:
+    saved = run(QUICK.replacing(ema_decay=0.0), sharp, tmp_path / "run")
+    trained = Checkpoint.read(tmp_path / "run" / "checkpoint.pt", QUICK.replacing(ema_decay=0.0)).trainer["model"]
+    assert equal(saved, {name: value.half() for name, value in trained.items()})
+
+
+def test_checkpoints_are_written_by_time_too(sharp: Path, tmp_path: Path) -> None:
+    def steps_done(out: Path, minutes: float) -> int:
+        with pytest.raises(Stopped):
+            run(QUICK, sharp, out, validate_every=100, checkpoint_minutes=minutes, progress=StopsAt(4))
+        return (
+            Checkpoint.read(out / "checkpoint.pt", QUICK).trainer["steps_done"]
+            if (out / "checkpoint.pt").exists()
+            else 0
+        )
+
+    assert steps_done(tmp_path / "always", 0.0) == 4
+    assert steps_done(tmp_path / "never", 100.0) == 0
+
+
+class Spoils:
+    """In place of a trainer's step: one term is not finite for samples that a test names."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
+        self.batches: list[int] = []
+        numbers, step = run_module._numbers, Trainer.step
+
+        def count(first: int, end: int, batch: int) -> Iterator[list[int]]:
+            for chosen in numbers(first, end, batch):
+                self.batches.append(chosen[0] // batch)
+                yield chosen
+
+        def spoil(trainer: Trainer, degraded: torch.Tensor, sharp: torch.Tensor) -> dict[str, torch.Tensor]:
+            terms = step(trainer, degraded, sharp)
+            return terms | {"l1": terms["l1"] / 0} if self.batches[-1] in bad else terms
+
+        monkeypatch.setattr(run_module, "_numbers", count)
+        monkeypatch.setattr(Trainer, "step", spoil)
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def step(self, event: Event) -> None:
+        if event.status == "failed":
+            self.failures.append(f"{event.key}: {event.detail}")
+
+
+def test_a_loss_that_is_not_finite_returns_to_the_checkpoint_and_passes_over_its_batches(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt, told = Spoils(monkeypatch, {2, 4}), Told()
+    run(QUICK, sharp, tmp_path / "run", progress=told)
+    # Validations after steps 2, 4 and 6. Batch 2 spoils step 3, batch 4 would spoil it again one batch later.
+    assert spoilt.batches == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert [line.split(" The run")[0] for line in told.failures] == [
+        "training: The loss term 'l1' is no longer finite at step 3.",
+        "training: The loss term 'l1' is no longer finite at step 4.",
+    ]
+    assert [row["step"] for row in rows(tmp_path / "run")] == list("123456")
+    sittings = json.loads((tmp_path / "run" / "run.json").read_text())["sittings"]
+    assert [(sitting["first_step"], sitting["batches_skipped"]) for sitting in sittings] == [(0, 0), (2, 1), (2, 3)]
+
+
+def test_a_run_that_returned_and_was_stopped_continues_to_the_bit(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Spoils(monkeypatch, {2})
+    straight = run(QUICK, sharp, tmp_path / "straight")
+    with pytest.raises(Stopped):
+        run(QUICK, sharp, tmp_path / "stopped", progress=StopsAt(5))
+    assert equal(run(QUICK, sharp, tmp_path / "stopped"), straight)
+
+
+def test_a_loss_that_is_finite_on_no_batch_stops_the_run(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt, told = Spoils(monkeypatch, set(range(2, 100))), Told()
+    with pytest.raises(NotFinite, match=r"'l1' is no longer finite at step 3.*lower learning rate"):
+        run(QUICK, sharp, tmp_path / "run", progress=told)
+    assert spoilt.batches == [0, 1, 2, 3, 4, 5]  # three returns to the checkpoint after step 2
+    assert len(told.failures) == 3
+
+
+def test_no_checkpoint_holds_weights_that_a_step_has_spoilt(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Trainer.step
+
+    def spoil(trainer: Trainer, *batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        terms = step(trainer, *batch)
+        if trainer.steps_done == 4:
+            next(trainer.model.parameters()).data[0] = float("nan")
+        return terms
+
+    monkeypatch.setattr(Trainer, "step", spoil)
+    with pytest.raises(NotFinite, match="weight is no longer finite at step 4"):
+        run(QUICK, sharp, tmp_path / "run")
+    assert Checkpoint.read(tmp_path / "run" / "checkpoint.pt", QUICK).trainer["steps_done"] == 2
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_read_is_named_once_and_passed_over(sharp: Path, tmp_path: Path, workers: int) -> None:
+    (sharp / "1.png").write_bytes(b"no image")  # learned from
+    (sharp / "2.png").write_bytes(b"no image")  # held out
+    told = Told()
+    run(QUICK, sharp, tmp_path / "run", progress=told, workers=workers)
+    assert sorted(line.split(":")[0] for line in told.failures) == [str(sharp / "1.png"), str(sharp / "2.png")]
+    assert rows(tmp_path / "run")[-1]["validation/measured_on"] == "the central 256 px of 2 images"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_no_image_that_can_be_read_is_an_error(sharp: Path, tmp_path: Path, workers: int) -> None:
+    for name in ("1.png", "3.png"):
+        (sharp / name).write_bytes(b"no image")
+    with pytest.raises(UsageError, match=r"^None of the 2 training images can be read\."):
+        run(QUICK, sharp, tmp_path / "run", workers=workers)
+    for name in ("0.png", "2.png", "4.png"):
+        (sharp / name).write_bytes(b"no image")
+    (tmp_path / "good").mkdir()
+    write_image(Image(np.zeros((64, 64, 3), np.uint8)), tmp_path / "good" / "a.png")
+    with pytest.raises(UsageError, match="None of the 5 validation images"):
+        run(QUICK, tmp_path / "good", tmp_path / "other", validation=sharp)
+
+
+def test_tensorboard_shows_the_rows_of_the_log(sharp: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with pytest.raises(Stopped):
+        run(QUICK, sharp, tmp_path / "run", tensorboard=True, progress=StopsAt(3))
+    run(QUICK, sharp, tmp_path / "run", tensorboard=True)
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    log = rows(tmp_path / "run")
+    assert [event.step for event in events.Scalars("loss/l1")] == [1, 2, 3, 4, 5, 6]
+    for name in ("loss/l1", "validation/ssim", "learning_rate"):
+        shown = {str(event.step): event.value for event in events.Scalars(name)}
+        assert shown == pytest.approx({row["step"]: float(row[name]) for row in log if row[name]}, rel=1e-3)
+
+
+def test_tensorboard_that_is_not_installed_is_a_usage_error(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match=r"TensorBoard is not installed.*pip install"):
+        run(QUICK, sharp, tmp_path / "run", tensorboard=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_run_differs_by_rounding(sharp: Path, tmp_path: Path) -> None:
+    recipe = QUICK.replacing(steps=2, precision="fp32")
+    plain = run(recipe, sharp, tmp_path / "run")
+    compiled = run(recipe, sharp, tmp_path / "compiled", compiled=True)
+    for name in plain:
+        torch.testing.assert_close(compiled[name], plain[name], rtol=0, atol=1e-4)
+    assert json.loads((tmp_path / "compiled" / "run.json").read_text())["sittings"][0]["compiled"]
+
+
+def test_only_a_run_that_asks_for_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(torch, "compile", lambda function: seen.append(function.__name__) or function)
+    for compiled in (False, True):
+        trainer = Trainer.build(QUICK, torch.device("cpu"), torch.float32, compiled=compiled)
+        trainer.step(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 32, 32))
+        assert seen == (["generator_loss", "discriminator_loss"] if compiled else [])
