@@ -40,18 +40,18 @@ spec = Spec(
 )
 
 recipe = {
-    "ours": {
-        "steps": 500_000,
-        "batch": 4,
-        "crop": 256,
+    "code": {
+        "steps": 200_000,
+        "batch": 20,
+        "crop": 128,
         "learning_rate": 1e-4,
-        "schedule": "cosine",
         "optimizer": "adam",
         "betas": (0.9, 0.999),
-        "augment": "flips-and-turns",
+        "augment": "none",
         "loss_weights": {"l1": 0.0, "mse": 1.0},
     },
-}
+    "ours": {"schedule": "cosine"},
+}  # The code's rate falls to zero with the square of what is left.
 
 
 @dataclass(frozen=True)
