@@ -98,8 +98,8 @@ class Scorer:
         if restored.shape != sharp.shape:
             size, wanted = ("{1}x{0}".format(*image.shape) for image in (restored, sharp))
             raise UsageError(f"The restored image is {size}, the sharp one {wanted}.", "Nothing is resized silently.")
-        rgb = align(restored, sharp, self.protocol.align)
-        converted: tuple[NDArray[Any], NDArray[Any]] = rgb
+        rgb: tuple[NDArray[Any], NDArray[Any]] = align(restored, sharp, self.protocol.align)
+        converted = rgb
         if grey and self.protocol.colour in ("y", "y-float"):
             plane = Image(rgb[1][..., :1])
             converted = (plane.with_rgb(rgb[0]).pixels, plane.pixels)

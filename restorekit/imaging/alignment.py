@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from restorekit.errors import RestorekitError
 
-Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Pair = tuple[NDArray[Any], NDArray[Any]]
 Alignment = Literal["none", "shift", "ecc"]
 
 
@@ -17,8 +17,14 @@ def align(restored: NDArray[np.uint8], sharp: NDArray[np.uint8], how: Alignment)
 
     Args:
         restored, sharp: (H,W,3) uint8 of the same size.
-        how: "shift" finds whole pixels by phase correlation and scales the intensity by least squares (Koehler et al.,
-            ECCV 2012); "ecc" finds a homography by the enhanced correlation coefficient (RealBlur, ECCV 2020).
+        how: "shift" does what the script of Koehler et al. (ECCV 2012), eval_image.m, does: scales the intensity by least
+            squares, moves by the whole pixels at which the channels' means correlate most, and sets what has no counterpart
+            to 0 in both; "ecc" finds a homography by the enhanced correlation coefficient (RealBlur, ECCV 2020) and cuts
+            what it cannot see.
+
+    Returns:
+        The restored and the sharp pixels, of one size and type: (H,W,3) float32 in 0..1 for "shift", neither rounded nor
+        clipped, as the script computes; else uint8.
 
     Raises:
         RestorekitError: the images have nothing in common.
@@ -34,16 +40,17 @@ def _to_grey(image: NDArray[Any]) -> NDArray[np.float32]:
 
 def _align_by_shift(restored: NDArray[np.uint8], sharp: NDArray[np.uint8]) -> Pair:
     height, width = sharp.shape[:2]
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    (right, down), _ = cv2.phaseCorrelate(_to_grey(sharp), _to_grey(restored), window)
-    x, y = round(right), round(down)  # restored[i + y, j + x] shows what sharp[i, j] shows
-    if abs(x) >= width // 4 or abs(y) >= height // 4:
-        x = y = 0  # no camera moves that far; there is no peak to trust
-    a = restored[max(0, y) : height + min(0, y), max(0, x) : width + min(0, x)]
-    b = sharp[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)]
-    wide = a.astype(np.float64)
-    gain = float((wide * b).sum() / max(np.square(wide).sum(), 1.0))
-    return np.clip(np.floor(wide * gain + 0.5), 0, 255).astype(np.uint8), np.ascontiguousarray(b)
+    x, z = sharp.astype(np.float64) / 255, restored.astype(np.float64) / 255
+    z *= (x * z).sum() / max(np.square(z).sum(), 1e-12)
+    spectrum = np.fft.rfft2(x.mean(axis=2)) * np.conj(np.fft.rfft2(z.mean(axis=2)))
+    peak = int(np.fft.irfft2(spectrum, s=(height, width)).argmax())
+    down, right = divmod(peak, width)  # by which the restored image moves, around the edges
+    down, right = (down - height if down >= height // 2 else down), (right - width if right >= width // 2 else right)
+    target = np.s_[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
+    source = np.s_[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
+    moved, seen = np.zeros(sharp.shape, np.float32), np.zeros(sharp.shape, np.float32)
+    moved[target], seen[target] = z[source], x[target]
+    return moved, seen
 
 
 def _align_by_homography(restored: NDArray[np.uint8], sharp: NDArray[np.uint8]) -> Pair:

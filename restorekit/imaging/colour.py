@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import RANGES
 
-Colour = Literal["rgb", "y", "y-float", "luma"]
+Colour = Literal["rgb", "y", "y-float", "luma", "luma-float"]
 """What of an image is compared, see `convert`."""
 
 # BT.601 in whole numbers: with them, and one division, halves are exact and round up as they should.
@@ -27,12 +27,13 @@ def convert(image: NDArray[Any], colour: Colour) -> NDArray[Any]:
     Args:
         image: (H,W), (H,W,1) or (H,W,3) uint8, uint16, or float32 in 0..1; RGB order.
         colour: "rgb" leaves all channels as they are; "y" is 16..235 luma rounded to integers, as MATLAB does with uint8;
-            "y-float" the same unrounded, as scikit-image does; "luma" is 0..255 luma rounded, as OpenCV and Pillow do.
+            "y-float" the same unrounded, as scikit-image does; "luma" is 0..255 luma rounded, as OpenCV and Pillow do;
+            "luma-float" the same unrounded and unclipped, as MeTriX MuX does.
             An image of one channel is taken as it is, without the 16..235 map: the reference scripts of the
             super-resolution tables do so (0.094 dB on Set14's average).
 
     Returns:
-        The image itself for "rgb", else (H,W): uint8, or float64 in 0..255 for "y-float".
+        The image itself for "rgb", else (H,W): uint8, or float64 in 0..255 for the two of float.
 
     Raises:
         UsageError: another shape or type.
@@ -45,5 +46,5 @@ def convert(image: NDArray[Any], colour: Colour) -> NDArray[Any]:
     if image.ndim == 2 or image.shape[2] == 1:
         values = values.reshape(image.shape[:2])
     else:
-        values = values @ FULL_RANGE / 1000 if colour == "luma" else values @ STUDIO_RANGE / 255000 + 16
-    return values if colour == "y-float" else np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+        values = values @ FULL_RANGE / 1000 if colour.startswith("luma") else values @ STUDIO_RANGE / 255000 + 16
+    return values if colour.endswith("-float") else np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)

@@ -11,7 +11,7 @@ from restorekit.imaging.colour import Colour
 from restorekit.imaging.dtypes import Pixels
 from restorekit.metrics import lpips, niqe, similarity
 from restorekit.metrics.fidelity import mse, psnr
-from restorekit.metrics.similarity import SSIMVariant, ms_ssim, ssim, ssim_global, ssim_skimage
+from restorekit.metrics.similarity import SSIMVariant, ms_ssim, ms_ssim_metrix, ssim, ssim_global, ssim_skimage
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ SSIM_VARIANTS: Mapping[SSIMVariant, Metric] = MappingProxyType(
         "wang": _WANG,
         "skimage": Metric("ssim", ssim_skimage, "", 4, True, Needs(min_side=similarity.SKIMAGE_WINDOW)),
         "global": Metric("ssim", ssim_global, "", 4, True),
+        "metrix-multiscale": Metric("ssim", ms_ssim_metrix, "", 4, True, Needs(min_side=similarity.METRIX_MIN_SIDE)),
     }
 )
 """SSIM by the variant that a protocol names."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
@@ -198,14 +199,34 @@ def test_the_centre_is_cut_before_restoring(pairs: Path, tmp_path: Path) -> None
 def test_koehler_counts_the_best_frame_and_the_single_protocol_the_middle_one(
     tmp_path: Path, photo: np.ndarray
 ) -> None:
-    frames = [np.ascontiguousarray(photo[10 + lower : 90 + lower, 10:90]) for lower in (0, 2, 6)]
+    large = np.kron(photo, np.ones((2, 2, 1), np.uint8))
+    frames = [np.ascontiguousarray(large[10 + lower : 180 + lower, 10:190]) for lower in (0, 2, 6)]
     write_image(Image(frames[2]), tmp_path / "set/BlurryImages/Blurry1_1.png")
     for number, frame in enumerate(frames):
         write_image(Image(frame), tmp_path / f"set/GroundTruth1_1_{number}.png")
     best = run_benchmark(BenchmarkRequest(load_protocol("kohler"), tmp_path / "set"), tmp_path / "best")
     single = run_benchmark(BenchmarkRequest(load_protocol("kohler-single"), tmp_path / "set"), tmp_path / "single")
     assert scores(best, "identity")["Blurry1_1"] == math.inf
+    assert scores(best, "identity", "ssim")["Blurry1_1"] == pytest.approx(1, abs=1e-9)
     assert scores(single, "identity")["Blurry1_1"] == metrics.psnr(frames[2], frames[1])
+
+
+def test_koehlers_metrics_are_those_of_the_sets_own_script(tmp_path: Path, photo: np.ndarray) -> None:
+    """One frame, the blurred image moved and darker than it: both scores by the script's own steps."""
+    large = np.pad(np.kron(photo, np.ones((2, 2, 1), np.uint8))[:140, :150], ((20, 20), (20, 20), (0, 0)))
+    sharp, blurred = large[:170, :180], cv2.GaussianBlur(large, (0, 0), 2)[4:174, 6:186] // 2
+    write_image(Image(np.ascontiguousarray(blurred)), tmp_path / "set/BlurryImages/Blurry1_1.png")
+    write_image(Image(np.ascontiguousarray(sharp)), tmp_path / "set/GroundTruth1_1_1.png")
+    result = run_benchmark(BenchmarkRequest(load_protocol("kohler"), tmp_path / "set"), tmp_path / "out")
+    x, z = sharp.astype(float), blurred.astype(float)
+    z *= (x * z).sum() / (z * z).sum()
+    z, x = np.pad(z[:-4, :-6], ((4, 0), (6, 0), (0, 0))), x * np.pad(np.ones((166, 174, 1)), ((4, 0), (6, 0), (0, 0)))
+    luma = [image @ [0.299, 0.587, 0.114] for image in (x, z)]
+    psnr = 10 * math.log10(255**2 / np.mean((luma[0] - luma[1]) ** 2))
+    assert scores(result, "identity")["Blurry1_1"] == pytest.approx(psnr, abs=1e-4)
+    floats = [(image / 255).astype(np.float32) for image in (z, x)]
+    expected = metrics.ms_ssim_metrix(*floats, colour="luma-float")
+    assert scores(result, "identity", "ssim")["Blurry1_1"] == pytest.approx(expected, abs=1e-6)
 
 
 def originals(tmp_path: Path, photo: np.ndarray) -> Path:

@@ -24,6 +24,12 @@ def test_unrounded_y_is_that_of_scikit_image() -> None:
     np.testing.assert_allclose(convert(SHARP, "y-float"), color.rgb2ycbcr(SHARP)[..., 0], atol=1e-10)
 
 
+def test_unrounded_luma_is_neither_rounded_nor_clipped() -> None:
+    bright = np.array([[[1.2, 0.5, 0.0], [-0.1, 0.0, 0.0]]], np.float32)
+    expected = [[255 * (0.299 * 1.2 + 0.587 * 0.5), -255 * 0.0299]]
+    np.testing.assert_allclose(convert(bright, "luma-float"), expected, rtol=1e-6)
+
+
 def test_luma_is_rounded_half_up() -> None:
     """0.299 * 2 + 0.587 * 0 + 0.114 * 8 = 1.51, and 0.299 * 0 + 0.587 * 2 + 0.114 * 2 = 1.402."""
     np.testing.assert_array_equal(convert(np.array([[[2, 0, 8], [0, 2, 2]]], np.uint8), "luma"), [[2, 1]])

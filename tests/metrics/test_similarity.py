@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import convolve
+from scipy.signal import convolve2d
 from skimage import data
 from skimage.metrics import structural_similarity
 
@@ -62,6 +64,48 @@ def test_ms_ssim_is_that_of_torchmetrics(case: tuple[str, str], tolerance: float
     assert metrics.ms_ssim(*pair(*case)) == pytest.approx(STORED[case][6], abs=tolerance)
 
 
+def metrix_multiscale(a: np.ndarray, b: np.ndarray) -> float:
+    """MeTriX MuX 1.1's MSSIM written down again, by SciPy and with every map."""
+    wavelet = [0.037828455507260, -0.023849465019560, -0.110624404418440, 0.377402855612830, 0.852698679008890]
+    low_pass = np.outer(wavelet + wavelet[-2::-1], wavelet + wavelet[-2::-1])
+    low_pass /= low_pass.sum()
+    gauss = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(gauss, gauss) / gauss.sum() ** 2
+    score = 1.0
+    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        if scale:
+            a, b = (convolve(image, low_pass, mode="reflect")[::2, ::2] for image in (a, b))
+        mean_a, mean_b, square_a, square_b, product = (
+            convolve2d(image, window, mode="valid") for image in (a, b, a * a, b * b, a * b)
+        )
+        deviation_a, deviation_b = np.sqrt(square_a - mean_a**2), np.sqrt(square_b - mean_b**2)
+        score *= (
+            np.mean((2 * deviation_a * deviation_b + 58.5225) / (deviation_a**2 + deviation_b**2 + 58.5225)) ** weight
+        )
+        score *= np.mean((product - mean_a * mean_b + 29.26125) / (deviation_a * deviation_b + 29.26125)) ** weight
+    return float(score * np.mean((2 * mean_a * mean_b + 6.5025) / (mean_a**2 + mean_b**2 + 6.5025)) ** 0.1333)
+
+
+@pytest.mark.parametrize("size", [(161, 161), (177, 200)])
+@pytest.mark.parametrize("degradation", ["blur", "noise"])
+def test_the_multi_scale_ssim_of_koehlers_script_is_that_of_its_package(
+    size: tuple[int, int], degradation: str
+) -> None:
+    restored, sharp = (
+        np.ascontiguousarray(image[: size[0], 60 : 60 + size[1]]) for image in pair("chelsea", degradation)
+    )
+    expected = metrix_multiscale(*(image @ [0.299, 0.587, 0.114] for image in (restored, sharp)))
+    measured = metrics.ms_ssim_metrix(restored, sharp, colour="luma-float")
+    assert measured == pytest.approx(expected, abs=1e-9)
+    assert abs(measured - metrics.ms_ssim(*(np.pad(p, ((0, 16), (0, 16), (0, 0))) for p in (restored, sharp)))) > 1e-4
+
+
+def test_a_negative_structure_counts_as_nothing() -> None:
+    sharp = np.random.default_rng(0).integers(0, 256, (161, 161), np.uint8)
+    assert metrics.ms_ssim_metrix(255 - sharp, sharp) == 0
+    assert metrics.ms_ssim_metrix(sharp, sharp) == pytest.approx(1, abs=1e-12)
+
+
 def test_ssim_matches_scikit_image_on_any_size() -> None:
     sharp = data.chelsea()
     for height, width in ((11, 11), (42, 53), (43, 12), (107, 300)):
@@ -75,6 +119,8 @@ def test_small_images_are_refused_with_the_limit() -> None:
     small = np.zeros((175, 300, 3), np.uint8)
     with pytest.raises(UsageError, match="176 px"):
         metrics.ms_ssim(small, small)
+    with pytest.raises(UsageError, match="161 px on a side, not 300x160"):
+        metrics.ms_ssim_metrix(small[:160], small[:160])
     with pytest.raises(UsageError, match="7 px"):
         metrics.ssim_skimage(small[:6], small[:6])
 
