@@ -361,11 +361,11 @@ def fetch(
 
 
 def _find_remote(manifest: Manifest, name: str) -> RemoteWeights:
-    """The weights that MODEL or MODEL:TAG names."""
+    """The weights that MODEL or MODEL:TAG names. Those of VGG are of no system."""
     from restorekit.models import registry
 
     model, _, tag = name.partition(":")
-    return manifest.find_remote(registry.resolve(model), tag or None)
+    return manifest.find_remote(model if manifest.remote_for(model) else registry.resolve(model), tag or None)
 
 
 def _fetch(entry: RemoteWeights) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -12,42 +13,65 @@ import typer
 from restorekit.cli import console, options
 from restorekit.cli.progress import Bar
 from restorekit.cli.stopping import stopped_by_signals
-from restorekit.errors import ExitCode, UnreadableImage
+from restorekit.cli.tables import Column, print_table, terminal_width
+from restorekit.errors import ExitCode, UnreadableImage, UsageError
 
 if TYPE_CHECKING:
     from restorekit.runtime.progress import Event
     from restorekit.training.log import LogRow
+    from restorekit.training.recipe import Recipe
+    from restorekit.weights.manifest import Manifest
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Folder of sharp images (blurred on the fly) or of pairs.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; a run that it holds is continued.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of sharp images (blurred on the fly) or of pairs.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run; a run that it holds is continued.")
+    ] = None,
     model: Annotated[str, typer.Option(help="A system; see `restorekit models`.")] = "gggan-lite",
     recipe: Annotated[
         str,
         typer.Option(
             help="A recipe.json, or a tag of bundled weights, which options below override. By default what the system's "
-            "paper prints, or else that of its default weights."
+            "paper and its authors' code say, and ours for the rest, or else that of its default weights."
         ),
     ] = "",
+    show_recipe: Annotated[
+        bool,
+        typer.Option("--show-recipe", help="Print the recipe with the source of every value, and train nothing."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --show-recipe: print it as JSON, which --recipe reads.")
+    ] = False,
     validation: Annotated[
         Path | None,
         typer.Option(help="Folder to validate on; by default about a dozen images are held out of the data."),
     ] = None,
     start: Annotated[str, typer.Option(help="Weights to begin with: a file, or a tag of those that ship.")] = "",
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps; 500000 in the paper.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Crops per step; 4 in the paper.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Crops per step.")] = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Passes that a step's crops are divided among, where memory is short.")
     ] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of the crops in pixels; 128 in the paper.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", help="Adam's step size; 1e-4 in the paper.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of the sharp crops in pixels.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None,
     schedule: Annotated[
-        Literal["milestones", "cosine"] | None,
-        typer.Option(help="How the rate falls: at milestones (the paper's), or to zero at the last step."),
+        Literal["constant", "milestones", "linear", "exponential", "cosine"] | None,
+        typer.Option(help="How the learning rate falls."),
     ] = None,
     milestone: Annotated[
-        list[int] | None, typer.Option(help="A step at which the rate falls to a tenth; may be repeated.")
+        list[int] | None,
+        typer.Option(help="A step at which the rate falls, for the schedule of that name; may be repeated."),
+    ] = None,
+    decay_from: Annotated[
+        int | None, typer.Option(help="Step up to which a linear or exponential schedule is flat.")
+    ] = None,
+    floor: Annotated[float | None, typer.Option(help="Rate at which a linear or exponential schedule ends.")] = None,
+    augment: Annotated[
+        Literal["none", "flips", "flips-and-turns", "sang"] | None,
+        typer.Option(
+            help="What else crops go through; sang: turns, channels, saturation and noise, as that paper has it."
+        ),
     ] = None,
     ema_decay: Annotated[
         float | None,
@@ -64,9 +88,12 @@ def train(
         typer.Option(help="Option of the system's objective, e.g. discriminator_steps=1; may be repeated."),
     ] = None,
     features: Annotated[
-        Path | None,
-        typer.Option(help="VGG-16 or VGG-19 weights (torchvision's names) for the perceptual terms of some systems."),
-    ] = None,
+        str,
+        typer.Option(
+            help="VGG weights for the perceptual terms of some losses: a file with torchvision's names, or vgg16 or vgg19 "
+            "after `restorekit models fetch` of it."
+        ),
+    ] = "",
     downscale: Annotated[
         Literal["matlab", "pillow", "opencv", "gauss"] | None,
         typer.Option(help="How super-resolution's small images are made."),
@@ -123,18 +150,22 @@ def train(
     been. Started by torchrun, its processes share every batch.
     """
     from restorekit.models import registry
-    from restorekit.training import objectives, processes, run
+    from restorekit.training import objectives, processes, run, sources
     from restorekit.training.recipe import Recipe
     from restorekit.weights.manifest import load_manifest
 
     model, manifest = registry.resolve(model), load_manifest()
+    features = _find_features(features, manifest)
+    known: Mapping[str, str] = {}
     if recipe and Path(recipe).is_file():
-        base = Recipe.from_file(Path(recipe))
+        base, source = Recipe.from_file(Path(recipe)), Path(recipe).name
     elif recipe or (manifest.bundled_for(model) and not Recipe.is_printed(model)):
-        table = manifest.find_bundled(model, recipe or None).recipe
-        base = Recipe.from_json(json.dumps(table))
+        entry = manifest.find_bundled(model, recipe or None)
+        base, source = Recipe.from_json(json.dumps(entry.recipe)), f"weights {entry.tag}"
     else:
-        base = Recipe.of_paper(model)
+        base, source = Recipe.of_paper(model, features), "ours"
+        known = sources.read(model, bool(features))[1]
+    defaults = sources.list_settings(base)
     for variant in ablation or ():
         base = base.ablated(variant)
     blur: dict[str, Any] = {
@@ -154,10 +185,13 @@ def train(
         "milestones": milestone or None,
         "ema_decay": ema_decay,
         "keep": options.whole_numbers(keep, "keep") if keep else None,
+        "decay_from": decay_from,
+        "floor": floor,
+        "augment": augment,
         "loss_weights": base.loss_weights | objectives.parse_loss_weights(base.model, loss_weight or ()),
         "objective": base.objective | objectives.parse_options(base.model, objective or ()),
         "config": base.config | registry.parse_config(base.model, config or ()),
-        "features": str(features) if features else None,
+        "features": features or None,
         "downscale": downscale,
         "precision": precision,
         "seed": seed,
@@ -167,10 +201,19 @@ def train(
     if start:
         begin = Path(start) if Path(start).is_file() else manifest.choose(base.model, start).path
     chosen = base.replacing(**{name: value for name, value in given.items() if value is not None})
+    told = {
+        name: known.get(name, source) if name in defaults and defaults[name] == value else "given"
+        for name, value in sources.list_settings(chosen).items()
+    }
     deblurs = registry.spec_of(chosen.model).task == "deblur"
-    if deblurs and not recipe and not start and not chosen.blur.ramp:
+    if deblurs and not recipe and not start and not chosen.blur.ramp and chosen.blur.shares.keys() != {"linear"}:
         # Random weights would stay with the identity on all kinds of blur.
         chosen = chosen.replacing(blur=replace(chosen.blur, ramp=chosen.steps * chosen.batch // 4))
+    if show_recipe:
+        _show_recipe(chosen, told | {"blur.ramp": "ours"}, as_json)
+        return
+    if data is None or out is None:
+        raise UsageError("Training needs --data and --out.", "Only --show-recipe goes without them.")
     with processes.torchrun_group(), stopped_by_signals() as stop, _TrainingBar("Training") as bar:
         weights = run.train(
             chosen,
@@ -195,6 +238,44 @@ def train(
     if bar.unreadable:
         console.say(f"{bar.unreadable} of the images could not be read and were passed over.")
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _find_features(features: str, manifest: Manifest) -> str:
+    """The file of VGG weights that --features names; a name that is no file may be that of fetched ones."""
+    if Path(features).is_file() or not manifest.remote_for(features):
+        return features
+    return str(manifest.choose(features, manifest.find_remote(features).tag).path)
+
+
+def _show_recipe(recipe: Recipe, told: Mapping[str, str], as_json: bool) -> None:
+    """Print a recipe to stdout.
+
+    Args:
+        recipe: what would be trained by.
+        told: the source of every setting.
+        as_json: print what --recipe reads.
+    """
+    from restorekit.training import sources
+
+    if as_json:
+        console.show(json.dumps(json.loads(recipe.to_json()), indent=2))
+        return
+    without = f", without the features of {recipe.missing_features}" if recipe.missing_features else ""
+    columns = (Column("setting"), Column("value", wraps=True), Column("source"))
+    words = {"code": "authors' code"}
+    settings = sources.list_settings(recipe).items()
+    rows = [(name, _format(value), words.get(told[name], told[name])) for name, value in settings]
+    print_table(f"Recipe of {recipe.model}{without}", columns, rows, terminal_width())
+
+
+def _format(value: object) -> str:
+    from restorekit.models.config import format_value
+
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={inner:g}" for key, inner in value.items()) or "none"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(str, value)) or "none"
+    return format_value(value) or "none"
 
 
 class _TrainingBar(Bar):

@@ -19,6 +19,8 @@ class Provenance:
     """Of the weights file; empty where there is none."""
     config: Mapping[str, object] = field(default_factory=dict)
     """Options of the system that differ from its defaults."""
+    without_features: str = ""
+    """The layer of VGG that the loss in its paper compares, where it was trained without; empty where nothing is missing."""
     trained_on: frozenset[bytes] = field(default=frozenset(), repr=False)
     """Fingerprints of the images that it was trained on, see `runtime.fingerprints`; empty where the file does not say."""
 

@@ -181,6 +181,15 @@ class Recipe:
             return self.learning_rate * math.pow(self.floor / self.learning_rate, share)
         return self.learning_rate
 
+    @property
+    def missing_features(self) -> str:
+        """The layer of VGG that the loss would compare if `features` named weights; empty if nothing is missing."""
+        if self.features:
+            return ""
+        return (
+            objectives.features_layer(registry.spec_of(self.model).objective, self.loss_weights, self.objective) or ""
+        )
+
     def to_json(self) -> str:
         """One line that `from_json` reads back."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -250,6 +250,8 @@ class _Run:
         description = (
             f"Training {recipe.model} on {self.device} in {name_of(self.dtype)}, from step {first} to {recipe.steps}"
         )
+        if recipe.missing_features:
+            description += f", without its paper's loss on VGG features ({recipe.missing_features})"
         self.progress.begin(Work(recipe.steps - first, recipe.steps - first, "steps", description))
         saved = time.monotonic()
         begun = saved - (checkpoint.seconds if checkpoint else 0.0)
@@ -321,6 +323,8 @@ class _Run:
     def _write_weights(self, trainer: Trainer, name: str) -> None:
         """Write the averaged weights: half the size of float32, same images."""
         about = {"model": self.recipe.model, "recipe": self.recipe.to_json(), "trained_on": self.trained_on}
+        if self.recipe.missing_features:
+            about["without_features"] = self.recipe.missing_features
         state_dict.save(trainer.average.module.state_dict(), self.out / name, about, torch.float16)
 
     def _write_checkpoint(self, trainer: Trainer, seconds: float, pending: LossMeans, skipped: int) -> None:

@@ -59,7 +59,9 @@ def load_model(
         )
     module, options = _fill(name, data, source, scale, config)
     model = _as_model(name, module, options, source.label, sha256)
-    return replace(model, provenance=replace(model.provenance, trained_on=state_dict.trained_on(data, source.path)))
+    trained_on = state_dict.trained_on(data, source.path)
+    without = formats.header(data).get("without_features", "")
+    return replace(model, provenance=replace(model.provenance, trained_on=trained_on, without_features=without))
 
 
 @dataclass(frozen=True)

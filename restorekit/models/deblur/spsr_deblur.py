@@ -49,12 +49,12 @@ recipe = {
             "branch": 0.5,
             "adversarial": 0.005,
             "gradient_adversarial": 0.005,
-            "pre": 0.0,
             "ssim": 0.0,
         },
         "objective": {"layer": "vgg19.conv5_4", "gradient_distance": "mse"},
     },
     "ours": {
+        "loss_weights": {"pre": 0.0},  # there is no pre-network
         "blur": {"noise_share": 0.0, "jpeg_share": 0.0, "mirror_share": 0.0},  # the paper has neither noise nor JPEG
     },
     "without features": {

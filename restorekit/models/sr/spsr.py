@@ -52,9 +52,10 @@ recipe = {
         "optimizer": "adam",
         "betas": (0.9, 0.999),
         "augment": "flips-and-turns",
-        "loss_weights": {"perceptual": 1.0, "pre": 0.0, "ssim": 0.0},
+        "loss_weights": {"perceptual": 1.0, "ssim": 0.0},
         "objective": {"gradient_distance": "mse"},
     },
+    "ours": {"loss_weights": {"pre": 0.0}},  # there is no pre-network
     "without features": {
         "loss_weights": {"pixel": 1.0, "gradient": 1.0, "ssim": 0.2},
         "objective": {"gradient_distance": "l1"},

@@ -1,0 +1,341 @@
+"""Every paper's recipe against its numbers, typed a second time from the papers and the authors' code."""
+
+from typing import Any
+
+import pytest
+
+from restorekit.errors import RestorekitError
+from restorekit.models import registry
+from restorekit.training import objectives, sources
+from restorekit.training.recipe import Recipe
+
+GGGAN = {
+    "steps": 500_000,
+    "batch": 4,
+    "crop": 128,
+    "learning_rate": 1e-4,
+    "schedule": "milestones",
+    "milestones": (50_000, 100_000, 200_000, 300_000),
+    "decay": 0.1,
+    "optimizer": "adam",
+    "betas": (0.9, 0.999),
+    "augment": "none",
+    "blur.shares": {"linear": 1.0},
+    "blur.length": (50.0, 80.0),
+    "blur.angle": (-40.0, 40.0),
+    "blur.noise_share": 0.0,
+    "blur.jpeg_share": 0.0,
+    "blur.mirror_share": 0.0,
+}
+SPSR = {
+    "loss_weights.pixel": 1e-2,
+    "loss_weights.perceptual": 1.0,
+    "loss_weights.gradient": 1e-2,
+    "loss_weights.branch": 0.5,
+    "loss_weights.ssim": 0.0,
+    "loss_weights.adversarial": 5e-3,
+    "objective.gan": "ragan",
+    "objective.layer": "vgg19.conv5_4",
+    "objective.gradient_distance": "mse",
+}
+DEBLURGAN = {
+    "steps": 600_000,
+    "batch": 1,
+    "crop": 256,
+    "learning_rate": 1e-4,
+    "schedule": "linear",
+    "decay_from": 300_000,
+    "floor": 0.0,
+    "optimizer": "adam",
+    "betas": (0.5, 0.999),
+    "augment": "flips",
+    "loss_weights.perceptual": 100.0,
+    "loss_weights.adversarial": 1.0,
+    "loss_weights.gradient_penalty": 10.0,
+    "objective.discriminator_steps": 5,
+    "objective.generator_steps": 1,
+    "objective.layer": "conv3_3",
+}
+DEBLURGAN_V2 = {
+    "steps": 600_000,
+    "batch": 1,
+    "crop": 256,
+    "learning_rate": 1e-4,
+    "schedule": "linear",
+    "decay_from": 300_000,
+    "floor": 1e-7,
+    "optimizer": "adam",
+    "betas": (0.9, 0.999),
+    "loss_weights.mse": 0.5,
+    "loss_weights.perceptual": 0.006,
+    "loss_weights.adversarial": 0.01,
+    "objective.layer": "conv3_3",
+}
+MSDN = DEBLURGAN | {
+    "steps": 630_000,
+    "decay_from": 420_000,
+    "floor": 1e-8,
+    "objective.discriminator_steps": 1,
+    "objective.generator_steps": 5,
+    "objective.layer": "vgg19.conv5_4",
+}
+SUM = {"loss_weights.l1": 0.0}
+
+PRINTED: dict[str, dict[str, Any]] = {
+    "gggan": GGGAN
+    | SPSR
+    | {"loss_weights.pre": 1e3, "loss_weights.gradient_adversarial": 0.0, "objective.ssim": "window"},
+    "spsr-deblur": GGGAN | SPSR | {"loss_weights.pre": 0.0, "loss_weights.gradient_adversarial": 5e-3},
+    "deblurgan": DEBLURGAN,
+    "deblurgan-v2": DEBLURGAN_V2,
+    "deblurgan-v2-inception": DEBLURGAN_V2,
+    "dn": MSDN,
+    "msdn": MSDN,
+    "deepdeblur": {
+        "steps": 900_000,
+        "batch": 2,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "milestones",
+        "milestones": (300_000,),
+        "decay": 0.1,
+        "optimizer": "adam",
+        "augment": "sang",
+        "loss_weights.mse": 1.0,
+        "loss_weights.adversarial": 1e-4,
+    },
+    "sang": {
+        "steps": 600_000,
+        "batch": 6,
+        "crop": 128,
+        "schedule": "constant",
+        "optimizer": "adam",
+        "augment": "sang",
+        "loss_weights.mse": 1.0,
+    },
+    "srn": {
+        "steps": 262_000,
+        "batch": 16,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "exponential",
+        "decay_from": 0,
+        "floor": 1e-6,
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "gradient_clip": 3.0,
+        "clip_by": "norm",
+        "clip_over_rate": False,
+        "clip_only": "lstm.*",
+        "loss_weights.mse": 1.0,
+        "loss_weights.adversarial": 0.0,
+    },
+    "noroozi": {"loss_weights.mse": 1.0, "loss_weights.adversarial": 0.0},
+    "svrnn": {},
+    "dgf": {"objective.layer": "vgg16.conv5_3"},
+    "srcnn": SUM
+    | {
+        "steps": 800_000_000,
+        "batch": 128,
+        "crop": 32,
+        "learning_rate": 1e-4,
+        "rate_factors": {"reconstruction.*": 0.1},
+        "schedule": "constant",
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "loss_weights.mse": 32.0 * 32.0,
+    },
+    "espcn": SUM | {"crop": 4 * 17, "floor": 1e-4, "downscale": "gauss", "loss_weights.mse": 1.0},
+    "vdsr": SUM
+    | {
+        "steps": 9_960,
+        "batch": 64,
+        "crop": 40,
+        "learning_rate": 0.1,
+        "schedule": "milestones",
+        "milestones": (9_960 // 4, 9_960 // 2, 9_960 // 4 * 3),
+        "decay": 0.1,
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "gradient_clip": 0.01,
+        "clip_by": "value",
+        "clip_over_rate": True,
+        "augment": "flips-and-turns",
+        "loss_weights.mse": 40 * 40 / 2,
+    },
+    "drrn": SUM
+    | {
+        "batch": 128,
+        "crop": 32,
+        "learning_rate": 0.1,
+        "rate_factors": {"*.bias": 0.1},
+        "schedule": "milestones",
+        "milestones": (65_360, 2 * 65_360, 3 * 65_360, 4 * 65_360),
+        "decay": 0.5,
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "gradient_clip": 0.01,
+        "clip_by": "norm",
+        "clip_over_rate": True,
+        "augment": "flips-and-turns",
+        "loss_weights.mse": 32 * 32 / 2,
+    },
+    "dsrn": SUM
+    | {
+        "batch": 32,
+        "crop": 108,
+        "learning_rate": 1e-3,
+        "optimizer": "adam",
+        "gradient_clip": 1.0,
+        "clip_by": "value",
+        "clip_over_rate": False,
+        "augment": "flips-and-turns",
+        "loss_weights.mse": 1.0,
+    },
+    "srresnet": SUM
+    | {
+        "steps": 10**6,
+        "batch": 16,
+        "crop": 96,
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "loss_weights.mse": 1.0,
+    },
+    "srgan-em": {
+        "steps": 25_000,
+        "batch": 16,
+        "crop": 384,
+        "learning_rate": 1e-4,
+        "schedule": "milestones",
+        "milestones": (12_500,),
+        "decay": 0.1,
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "loss_weights.l1": 1.0,
+        "loss_weights.mse": 0.0,
+        "loss_weights.adversarial": 1e-3,
+        "loss_weights.gradient_penalty": 0.0,
+        "objective.gan": "wgan",
+        "objective.side": 384,  # the whole crop
+        "objective.clip": 0.01,
+    },
+    "esrgan": {
+        "steps": 10**6,
+        "batch": 16,
+        "crop": 128,
+        "learning_rate": 2e-4,
+        "schedule": "milestones",
+        "milestones": (200_000, 400_000, 600_000, 800_000),
+        "decay": 0.5,
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "augment": "flips-and-turns",
+        "loss_weights.l1": 1.0,
+        "loss_weights.mse": 0.0,
+    },
+    "compact": {"ema_decay": 0.999},
+    "spsr": SPSR
+    | {
+        "steps": 500_000,
+        "batch": 30,
+        "crop": 128,
+        "learning_rate": 1e-4,
+        "schedule": "milestones",
+        "milestones": (50_000, 100_000, 200_000, 300_000),
+        "decay": 0.5,
+        "optimizer": "adam",
+        "betas": (0.9, 0.999),
+        "augment": "flips-and-turns",
+        "loss_weights.pre": 0.0,
+        "loss_weights.gradient_adversarial": 5e-3,
+    },
+}
+
+NAMES = [
+    name
+    for name in registry.names()
+    if registry.spec_of(name).parameters and name != "gggan-lite"  # ours, trained as its weights were
+]
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_the_papers_recipe_has_the_papers_numbers(name: str) -> None:
+    settings = sources.list_settings(Recipe.of_paper(name, features="vgg.pth"))
+    assert {key: settings[key] for key in PRINTED[name]} == PRINTED[name]
+    if name != "compact":
+        assert settings["ema_decay"] == 0.0  # no other paper averages its weights
+
+
+OURS = {
+    "gggan": {"blur.noise_share", "blur.jpeg_share", "blur.mirror_share", "objective.ssim"},
+    "spsr-deblur": {"blur.noise_share", "blur.jpeg_share", "blur.mirror_share", "loss_weights.pre"},
+    "spsr": {"loss_weights.pre"},
+    "sang": {"schedule"},
+    "srn": {"decay_from", "clip_over_rate"},
+    "srcnn": {"crop", "weight_decay"},
+    "vdsr": {"crop"},
+    "drrn": {"crop"},
+    "dsrn": {"clip_over_rate"},
+    "srgan-em": {
+        *("crop", "schedule", "milestones"),
+        *("loss_weights.gradient_penalty", "objective.side", "objective.clip"),
+    },
+}
+"""Numbers above that are nobody's but ours; all others are printed or in the authors' code."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_decides_what_a_run_depends_on_and_says_whose_it_is(name: str) -> None:
+    """No system takes another paper's settings silently."""
+    settings, told = sources.read(name, with_features=True)
+    decisive = {"steps", "batch", "crop", "learning_rate", "schedule", "optimizer", "augment"}
+    assert decisive <= settings.keys()
+    assert {key for key in PRINTED[name] if told.get(key, "ours") == "ours"} == OURS.get(name, set())
+
+
+@pytest.mark.parametrize("name", ["gggan", "spsr-deblur", "spsr"])
+def test_without_features_pixels_and_edges_count_as_in_our_recipe(name: str) -> None:
+    settings = sources.list_settings(Recipe.of_paper(name))
+    assert [settings[f"loss_weights.{term}"] for term in ("pixel", "gradient", "ssim")] == [1.0, 1.0, 0.2]
+    assert settings["objective.gradient_distance"] == "l1"
+    assert sources.read(name, with_features=False)[1]["loss_weights.pixel"] == "ours"
+    assert Recipe.of_paper(name).missing_features == "vgg19.conv5_4"
+    assert not Recipe.of_paper(name, features="vgg.pth").missing_features
+
+
+def test_the_layers_that_losses_miss_are_those_of_their_papers() -> None:
+    missing = {name: Recipe.of_paper(name).missing_features for name in NAMES}
+    assert {name: layer for name, layer in missing.items() if layer} == {
+        "gggan": "vgg19.conv5_4",
+        "spsr-deblur": "vgg19.conv5_4",
+        "spsr": "vgg19.conv5_4",
+        "dn": "vgg19.conv5_4",
+        "msdn": "vgg19.conv5_4",
+        "dgf": "vgg16.conv5_3",
+        "deblurgan": "conv3_3",
+        "deblurgan-v2": "conv3_3",
+        "deblurgan-v2-inception": "conv3_3",
+    }
+    assert not Recipe("gggan-lite").missing_features
+    assert not Recipe("msdn", loss_weights={"perceptual": 0.0}).missing_features
+
+
+def test_a_misspelt_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.find("espcn"), "recipe", {"printd": {"batch": 1}})
+    with pytest.raises(RestorekitError, match="group 'printd'"):
+        Recipe.of_paper("espcn")
+
+
+def test_settings_that_do_nothing_are_not_listed() -> None:
+    assert "betas" not in sources.list_settings(Recipe("espcn", optimizer="sgd"))
+    assert "momentum" not in sources.list_settings(Recipe("espcn"))
+    listed = sources.list_settings(Recipe("espcn", gradient_clip=1.0, schedule="linear"))
+    assert {"clip_by", "clip_only", "floor", "decay_from"} <= listed.keys()
+    assert not {"milestones", "decay", "blur.length", "model"} & listed.keys()
+    assert "downscale" not in sources.list_settings(Recipe("gggan-lite"))
+    assert objectives.check("pixel", {}, {})["loss_weights"].l1 == listed["loss_weights.l1"]
