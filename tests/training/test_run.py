@@ -27,7 +27,7 @@ from restorekit.media.image import Image
 from restorekit.models import registry
 from restorekit.runtime import precision
 from restorekit.runtime.fingerprints import fingerprint
-from restorekit.runtime.progress import Event, Silent
+from restorekit.runtime.progress import Event, Silent, Work
 from restorekit.training import run as run_module
 from restorekit.training.checkpoint import Checkpoint
 from restorekit.training.loss_means import NotFinite
@@ -148,6 +148,31 @@ def test_training_starts_where_workers_are_spawned(
     )
     assert multiprocessing.get_start_method() == "spawn"
     assert equal(run(recipe, sharp, tmp_path / "spawned", workers=1), straight)
+
+
+class Told(Silent):
+    """Keeps what a run says before its first step."""
+
+    def __init__(self) -> None:
+        self.description = ""
+
+    def begin(self, work: Work) -> None:
+        self.description = self.description or work.description
+
+
+def test_a_run_without_the_features_of_its_papers_loss_says_so_at_once_and_in_its_weights(
+    sharp: Path, tmp_path: Path
+) -> None:
+    recipe, told = TINY.replacing(steps=1, loss_weights=PLAIN | {"perceptual": 1.0}), Told()
+    run(recipe, sharp, tmp_path / "run", progress=told)
+    assert told.description.endswith("without its paper's loss on VGG features (vgg19.conv5_4)")
+    weights = tmp_path / "run" / "weights.safetensors"
+    assert load_model("gggan-lite", weights).provenance.without_features == "vgg19.conv5_4"
+    complete = Told()
+    run(TINY.replacing(steps=1), sharp, tmp_path / "complete", progress=complete)
+    assert complete.description.endswith("from step 0 to 1")
+    weights = tmp_path / "complete" / "weights.safetensors"
+    assert load_model("gggan-lite", weights).provenance.without_features == ""
 
 
 def test_another_recipe_does_not_continue_a_run(sharp: Path, tmp_path: Path) -> None:
