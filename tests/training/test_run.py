@@ -150,7 +150,7 @@ def test_training_starts_where_workers_are_spawned(
     assert equal(run(recipe, sharp, tmp_path / "spawned", workers=1), straight)
 
 
-class Told(Silent):
+class FirstLine(Silent):
     """Keeps what a run says before its first step."""
 
     def __init__(self) -> None:
@@ -163,12 +163,12 @@ class Told(Silent):
 def test_a_run_without_the_features_of_its_papers_loss_says_so_at_once_and_in_its_weights(
     sharp: Path, tmp_path: Path
 ) -> None:
-    recipe, told = TINY.replacing(steps=1, loss_weights=PLAIN | {"perceptual": 1.0}), Told()
+    recipe, told = TINY.replacing(steps=1, loss_weights=PLAIN | {"perceptual": 1.0}), FirstLine()
     run(recipe, sharp, tmp_path / "run", progress=told)
     assert told.description.endswith("without its paper's loss on VGG features (vgg19.conv5_4)")
     weights = tmp_path / "run" / "weights.safetensors"
     assert load_model("gggan-lite", weights).provenance.without_features == "vgg19.conv5_4"
-    complete = Told()
+    complete = FirstLine()
     run(TINY.replacing(steps=1), sharp, tmp_path / "complete", progress=complete)
     assert complete.description.endswith("from step 0 to 1")
     weights = tmp_path / "complete" / "weights.safetensors"
