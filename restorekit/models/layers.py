@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import cast
 
@@ -55,6 +56,11 @@ def leaky() -> nn.LeakyReLU:
 def at_least_float(x: Tensor) -> Tensor:
     """The same values in float32, or in float64 if they are: for sums and products that half precision would spoil."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Where no type is chosen automatically, on the device of `x`; on shapes alone there is nothing to choose."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def clamp_output(rgb: Tensor, training: bool) -> Tensor:

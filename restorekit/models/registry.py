@@ -5,7 +5,7 @@ A system is one file in a task's folder (`models/deblur/gggan_lite.py` is `gggan
     spec: Spec                      facts about the default configuration
     Config                          a frozen dataclass of the sizes that rebuild the network (see `models.config`)
     build(config: Config) -> nn.Module
-    describe(config) -> Spec        optional: facts about other configurations, where a size changes more than the width
+    describe(config) -> Spec        optional: facts about other configurations, but for their cost, which is measured
     recipe: dict                    optional: settings of its training by their source (see `training.sources`)
     ablations: dict[str, Ablation]  optional: variants that the paper compares the system with, by name
     from_upstream(state)            optional: recognises tensors published elsewhere by their names and shapes; gives the
@@ -15,19 +15,22 @@ Nothing else needs an edit when a file is added, and no system's file imports an
 `layers`, `upsampling`, `gradient_guidance`, `networks/` and `backbones/`.
 """
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol, cast, get_args
 
+import torch
 from torch import Tensor, nn
 
 from restorekit.errors import RestorekitError, UnknownModel, UsageError
 from restorekit.models.config import check_options, parse_options
+from restorekit.models.cost import Cost, measure_cost
 from restorekit.models.spec import Ablation, Spec, Task
 
 
@@ -178,9 +181,26 @@ def configure(name: str, /, **options: object) -> tuple[object, Spec]:
         UnknownModel: no such system.
         UsageError: the system has no such option, or there is no network of these sizes.
     """
-    system = find(name)
-    config = system.Config(**check_options(resolve(name), system.Config, options))
-    return config, system.describe(config) if hasattr(system, "describe") else system.spec
+    system, config = find(name), _config(name, options)
+    spec: Spec = system.describe(config) if hasattr(system, "describe") else system.spec
+    if config == (default := system.Config()):
+        return config, spec
+    cost, usual = _cost(resolve(name), config), _cost(resolve(name), default)
+    memory = math.ceil(spec.bytes_per_pixel * cost.widest / usual.widest)
+    spec = replace(spec, parameters=cost.parameters, macs_per_pixel=cost.macs_per_pixel, bytes_per_pixel=memory)
+    return config, spec
+
+
+def _config(name: str, options: Mapping[str, object]) -> object:
+    config = find(name).Config
+    return config(**check_options(resolve(name), config, options))
+
+
+@cache
+def _cost(name: str, config: object) -> Cost:
+    """The cost of one configuration; `name` is a resolved one."""
+    with torch.device("meta"):
+        return measure_cost(find(name).build(config))
 
 
 def build(name: str, /, **options: object) -> nn.Module:
@@ -194,7 +214,7 @@ def build(name: str, /, **options: object) -> nn.Module:
         UnknownModel: no such system.
         UsageError: the system has no such option, or there is no network of these sizes.
     """
-    return find(name).build(configure(name, **options)[0])
+    return find(name).build(_config(name, options))
 
 
 def from_upstream(name: str, state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:

@@ -10,7 +10,7 @@ Tiling = Literal["exact", "approximate", "whole"]
 
 @dataclass(frozen=True)
 class Spec:
-    """Facts of one system in its default configuration. The tests measure them; none is taken on trust."""
+    """Facts of one system in one configuration. The tests measure them; none is taken on trust."""
 
     name: str
     """Name on the command line; the file is the same with underscores."""

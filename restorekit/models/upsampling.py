@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.imaging.resize import ResizeBorder, ResizeKernel, phases
-from restorekit.models.layers import at_least_float, conv3, leaky
+from restorekit.models.layers import at_least_float, conv3, leaky, without_autocast
 
 LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # BT.601 with range 16..235, as MATLAB's rgb2ycbcr
 LUMA_OFFSET = 16 / 255
@@ -46,7 +46,7 @@ def _along_rows(x: Tensor, weights: Tensor, border: ResizeBorder) -> Tensor:
 def enlarge(x: Tensor, scale: int, kernel: ResizeKernel = "cubic", border: ResizeBorder = "symmetric") -> Tensor:
     """Enlarge a batch (N,C,H,W) by a whole number in float32, to (N,C,scale*H,scale*W). See `imaging.resize`."""
     number, channels, height, width = x.shape
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         planes = at_least_float(x).reshape(number * channels, 1, height, width)
         weights = _weights(kernel, scale, x.device).to(planes.dtype)
         planes = _along_rows(planes, weights, border)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from restorekit.models.backbones.mobilenet_v2 import mobilenet_v2
 from restorekit.models.image_norm import Statistics
+from restorekit.models.layers import without_autocast
 from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, Filters, TopDown, without_copies
 from restorekit.models.spec import Spec
 
@@ -77,7 +78,7 @@ class Pyramid(TopDown):
         maps: list[Tensor] = []
         # The backbone stays out of half precision: normalising thin maps of a flat image by its own statistics blows up
         # rounding errors (a quarter of an untrained network's correction in bfloat16, 1% so), and it is 12% of the work.
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             x = x.to(self.lateral0.weight.dtype)
             for start, stop in pairwise(LEVELS):
                 x = self.features[start:stop](x)

@@ -62,7 +62,6 @@ def describe(config: Config) -> Spec:
         spec,
         scale=config.scale,
         receptive_field=through_upsampling(config.scale, 0, config.variant),
-        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 
 

@@ -101,7 +101,6 @@ def describe(config: Config) -> Spec:
         spec,
         scale=config.scale,
         receptive_field=2 * (config.states - 1),
-        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 
 

@@ -111,7 +111,6 @@ def describe(config: Config) -> Spec:
         scale=config.scale,
         size_multiple=cell,
         receptive_field=radius * cell,
-        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 
 

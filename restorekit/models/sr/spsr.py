@@ -89,7 +89,6 @@ def describe(config: Config) -> Spec:
         spec,
         scale=config.scale,
         receptive_field=spsr.receptive_field(config, FACTORS[config.scale]),
-        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 
 

@@ -99,7 +99,6 @@ def describe(config: Config) -> Spec:
         spec,
         scale=config.scale,
         receptive_field=through_upsampling(config.scale, 6 + config.middle // 2),
-        bytes_per_pixel=spec.bytes_per_pixel * config.scale**2 // spec.scale**2,
     )
 
 
