@@ -8,6 +8,7 @@ from pathlib import Path
 
 from restorekit.errors import UsageError
 from restorekit.media.sniff import SIGNATURE_LENGTH, SUFFIXES, sniff
+from restorekit.runtime.regular import open_regular
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = ()) -> list[J
     """List the images in files, folders (with all below them) and glob patterns, sorted by their results' paths.
 
     In folders, files count as images by content; a file that only has an image's name is listed too, so that the run
-    reports it. Other files, hidden ones and everything inside `excluded` are passed over. A file that is named itself is
-    never passed over.
+    reports it, and so is a folder that cannot be searched. Other files, hidden ones and everything inside `excluded` are
+    passed over, also where a pattern matches it. A file that is named itself is never passed over.
 
     Args:
         inputs: what the user named.
@@ -43,11 +44,11 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = ()) -> list[J
         path below the inputs' common parent.
 
     Raises:
-        UsageError: an input does not exist.
+        UsageError: an input does not exist or is a folder that cannot be searched.
     """
-    passed_over = {folder.resolve() for folder in excluded}
+    passed_over = {real_path(folder) for folder in excluded}
     sources: dict[Path, tuple[Path, Path]] = {}  # resolved file to (as named, base of its tree)
-    for item in _expanded(inputs):
+    for item in _expanded(inputs, passed_over):
         if item.is_dir():
             for file in _walk(item, passed_over):
                 sources.setdefault(real_path(file), (file, item))
@@ -55,8 +56,11 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = ()) -> list[J
             sources.setdefault(real_path(item), (item, item.parent))
     jobs = [Job(file, file.relative_to(base)) for file, base in sources.values()]
     if len({job.relative for job in jobs}) < len(jobs):
-        common = Path(os.path.commonpath([base.resolve() for _, base in sources.values()]))
-        jobs = [Job(file, real.relative_to(common)) for real, (file, _) in sources.items()]
+        bases = {base: real_path(base) for _, base in sources.values()}
+        common = os.path.commonpath(bases.values())
+        jobs = [
+            Job(file, (bases[base] / file.relative_to(base)).relative_to(common)) for file, base in sources.values()
+        ]
     return sorted(jobs, key=lambda job: job.relative)
 
 
@@ -72,33 +76,63 @@ def _exists(path: Path) -> bool:
         raise UsageError(f"It cannot be looked at ({error.strerror}).", "Check the path.", path) from None
 
 
-def _expanded(inputs: Iterable[Path]) -> Iterator[Path]:
+def _expanded(inputs: Iterable[Path], passed_over: set[Path]) -> Iterator[Path]:
     for item in inputs:
         if _exists(item):
             yield item
-        elif matches := sorted(glob.glob(str(item), recursive=True)):
-            yield from map(Path, matches)
-        else:
+            continue
+        try:
+            matches = sorted(map(Path, glob.glob(str(item), recursive=True)))
+        except RecursionError:
+            raise UsageError(
+                "The pattern reaches too deep.", "Name a folder; those of any depth are searched.", item
+            ) from None
+        if not matches:
             raise UsageError("There is no such file or folder.", "Check the path.", item)
+        for match in matches:
+            real = real_path(match)
+            if passed_over.isdisjoint((real, *real.parents)):
+                yield match
 
 
-def _walk(folder: Path, passed_over: set[Path]) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        here = Path(parent)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name).resolve() not in passed_over
-        )
-        for name in sorted(files):
-            if not name.startswith(".") and _looks_like_image(here / name):
-                yield here / name
+def _walk(root: Path, passed_over: set[Path]) -> Iterator[Path]:
+    """Files that look like images, and folders that cannot be searched; links to folders are not followed.
+
+    Folders wait in a list, not on the stack, which a tree of a thousand levels would fill.
+    """
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        except OSError as error:
+            if folder == root:
+                raise UsageError(
+                    f"The folder cannot be searched ({error.strerror}).", "Check the path.", root
+                ) from None
+            yield folder
+            continue
+        below = []
+        for name, is_folder in inside:
+            path = folder / name
+            if name.startswith(".") or any(
+                name == skipped.name and real_path(path) == skipped for skipped in passed_over
+            ):
+                continue
+            if is_folder:
+                below.append(path)
+            elif _looks_like_image(path):
+                yield path
+        waiting += reversed(below)
 
 
 def _looks_like_image(file: Path) -> bool:
     if file.suffix.lower() in SUFFIXES:
         return True
     try:
-        with file.open("rb") as stream:
-            return sniff(stream.read(SIGNATURE_LENGTH)) is not None
+        with open_regular(file) as stream:
+            return sniff(stream.read(SIGNATURE_LENGTH) or b"") is not None  # None where nothing is there yet
     except OSError:
         return False
 

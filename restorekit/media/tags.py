@@ -7,13 +7,15 @@ survive.
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import BinaryIO, Literal
 
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
 """Bytes of one value: BYTE, ASCII, SHORT, LONG, RATIONAL, their signed forms, UNDEFINED, FLOAT, DOUBLE, IFD, UTF-8."""
 BIG_TYPE_SIZES = TYPE_SIZES | {16: 8, 17: 8, 18: 8}
 """BigTIFF adds LONG8, SLONG8 and IFD8."""
 LONG = 4
+WIDTH, HEIGHT = 256, 257
+MOST_ENTRIES = 1 << 16
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 POINTERS = (EXIF, GPS, INTEROPERABILITY)
 """Tags whose value is the offset of a directory."""
@@ -117,6 +119,28 @@ def _read(data: bytes, order: ByteOrder, big: bool, offset: int, parents: tuple[
             except ValueError:
                 damaged.append(pointer)
     return Directory(order, tags, children, following, end, tuple(damaged))
+
+
+def read_sides(stream: BinaryIO) -> tuple[int, int]:
+    """Width and height of a TIFF, from the entries of its first directory alone.
+
+    Raises:
+        Exception: the stream is no TIFF or does not state them.
+    """
+    head = stream.read(16)
+    order = _ORDERS[head[:2]]
+    big = struct.unpack_from(order + "H", head, 2) == (43,)
+    word, count_format = ("Q", "Q") if big else ("I", "H")
+    entry = struct.Struct(f"{order}HH{word}")
+    stream.seek(*struct.unpack_from(order + word, head, 8 if big else 4))
+    (entries,) = struct.unpack(order + count_format, stream.read(struct.calcsize(count_format)))
+    sides: dict[int, int] = {}
+    for _ in range(min(entries, MOST_ENTRIES)):
+        number, type_, _ = entry.unpack(stream.read(entry.size))
+        value = stream.read(struct.calcsize(word))
+        if number in (WIDTH, HEIGHT):
+            (sides[number],) = struct.unpack_from(order + _INTEGERS[type_], value)
+    return sides[WIDTH], sides[HEIGHT]
 
 
 def write_directory(directory: Directory, at: int) -> bytes:

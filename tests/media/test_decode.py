@@ -194,7 +194,7 @@ def test_whatever_a_decoder_raises_names_the_file_and_keeps_its_cause(
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("restorekit.media.decode.tifffile.TiffPage.asarray", fails)
+    monkeypatch.setattr("tifffile.TiffPage.asarray", fails)
     with pytest.raises(UnreadableImage, match=str(error) or type(error).__name__) as caught:
         read(tiff_file("<", RGB, {}), tmp_path)
     assert caught.value.path == tmp_path / "x"

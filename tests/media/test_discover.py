@@ -1,9 +1,14 @@
+import errno
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from restorekit.errors import UsageError
+from restorekit.errors import UnreadableImage, UsageError
+from restorekit.media.decode import read_image
 from restorekit.media.discover import Pair, find_images, find_pairs
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
@@ -66,3 +71,75 @@ def test_pairs_keep_their_tree_below_the_two_folders(tmp_path: Path) -> None:
     put(tmp_path / "blur" / "y" / "1.png")
     assert find_pairs(tmp_path) == [Pair(sharp, blurred)]
     assert find_pairs(tmp_path / "sharp") == []
+
+
+def test_what_a_pattern_finds_among_the_results_is_no_input(folder: Path) -> None:
+    put(folder / "out" / "a.png")
+    put(folder / "out" / "deeper" / "b.png")
+    assert relatives(folder / "**" / "*.png", folder / "o*", out=folder / "out") == ["a.png", "b.png", "ü c.png"]
+
+
+def test_files_linked_into_trees_of_equal_names_keep_their_paths(tmp_path: Path) -> None:
+    put(tmp_path / "a" / "x.png")
+    elsewhere = put(tmp_path / "elsewhere" / "z.png")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.png").symlink_to(elsewhere)
+    assert relatives(tmp_path / "a", tmp_path / "b") == ["a/x.png", "b/x.png"]
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A file at level 1200, and folders beyond the longest path; removed step by step, because rmtree calls itself."""
+    before, levels = Path.cwd(), 3200
+    os.chdir(tmp_path)
+    for level in range(levels):
+        if level == 1200:
+            put(Path("b.png"))
+        Path("d").mkdir()
+        os.chdir("d")
+    yield tmp_path
+    for level in reversed(range(levels)):
+        os.chdir("..")
+        Path("d").rmdir()
+        if level == 1200:
+            Path("b.png").unlink()
+    os.chdir(before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such paths there")
+def test_a_tree_of_any_depth_is_searched_and_its_unreachable_end_is_listed(deep: Path) -> None:
+    image, end = find_images([deep])
+    assert image.relative == Path(*["d"] * 1200, "b.png")
+    assert 3900 < len(str(end.source)) <= 4100  # the length of a path that Linux takes
+    with pytest.raises(UnreadableImage, match="too long"):
+        read_image(end.source)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    assert relatives(tmp_path) == ["pipe.png"]
+    with pytest.raises(UnreadableImage, match="no regular file"):
+        read_image(tmp_path / "pipe.png")
+
+
+def test_a_folder_that_cannot_be_searched_is_listed_and_its_reason_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "in" / "locked" / "a.png")
+    put(tmp_path / "in" / "b.png")
+    search = os.scandir
+
+    def locked(path: Path) -> object:  # permissions do not stop the administrator, who runs tests in containers
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return search(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert relatives(tmp_path / "in") == ["b.png", "locked"]
+    with pytest.raises(UnreadableImage, match="Permission denied"):
+        read_image(tmp_path / "in" / "locked")
+    with pytest.raises(UsageError, match="Permission denied"):
+        find_images([tmp_path / "in" / "locked"])

@@ -1,0 +1,235 @@
+"""Read TIFF files, which may say anything of themselves.
+
+Their directory is read here, and the decoders see a file of ours: one page with the tags about pixels and no others. Sizes
+and pieces (strips or tiles) are compared with each other and with the file before memory is taken for them, and deflate is
+unpacked no further than a piece has pixels. tifffile then decodes what is uncompressed now, in any depth; OpenCV the deep or
+premultiplied kinds of other compressions; Pillow the rest.
+"""
+
+import io
+import itertools
+import math
+import struct
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import PIL.Image
+import tifffile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from restorekit.errors import UnreadableImage
+from restorekit.imaging.dtypes import RANGES
+from restorekit.media.image import Image, range_error
+from restorekit.media.metadata import DNG_VERSION, PIXEL_TAGS, is_premultiplied, read_tiff_metadata
+from restorekit.media.profiles import convert_to_srgb
+from restorekit.media.samples import check_size, decode_with_opencv, described, expanded_mode, split_alpha, turn
+from restorekit.media.tags import (
+    HEIGHT,
+    LONG,
+    TYPE_SIZES,
+    WIDTH,
+    Directory,
+    Tag,
+    as_block,
+    read_directory,
+    write_directory,
+)
+
+COMPRESSION, ROWS_PER_STRIP, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, IMAGE_DEPTH = 259, 278, 317, 322, 323, 32997
+STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS = 273, 279, 324, 325
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8  # photometric kinds
+UNCOMPRESSED, OLD_JPEG = 1, 6
+DEFLATE = (8, 32946)
+DIFFERENCES = 2  # the predictor: each sample less the one on its left
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A strip or tile: where it lies in the file, and its pixels."""
+
+    offset: int
+    length: int
+    height: int
+    width: int
+
+
+def read_tiff(data: bytes, max_pixels: int) -> Image:
+    """Decode the bytes of a TIFF file.
+
+    Raises:
+        UnreadableImage: too large, or of a kind that would lose something or cannot be decoded.
+        Exception: the file is damaged.
+    """
+    header = read_directory(data)
+    if 8 <= header.next < len(data) or _whole(header, IMAGE_DEPTH, 1) > 1:
+        raise UnreadableImage("The TIFF holds several pages.", "Split it into single images.")
+    if DNG_VERSION in header.tags:
+        raise UnreadableImage("The TIFF is a camera's raw file (DNG).", "Develop it to TIFF or PNG first.")
+    check_size(_whole(header, WIDTH), _whole(header, HEIGHT), max_pixels)
+    header = _about_pixels(header)
+    page = _page(as_block(header))
+    _check_kind(page)
+    metadata, orientation = read_tiff_metadata(data)
+    icc = metadata.icc
+    lost: tuple[str, ...] = ()
+    premultiplied = is_premultiplied(metadata)
+    if page.compression in (UNCOMPRESSED, *DEFLATE) and page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
+        samples = _page(_unpacked(header, data, _pieces(header, data, max_pixels), page)).asarray()
+        samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+        if page.photometric == WHITE_IS_ZERO:
+            samples = samples.dtype.type(RANGES[samples.dtype]) - samples
+    else:
+        if page.compression != OLD_JPEG:  # which has a place of its own for its pixels
+            _pieces(header, data, max_pixels)
+        alone = _with_directory(data, header)
+        if page.photometric in (CMYK, LAB):
+            converted, icc, lost = convert_to_srgb(_decode_with_pillow(alone), icc)
+            samples = np.asarray(converted)
+        elif page.dtype == np.uint8 and page.photometric != YCBCR and not premultiplied:
+            image = _decode_with_pillow(alone)
+            samples = np.asarray(image.convert(expanded_mode(image, True)) if image.mode == "P" else image)
+        else:
+            samples = decode_with_opencv(alone)  # which makes black zero
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
+    grey = page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
+    expected = {PALETTE: 3, CMYK: 3}.get(page.photometric, page.samplesperpixel)
+    if channels != expected or channels not in ((1, 2) if grey else (3, 4)):
+        raise UnreadableImage(
+            f"The TIFF has {page.samplesperpixel} channels, of which {channels} can be decoded.",
+            "Convert it to RGB or grey, with or without alpha.",
+        )
+    if samples.dtype == np.float32 and (why := range_error(samples)):
+        raise UnreadableImage(why, "Scale the image to 0..1.")
+    pixels, alpha = split_alpha(turn(samples, orientation), grey)
+    return Image(pixels, alpha, described(metadata, icc, lost, orientation, pixels), "tiff")
+
+
+def _whole(header: Directory, number: int, default: int = 0) -> int:
+    """The value of a tag that must be one positive whole number; `default` where it is absent, if that is one."""
+    values = header.integers(number) if number in header.tags else (default,)
+    if len(values) != 1 or values[0] < 1:
+        raise ValueError(f"tag {number} is no size")
+    return values[0]
+
+
+def _about_pixels(header: Directory) -> Directory:
+    """The same with nothing but the tags about pixels; numbers of BigTIFF become those of TIFF where they fit."""
+    tags = {number: tag for number, tag in header.tags.items() if number in PIXEL_TAGS}
+    for number, tag in tags.items():
+        if tag.type not in TYPE_SIZES and max(header.integers(number), default=1 << 32) < 1 << 32:
+            tags[number] = _longs(header, *header.integers(number))
+    return Directory(header.order, tags, {})
+
+
+def _longs(header: Directory, *values: int) -> Tag:
+    return Tag(LONG, len(values), struct.pack(f"{header.order}{len(values)}I", *values))
+
+
+def _page(data: bytes) -> tifffile.TiffPage:
+    return tifffile.TiffFile(io.BytesIO(data)).pages.first
+
+
+def _check_kind(page: tifffile.TiffPage) -> None:
+    """Refuse what would lose something or cannot be decoded."""
+    photometric = page.photometric
+    if page.dtype not in RANGES or (photometric != PALETTE and page.bitspersample != 8 * np.dtype(page.dtype).itemsize):
+        raise UnreadableImage(
+            f"Pixels of type {page.dtype} in {page.bitspersample} bits are not supported.",
+            "Convert it to 8 or 16 bit, or to float32 in 0..1.",
+        )
+    eight_bits_only = photometric in (CMYK, LAB) and page.dtype == np.uint8 and not page.extrasamples
+    if page.planarconfig != 1 or not (
+        photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR) or eight_bits_only
+    ):
+        raise UnreadableImage(
+            f"TIFFs of kind {getattr(photometric, 'name', photometric)} in {page.bitspersample} bits, or stored in "
+            "planes, are not supported.",
+            "Convert it to RGB or grey.",
+        )
+    if page.samplesperpixel > 4:
+        raise UnreadableImage(
+            f"The TIFF has {page.samplesperpixel} channels.", "Convert it to RGB or grey, with or without alpha."
+        )
+
+
+def _pieces(header: Directory, data: bytes, max_pixels: int) -> list[_Piece]:
+    """Every strip or tile, row by row.
+
+    Raises:
+        ValueError: there are fewer than the image's size asks for, or one lies outside the file.
+        UnreadableImage: the tiles together have more than `max_pixels`.
+    """
+    height, width = _whole(header, HEIGHT), _whole(header, WIDTH)
+    tiled = TILE_WIDTH in header.tags
+    if tiled:
+        rows, columns = _whole(header, TILE_HEIGHT), _whole(header, TILE_WIDTH)
+    else:
+        rows, columns = min(_whole(header, ROWS_PER_STRIP, height), height), width
+    down, across = -(-height // rows), -(-width // columns)
+    if tiled:
+        check_size(across * columns, down * rows, max_pixels)
+    offsets, lengths = (TILE_OFFSETS, TILE_LENGTHS) if tiled else (STRIP_OFFSETS, STRIP_LENGTHS)
+    for number in (offsets, lengths):
+        if number in header.tags and header.tags[number].count < down * across:
+            raise ValueError(f"it has {down * across} pieces, of which {header.tags[number].count} are listed")
+    starts = header.integers(offsets)[: down * across]
+    sizes = header.integers(lengths) or [len(data) - start for start in starts]  # old writers leave them out
+    pieces = [
+        _Piece(start, size, rows if tiled else min(rows, height - index * rows), columns)
+        for index, (start, size) in enumerate(zip(starts, sizes, strict=False))
+    ]
+    if not pieces or any(piece.offset + piece.length > len(data) for piece in pieces):
+        raise ValueError("a piece of the image lies outside the file")
+    return pieces
+
+
+def _unpacked(header: Directory, data: bytes, pieces: list[_Piece], page: tifffile.TiffPage) -> bytes:
+    """An uncompressed file of the same pixels; its strips become one.
+
+    Raises:
+        ValueError: a piece holds fewer pixels than it has.
+        zlib.error: it is damaged.
+    """
+    dtype = np.dtype(page.dtype).newbyteorder(header.order)
+    plain = []
+    for piece in pieces:
+        shape = (piece.height, piece.width, page.samplesperpixel)
+        size = math.prod(shape) * dtype.itemsize
+        packed = data[piece.offset : piece.offset + min(piece.length, 2 * size + 1024)]  # deflate never grows so much
+        pixels = packed[:size] if page.compression == UNCOMPRESSED else _inflated(packed, size)
+        if len(pixels) < size:
+            raise ValueError("it holds fewer pixels than its header promises")
+        if page.predictor == DIFFERENCES:
+            pixels = np.frombuffer(pixels, dtype).reshape(shape).cumsum(axis=1, dtype=dtype).tobytes()
+        plain.append(pixels)
+    starts = list(itertools.accumulate(map(len, plain), initial=8))
+    tags = {**header.tags, COMPRESSION: _longs(header, UNCOMPRESSED)}
+    if page.predictor == DIFFERENCES:
+        del tags[PREDICTOR]
+    if TILE_WIDTH in tags:
+        tags |= {TILE_OFFSETS: _longs(header, *starts[:-1]), TILE_LENGTHS: _longs(header, *map(len, plain))}
+    else:
+        tags |= {STRIP_OFFSETS: _longs(header, 8), STRIP_LENGTHS: _longs(header, starts[-1] - 8)}
+        tags[ROWS_PER_STRIP] = tags[HEIGHT]
+    return _with_directory(bytes(8) + b"".join(plain), replace(header, tags=tags))
+
+
+def _inflated(packed: bytes, size: int) -> bytes:
+    # One byte more, so that the checksum behind the last one is looked at.
+    return zlib.decompressobj().decompress(packed, size + 1)[:size]
+
+
+def _with_directory(data: bytes, directory: Directory) -> bytes:
+    """A TIFF of the same bytes with another directory."""
+    data += bytes(len(data) % 2)
+    mark = b"II" if directory.order == "<" else b"MM"
+    head = mark + struct.pack(f"{directory.order}HI", 42, len(data))
+    return head + data[8:] + write_directory(directory, len(data))
+
+
+def _decode_with_pillow(data: bytes) -> PIL.Image.Image:
+    """An 8-bit TIFF of any compression."""
+    image = TiffImageFile(io.BytesIO(data))
+    image.load()
+    return image
