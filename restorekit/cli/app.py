@@ -53,6 +53,8 @@ def main() -> None:
     except RestorekitError as error:
         console.problem(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != ExitCode.INTERRUPTED:  # typer makes this one of Ctrl-C
+            raise
         console.say("Interrupted. Run the same command again to continue.")
         sys.exit(ExitCode.INTERRUPTED)

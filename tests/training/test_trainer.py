@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers import SMALL, noise
 
+from restorekit.training import processes
 from restorekit.training.recipe import Recipe
 from restorekit.training.trainer import Trainer
 
@@ -25,14 +26,15 @@ def test_a_trainer_goes_on_from_its_state_with_the_same_random_numbers() -> None
     assert all(torch.equal(a, b) for a, b in zip(other.model.parameters(), trainer.model.parameters(), strict=True))
 
 
-def test_every_step_and_every_seed_draws_other_random_numbers() -> None:
+def test_every_step_seed_and_process_draws_other_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    for seed in (0, 1):
+    for seed, rank in ((0, 0), (0, 1), (1, 0)):
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
         trainer = Trainer.build(Recipe("espcn", seed=seed), CPU, torch.float32)
         for _ in range(2):
             trainer.step(noise(1, 3, 8, 8), noise(1, 3, 32, 32))
             drawn.append(float(torch.rand(1)))
-    assert len(set(drawn)) == 4
+    assert len(set(drawn)) == 6
 
 
 # Sang's discriminator has no batch normalisation: averages over a batch would be those of a pass.
