@@ -41,7 +41,10 @@ def benchmark(
     protocol: Annotated[str, typer.Option(help="What to measure and how; see --list.")] = "",
     data: Annotated[Path | None, typer.Option(help="The set's folder, or any folder of pairs.")] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="A system, or SYSTEM:WEIGHTS with a tag or file. May be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="SYSTEM or SYSTEM:WEIGHTS, a tag or file; LABEL=SYSTEM:WEIGHTS names the row. May be repeated."
+        ),
     ] = None,
     restored: Annotated[
         list[str] | None, typer.Option(help="NAME=FOLDER of images that something else restored. May be repeated.")
@@ -252,6 +255,7 @@ def _print_beside_published(title: str, rows: list[TableRow], result: BenchmarkR
         Column(metric_label("ssim"), "right"),
         Column("MOS", "right"),
         Column("s/image", "right"),
+        Column("s/epoch", "right"),
         Column("minus printed", "right"),
         Column("from"),
     ]
@@ -265,11 +269,12 @@ def _print_beside_published(title: str, rows: list[TableRow], result: BenchmarkR
         published = row.printed if row.kind == "published" else {}
         mos = _as_printed(published.get("mos"), 2) if row.opinion is None else _number(row.opinion.mean, 2)
         seconds = _as_printed(published.get("seconds"), 1)
+        epoch = _as_printed(published.get("epoch_seconds", row.epoch_seconds), 0)
         if timed and (speed := result.speeds.get(row.method)) is not None and row.kind != "published":
             seconds = f"{speed.seconds:.3f}"
         source = f"[{sources.index(row.table) + 1}]" if row.kind == "published" else "here"
         cells.append(
-            [row.method, count, _score(row, "psnr"), interval, _score(row, "ssim"), mos, seconds, minus, source]
+            [row.method, count, _score(row, "psnr"), interval, _score(row, "ssim"), mos, seconds, epoch, minus, source]
         )
     filled = [at for at, column in enumerate(columns) if any(row[at] for row in cells)]
     print_table(title, [columns[at] for at in filled], [[row[at] for at in filled] for row in cells], terminal_width())

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import PIL.Image
+
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.evaluation.baselines import baselines_for
 from restorekit.evaluation.datasets import Dataset, find_dataset, find_sharp_images
@@ -18,6 +20,7 @@ from restorekit.evaluation.frames import blur_test_frames, find_test_frames
 from restorekit.evaluation.methods import BaselineMethod, FolderMethod, Method, NetworkMethod, Restorer
 from restorekit.evaluation.opinions import average_opinions, read_opinions
 from restorekit.evaluation.preparation import prepare_item
+from restorekit.evaluation.protocol import Protocol
 from restorekit.evaluation.report import REPORT, write_report
 from restorekit.evaluation.result import BenchmarkRequest, BenchmarkResult
 from restorekit.evaluation.scoring import ImageScores, Scorer
@@ -116,17 +119,20 @@ def plan_methods(request: BenchmarkRequest, dataset: Dataset) -> list[Method]:
     folder_names = [*RESERVED_FOLDERS, *(folder_name(method.name).casefold() for method in methods)]
     for method in methods:
         if folder_names.count(folder_name(method.name).casefold()) > 1:
-            raise UsageError(f"Two methods have the same name, '{method.name}'.", "Give the restored folder another.")
+            raise UsageError(f"Two methods have the same name, '{method.name}'.", "Give one of them another.")
     return methods
 
 
 def _plan_network(text: str, request: BenchmarkRequest) -> NetworkMethod:
-    name, _, weights = text.partition(":")
+    label, _, rest = text.partition("=")
+    if not rest or ":" in label:  # a file's name may have the sign too
+        label, rest = "", text
+    name, _, weights = rest.partition(":")
     task, protocol = registry.spec_of(name).task, request.protocol
     if task != protocol.task:
         raise UsageError(f"{name} is for {task}, {protocol.name} for {protocol.task}.", "Choose another model.")
     scale = request.scale if task == "sr" else None
-    return NetworkMethod(name, weights or "auto", scale, request.settings)
+    return NetworkMethod(name, weights or "auto", scale, request.settings, label)
 
 
 def _find(request: BenchmarkRequest, out: Path) -> Dataset:
@@ -253,11 +259,30 @@ def _remarks(request: BenchmarkRequest, dataset: Dataset, frames: int) -> list[s
     if dataset.layout == "frames" and protocol.split and protocol.split_of(frames) != protocol.split:
         parts = " and ".join(f"{number} for {part}" for part, number in protocol.split.items())
         remarks.append(f"The paper splits its frames into {parts}; these are {frames} in all, too few for both.")
+    if dataset.layout == "frames":
+        remarks += _odd_sizes(protocol, dataset)
     if dataset.layout != protocol.layout and protocol.layout != "pairs":
         remarks.append(f"This is any folder of pairs, not the set of {protocol.name}: published rows do not compare.")
     elif protocol.other_data:
         remarks.append("The published rows are of other images and do not compare.")
     return remarks
+
+
+def _odd_sizes(protocol: Protocol, dataset: Dataset) -> list[str]:
+    """Frames of another size than the paper's: a blur of as many pixels is another problem there."""
+    if protocol.frame_size is None:
+        return []
+    sizes = []
+    for item in dataset.items:
+        with PIL.Image.open(item.sharp[0]) as image:  # reads the head alone
+            sizes.append(image.size)
+    odd = [size for size in sizes if size != protocol.frame_size]
+    if not odd:
+        return []
+    (width, height), (wide, high) = protocol.frame_size, odd[0]
+    return [
+        f"The paper's frames have {width}x{height} px; {len(odd)} of these {len(sizes)} have not, e.g. {wide}x{high}."
+    ]
 
 
 def _gaps(scores: Sequence[ImageScores]) -> list[str]:

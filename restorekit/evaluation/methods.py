@@ -35,7 +35,11 @@ class MethodFacts:
     """Where it is described; of a baseline, what it does."""
     weights: str = ""
     """Tag or file."""
+    config: Mapping[str, object] = field(default_factory=dict)
+    """Options of the system that differ from its defaults."""
     parameters: int | None = None
+    seconds_per_sample: float | None = None
+    """Training time by crop; None where the weights do not say."""
     precision: str = ""
     device: str = ""
 
@@ -229,18 +233,22 @@ class NetworkMethod:
         weights: "auto", a tag or a file.
         scale: enlargement, for systems that enlarge.
         settings: device, precision and tiles.
+        label: name of the row; by default the model and its weights.
     """
 
     model: str
     weights: str = "auto"
     scale: int | None = None
     settings: Settings = Settings()
+    label: str = ""
     kind: Kind = field(default="network", init=False)
     needs_psf: bool = field(default=False, init=False)
 
     @property
     def name(self) -> str:
-        """`MODEL` or `MODEL:WEIGHTS`; of a file its name alone, where it lies is of no interest."""
+        """The label, `MODEL` or `MODEL:WEIGHTS`; of a file its name alone, where it lies is of no interest."""
+        if self.label:
+            return self.label
         if self.weights == "auto":
             return self.model
         path = Path(self.weights)
@@ -261,6 +269,8 @@ class NetworkMethod:
             system=self.model,
             paper=model.spec.paper,
             weights=model.provenance.weights,
+            config=model.provenance.config,
+            seconds_per_sample=model.provenance.seconds_per_sample,
             parameters=model.parameters,
             precision=engine.precision,
             device=str(engine.device),

@@ -27,8 +27,8 @@ class PublishedTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
-    columns: tuple[Literal["psnr", "ssim", "mos", "seconds"], ...]
-    """psnr in dB, mos from 1 to 5."""
+    columns: tuple[Literal["psnr", "ssim", "mos", "seconds", "epoch_seconds"], ...]
+    """psnr in dB, mos from 1 to 5, seconds for restoring one image, epoch_seconds for training one epoch."""
     rows: dict[str, Row]
     """Values by method, in the order of the columns; a row may end early."""
     images: dict[str, dict[str, Row]] = Field(default_factory=dict)
@@ -83,6 +83,10 @@ class Protocol(BaseModel):
     """Images in the paper's test set; 0 if that is not fixed."""
     split: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     """Frames of every part, where the paper splits a set of the layout "frames"; the part "test" is measured."""
+    frame_size: tuple[int, int] | None = None
+    """Width and height of the paper's frames in pixels."""
+    epoch_samples: int = 0
+    """Crops of one epoch in the paper's training; 0 if it prints no time for one."""
     other_data: bool = False
     """The published rows are of other images."""
     blur: BlurSettings | None = None
@@ -121,7 +125,7 @@ class Protocol(BaseModel):
 
     def definition(self) -> dict[str, Any]:
         """All that decides a score, as JSON knows it: everything but the published numbers and the words."""
-        words = {"title", "source", "text", "notes", "tables", "other_data", "expected"}
+        words = {"title", "source", "text", "notes", "tables", "other_data", "expected", "frame_size", "epoch_samples"}
         return self.model_dump(mode="json", exclude=words)
 
 

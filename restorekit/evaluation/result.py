@@ -27,7 +27,7 @@ class BenchmarkRequest:
     data: Path
     """The data set's folder."""
     models: tuple[str, ...] = ()
-    """NAME or NAME:WEIGHTS, with a tag or a file."""
+    """SYSTEM or SYSTEM:WEIGHTS, with a tag or a file; LABEL=SYSTEM:WEIGHTS names the row, e.g. that of an ablation."""
     restored: Mapping[str, Path] = field(default_factory=dict)
     """Folders of images that something else restored, by the name of their row."""
     sharp_only: bool = False

@@ -41,6 +41,8 @@ class TableRow:
     """Where they are printed."""
     opinion: MeanOpinion | None = None
     """What people said of our results."""
+    epoch_seconds: float | None = None
+    """Training time of an epoch as large as the paper's, where the protocol and the weights tell."""
 
     def minus_printed(self, metric: str) -> float | None:
         """Ours minus printed; None where one of them is missing."""
@@ -69,12 +71,15 @@ def table_rows(result: BenchmarkResult, subset: str) -> list[TableRow]:
         scores = {name: statistics.mean_interval(list(items.values())) for name, items in values.items() if items}
         if not scores:
             continue
-        # The first table that prints a method is its main one; a paper's own ablations come later.
-        main = (table for table in tables if method.system in table.rows and "psnr" in table.columns)
-        table = None if result.other_data else next(main, None)
-        printed = table.printed(method.system) if table else {}
-        title, opinion = table.title if table else "", result.opinion(method.name, subset)
-        rows.append(TableRow(method.name, method.kind, scores, printed, title, opinion))
+        # A label may be that of a printed row. The first table that prints a system is its main one; ablations come later.
+        names = ((name, table) for name in (method.name, method.system) for table in tables)
+        main = ((name, table) for name, table in names if name in table.rows and "psnr" in table.columns)
+        name, table = (method.name, None) if result.other_data else next(main, (method.name, None))
+        printed, title = (table.printed(name), table.title) if table else ({}, "")
+        epoch, sample = result.request.protocol.epoch_samples, method.seconds_per_sample
+        epoch_seconds = epoch * sample if epoch and sample is not None else None
+        opinion = result.opinion(method.name, subset)
+        rows.append(TableRow(method.name, method.kind, scores, printed, title, opinion, epoch_seconds))
     for table in tables:
         rows += [TableRow(name, "published", {}, table.printed(name), table.title) for name in table.rows]
     return rows

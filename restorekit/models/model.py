@@ -23,6 +23,8 @@ class Provenance:
     """The layer of VGG that the loss in its paper compares, where it was trained without; empty where nothing is missing."""
     trained_on: frozenset[bytes] = field(default=frozenset(), repr=False)
     """Fingerprints of the images that it was trained on, see `runtime.fingerprints`; empty where the file does not say."""
+    seconds_per_sample: float | None = None
+    """Training time by crops trained on, on whatever machine that was; None where the file does not say."""
 
 
 @dataclass(frozen=True)

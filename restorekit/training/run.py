@@ -267,7 +267,7 @@ class _Run:
             if saves or step in recipe.keep:
                 trainer.check_weights()
             if writes and step in recipe.keep:
-                self._write_weights(trainer, f"weights-{step}.safetensors")
+                self._write_weights(trainer, f"weights-{step}.safetensors", now - begun)
             row = None
             if logs and writes:
                 row = self._make_row(trainer, means, now - begun, validates)
@@ -286,7 +286,7 @@ class _Run:
             if stopped and step < recipe.steps:
                 raise KeyboardInterrupt
         if writes:
-            self._write_weights(trainer, "weights.safetensors")
+            self._write_weights(trainer, "weights.safetensors", time.monotonic() - begun)
 
     def _batches(self, first: int, end: int) -> Iterator[tuple[Tensor, Tensor]]:
         """This process's shares of some batches as (degraded, sharp) on the device."""
@@ -320,9 +320,15 @@ class _Run:
             scores, measured_on = validate(network, self.spec, self.unseen, self.device, strip, self.progress)
         return LogRow(step, seconds, self.recipe.learning_rate_at(step - 1), losses, scores, measured_on)
 
-    def _write_weights(self, trainer: Trainer, name: str) -> None:
+    def _write_weights(self, trainer: Trainer, name: str, seconds: float) -> None:
         """Write the averaged weights: half the size of float32, same images."""
-        about = {"model": self.recipe.model, "recipe": self.recipe.to_json(), "trained_on": self.trained_on}
+        samples = max(1, trainer.steps_done * self.recipe.batch)
+        about = {
+            "model": self.recipe.model,
+            "recipe": self.recipe.to_json(),
+            "trained_on": self.trained_on,
+            "seconds_per_sample": f"{seconds / samples:.4g}",
+        }
         if self.recipe.missing_features:
             about["without_features"] = self.recipe.missing_features
         state_dict.save(trainer.average.module.state_dict(), self.out / name, about, torch.float16)

@@ -113,8 +113,8 @@ def _identify(start: bytes, path: Path, hint: str = FETCH_AGAIN) -> Kind:
 def header(data: bytes) -> dict[str, str]:
     """The texts in a safetensors file's header; empty for other files.
 
-    restorekit writes "model" and "recipe" there, and in "trained_on" the fingerprints of the images: a file that has a model
-    is its own.
+    restorekit writes "model" and "recipe" there, and in "trained_on" and "seconds_per_sample" what it was trained on and
+    how fast: a file that has a model is its own.
 
     Args:
         data: a file that `parse` accepts.

@@ -59,9 +59,10 @@ def load_model(
         )
     module, options = _fill(name, data, source, scale, config)
     model = _as_model(name, module, options, source.label, sha256)
-    trained_on = state_dict.trained_on(data, source.path)
+    trained_on, seconds = state_dict.read_training(data, source.path)
     without = formats.header(data).get("without_features", "")
-    return replace(model, provenance=replace(model.provenance, trained_on=trained_on, without_features=without))
+    provenance = replace(model.provenance, trained_on=trained_on, seconds_per_sample=seconds, without_features=without)
+    return replace(model, provenance=provenance)
 
 
 @dataclass(frozen=True)

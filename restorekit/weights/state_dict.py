@@ -144,20 +144,24 @@ def trained_config(header: Mapping[str, str], path: Path) -> dict[str, object]:
         raise WeightsError("The recipe in the file's header is damaged.", "Fetch it again.", path) from None
 
 
-def trained_on(data: bytes, path: Path) -> frozenset[bytes]:
-    """Fingerprints of the images that a file's network was trained on; empty for files that do not say.
+def read_training(data: bytes, path: Path) -> tuple[frozenset[bytes], float | None]:
+    """What a file tells of its training: fingerprints of the images, and seconds by crop; nothing for foreign files.
 
     Args:
         data: the file's bytes.
         path: where they come from: a name for messages.
 
     Raises:
-        WeightsError: the list in the header is damaged.
+        WeightsError: the header is damaged.
     """
+    header = formats.header(data)
     try:
-        return fingerprints.unpack(formats.header(data).get("trained_on", ""))
+        seconds = header.get("seconds_per_sample")
+        return fingerprints.unpack(header.get("trained_on", "")), None if seconds is None else float(seconds)
     except ValueError:
-        raise WeightsError("The list of images in the file's header is damaged.", "Fetch it again.", path) from None
+        raise WeightsError(
+            "What the file's header tells of its training is damaged.", "Fetch it again.", path
+        ) from None
 
 
 def fit(module: nn.Module, state: StateDict, path: Path) -> None:

@@ -21,7 +21,7 @@ from restorekit.errors import ExitCode, UsageError, WeightsError
 from restorekit.evaluation import baselines, summary, worker
 from restorekit.evaluation.benchmark import plan_methods, run_benchmark
 from restorekit.evaluation.datasets import find_dataset
-from restorekit.evaluation.methods import BaselineMethod
+from restorekit.evaluation.methods import BaselineMethod, NetworkMethod
 from restorekit.evaluation.preparation import Degraded
 from restorekit.evaluation.protocol import load_protocol
 from restorekit.evaluation.result import BenchmarkRequest, BenchmarkResult
@@ -536,6 +536,64 @@ def test_the_difference_to_the_printed_row_is_ours_minus_theirs(tmp_path: Path, 
     assert row.printed["psnr"] == 26.23
     assert row.minus_printed("psnr") == row.scores["psnr"].mean - 26.23
     assert row.table == "Table 6"
+
+
+def srgan_em(path: Path, **header: str) -> Path:
+    """Weights of a small srgan-em."""
+    torch.manual_seed(0)
+    recipe = json.dumps({"config": {"channels": 8}})
+    state = registry.build("srgan-em", channels=8).state_dict()
+    state_dict.save(state, path, {"model": "srgan-em", "recipe": recipe} | header)
+    return path
+
+
+def test_several_weights_of_one_system_are_rows_with_labels_beside_the_printed_ablation(
+    tmp_path: Path, photo: np.ndarray
+) -> None:
+    one, two = (srgan_em(tmp_path / f"{name}/weights.safetensors", seconds_per_sample="0.25") for name in "ab")
+    request = BenchmarkRequest(
+        load_protocol("sr-paper"),
+        originals(tmp_path, photo),
+        models=(f"with BN, 500 epochs=srgan-em:{one}", f"srgan-em:{two}"),
+        baselines=False,
+        repeats=0,
+    )
+    result = run_benchmark(request, tmp_path / "out")
+    rows = {row.method: row for row in summary.table_rows(result, "set5") if row.kind == "network"}
+    assert list(rows) == ["with BN, 500 epochs", "srgan-em:weights"]
+    # The label is that of a printed row, and so compared with it; without one the system's main table counts.
+    assert rows["with BN, 500 epochs"].printed == {"psnr": 28.92, "ssim": 0.832, "mos": 3.48, "epoch_seconds": 200}
+    assert rows["srgan-em:weights"].printed["psnr"] == 29.14
+    assert rows["with BN, 500 epochs"].epoch_seconds == 200.0  # 800 crops of a quarter of a second
+    facts = {method.name: method for method in result.methods}["with BN, 500 epochs"]
+    assert (facts.system, dict(facts.config)) == ("srgan-em", {"channels": 8})
+    assert (tmp_path / "out/images/with-BN--500-epochs/set5/odd.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "model", "weights"),
+    [
+        ("gggan-lite", "", "gggan-lite", "auto"),
+        ("gggan-lite:photo", "", "gggan-lite", "photo"),
+        ("gggan-lite:runs/a=b.safetensors", "", "gggan-lite", "runs/a=b.safetensors"),
+        ("no prior=gggan-lite", "no prior", "gggan-lite", "auto"),
+        ("no prior=gggan-lite:C:/a=b.safetensors", "no prior", "gggan-lite", "C:/a=b.safetensors"),
+    ],
+)
+def test_a_label_is_what_stands_before_the_system(pairs: Path, text: str, label: str, model: str, weights: str) -> None:
+    request = BenchmarkRequest(PAIRS, pairs, models=(text,), baselines=False)
+    (method,) = plan_methods(request, find_dataset("pairs", pairs))
+    assert isinstance(method, NetworkMethod)
+    assert (method.label, method.model, method.weights) == (label, model, weights)
+
+
+def test_two_rows_of_one_name_are_refused_and_a_label_parts_them(pairs: Path) -> None:
+    dataset = find_dataset("pairs", pairs)
+    twice = BenchmarkRequest(PAIRS, pairs, models=("gggan-lite:a/w.safetensors", "gggan-lite:b/w.safetensors"))
+    with pytest.raises(UsageError, match="same name, 'gggan-lite:w'"):
+        plan_methods(twice, dataset)
+    parted = replace(twice, models=("one=gggan-lite:a/w.safetensors", "gggan-lite:b/w.safetensors"))
+    assert [method.name for method in plan_methods(parted, dataset)][-2:] == ["one", "gggan-lite:w"]
 
 
 def test_other_data_get_no_difference_to_printed_rows(pairs: Path, tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ def test_the_benchmark_tests_what_synth_blur_calls_test_and_nothing_of_what_it_t
     assert not any("too few" in message for message in result.messages)
 
 
+def test_frames_of_another_size_than_the_papers_are_reported(nine: Path, tmp_path: Path) -> None:
+    protocol = small("gggan-ead")
+    assert protocol.frame_size == (1349, 1079)
+    result = run_benchmark(BenchmarkRequest(protocol, nine), tmp_path / "out")
+    said = "The paper's frames have 1349x1079 px; 3 of these 3 have not, e.g. 64x48."
+    assert said in result.messages
+    fitting = protocol.model_copy(update={"frame_size": (64, 48)})
+    assert not any("px" in text for text in run_benchmark(BenchmarkRequest(fitting, nine), tmp_path / "two").messages)
+
+
 def test_too_few_frames_for_the_split_are_tested_as_far_as_they_go(nine: Path, tmp_path: Path) -> None:
     protocol = small("gggan-ead")
     whole = run_benchmark(BenchmarkRequest(protocol, nine, baselines=True), tmp_path / "whole")

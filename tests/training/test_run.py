@@ -100,6 +100,14 @@ def test_weights_name_the_images_that_they_were_trained_on_and_no_others(sharp: 
     assert saw(tmp_path / "run/weights.safetensors") == {fingerprint(sharp / f"{number}.png") for number in (1, 3)}
 
 
+def test_weights_tell_how_long_a_crop_took(sharp: Path, tmp_path: Path) -> None:
+    run(TINY, sharp, tmp_path / "run")
+    seconds = float((tmp_path / "run/log.csv").read_text().splitlines()[-1].split(",")[1])
+    told = load_model("gggan-lite", tmp_path / "run/weights.safetensors").provenance.seconds_per_sample
+    assert told is not None
+    assert told * TINY.steps * TINY.batch == pytest.approx(seconds, rel=0.5, abs=0.3)
+
+
 def test_weights_name_what_was_learned_from_before_too(sharp: Path, photo: np.ndarray, tmp_path: Path) -> None:
     write_image(Image(photo[::-1].copy()), tmp_path / "other/a.png")
     with pytest.raises(Stopped):  # by another sitting
