@@ -39,31 +39,6 @@ def test_every_protocol_is_there_and_complete() -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("name", "table", "method", "column", "picture", "printed"),
-    [
-        ("gggan-ead", 0, "gggan", "psnr", "", 26.89),
-        ("gggan-ead", 0, "gggan", "ssim", "", 0.849),
-        ("gggan-kid", 0, "srn", "psnr", "", 28.01),
-        ("gggan-kid-transfer", 0, "gggan", "ssim", "", 0.801),
-        ("msdn-gopro-center256", 0, "msdn", "psnr", "", 28.64),
-        ("kohler", 0, "msdn", "ssim", "", 0.814),
-        ("kohler", 1, "srn", "psnr", "", 26.80),
-        ("gopro", 0, "noroozi", "ssim", "", None),
-        ("gopro", 1, "sang", "psnr", "", 29.9762),
-        ("gopro", 2, "deepdeblur", "seconds", "", 4.3),
-        ("lai", 0, "sang", "ssim", "", 0.6325),
-        ("sr-paper", 0, "srgan-em", "mos", "", 3.68),
-        ("sr-paper", 0, "vdsr", "psnr", "butterfly", 25.58),
-        ("sr-paper", 1, "dsrn", "ssim", "ppt3", 0.903),
-    ],
-)
-def test_published_numbers_are_as_printed(
-    name: str, table: int, method: str, column: str, picture: str, printed: float | None
-) -> None:
-    assert load_protocol(name).tables[table].printed(method, picture).get(column) == printed
-
-
 def test_the_printed_averages_are_those_of_the_printed_pictures() -> None:
     """But for the cells that the SR paper itself got wrong (its notes say so)."""
     for table in load_protocol("sr-paper").tables[:2]:

@@ -91,6 +91,8 @@ def test_memory_is_what_the_spec_says_in_every_size(name: str, options: dict[str
         ("vdsr", {"channels": 2, "layers": 2, "scale": 3}, 9 * (2 + 2) + 3, 9 * 9 * (2 + 2)),
     ],
 )
-def test_parameters_and_work_follow_the_sizes(name: str, options: dict[str, object], parameters: int, macs: int) -> None:
+def test_parameters_and_work_follow_the_sizes(
+    name: str, options: dict[str, object], parameters: int, macs: int
+) -> None:
     spec = registry.configure(name, **options)[1]
     assert (spec.parameters, spec.macs_per_pixel) == (parameters, macs)
