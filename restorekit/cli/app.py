@@ -7,7 +7,8 @@ import typer
 
 from restorekit._version import __version__
 from restorekit.cli import benchmark, console, deblur, demo, models, sr, synth_blur, train
-from restorekit.errors import ExitCode, RestorekitError
+from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput
+from restorekit.runtime.atomic import NO_ROOM
 from restorekit.runtime.memory import keep_buffers
 
 EPILOG = (
@@ -53,6 +54,11 @@ def main() -> None:
     except RestorekitError as error:
         console.problem(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        console.problem(UnwritableOutput(f"Nothing can be written any more ({error.strerror}).", "Make room."))
+        sys.exit(ExitCode.OUTPUT)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != ExitCode.INTERRUPTED:  # typer makes this one of Ctrl-C
             raise

@@ -12,12 +12,17 @@ from restorekit.errors import RestorekitError
 out = Console(emoji=False)
 err = Console(stderr=True, emoji=False)
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """A text in which nothing steers the terminal: file names may hold any character."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    """A text in which nothing steers the terminal: file names may hold any character, and bytes that are none."""
+    return _CONTROL.sub(lambda match: f"\\x{_byte(match[0]):02x}", text)
+
+
+def _byte(character: str) -> int:
+    """The number of a character; of a byte that is no text, as Python writes it in a path, the byte."""
+    return ord(character) - 0xDC00 if "\udc80" <= character <= "\udcff" else ord(character)
 
 
 def say(message: str) -> None:

@@ -8,6 +8,7 @@ import typer
 from restorekit.cli import options
 from restorekit.cli.progress import Bar
 from restorekit.cli.summary import print_summary
+from restorekit.media.limits import MOST_PIXELS
 
 
 def deblur(
@@ -26,6 +27,7 @@ def deblur(
     dry_run: options.DryRun = False,
     compare: options.Compare = None,
     report: options.Report = None,
+    max_pixels: options.MaxPixels = MOST_PIXELS,
 ) -> None:
     """Sharpen blurred images.
 
@@ -49,6 +51,7 @@ def deblur(
             dry_run=dry_run,
             compare=compare,
             report=report,
+            max_pixels=max_pixels,
             progress=bar,
         )
     print_summary(run)

@@ -44,6 +44,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Restore again what
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
 Compare = Annotated[Path | None, typer.Option(help="Write views of input and result side by side to this folder.")]
 Report = Annotated[Path | None, typer.Option(help="Write one line of JSON for every image to this file.")]
+MaxPixels = Annotated[int, typer.Option(min=1, help="Images with more pixels fail before memory is taken for them.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Results go here; the tree of folders is kept.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 

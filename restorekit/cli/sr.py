@@ -9,6 +9,7 @@ from restorekit.cli import options
 from restorekit.cli.progress import Bar
 from restorekit.cli.summary import print_summary
 from restorekit.errors import UsageError
+from restorekit.media.limits import MOST_PIXELS
 
 
 def sr(
@@ -37,6 +38,7 @@ def sr(
     dry_run: options.DryRun = False,
     compare: options.Compare = None,
     report: options.Report = None,
+    max_pixels: options.MaxPixels = MOST_PIXELS,
 ) -> None:
     """Enlarge small images (super-resolution).
 
@@ -79,6 +81,7 @@ def sr(
             dry_run=dry_run,
             compare=compare,
             report=report,
+            max_pixels=max_pixels,
             progress=bar,
         )
     print_summary(run)

@@ -9,6 +9,8 @@ from pathlib import Path
 from restorekit.errors import UsageError
 from restorekit.media.discover import Job, find_images, real_path
 
+NAMES = "surrogateescape"  # how bytes of names that are no text are encoded
+
 
 @dataclass(frozen=True)
 class PlannedPair:
@@ -67,7 +69,8 @@ def plan_pairs(
     if not jobs:
         raise UsageError("There is no image.", "PNG, JPEG, WebP, TIFF or BMP are read.")
     stems = [job.relative.with_suffix("").as_posix() for job in jobs]
-    uses = Counter(stems)
+    # A stem that several share, or that is another image's whole name, gives way to the whole name.
+    uses = Counter([*stems, *(job.relative.as_posix() for job in jobs if job.relative.suffix)])
     names = {job: stem if uses[stem] == 1 else job.relative.as_posix() for job, stem in zip(jobs, stems, strict=True)}
     pairs = [
         PlannedPair(job, part, f"{names[job]}{f'_{copy}' if per_image > 1 else ''}.png", copy)
@@ -95,5 +98,7 @@ def _assign_parts(jobs: list[Job], split: Mapping[str, int] | None, seed: int) -
             f"`split` asks for {sum(split.values())} images, but there are {len(jobs)}.",
             "Ask for fewer; `per_image` makes several pairs of each.",
         )
-    order = iter(sorted(jobs, key=lambda job: hashlib.sha256(f"{seed}|{job.relative.as_posix()}".encode()).digest()))
+    order = iter(
+        sorted(jobs, key=lambda job: hashlib.sha256(f"{seed}|{job.relative.as_posix()}".encode(errors=NAMES)).digest())
+    )
     return [(part, next(order)) for part in sorted(split) for _ in range(split[part])]

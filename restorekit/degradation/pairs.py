@@ -31,16 +31,17 @@ from typing import Any
 import numpy as np
 
 from restorekit._version import __version__
-from restorekit.degradation.pair_plan import PlannedPair, plan_pairs
+from restorekit.degradation.pair_plan import NAMES, PlannedPair, plan_pairs
 from restorekit.degradation.synthetic_blur import ALGORITHM, BlurSettings, DrawnBlur
 from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UnwritableOutput, UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
-from restorekit.media.decode import read_image
+from restorekit.media.decode import decode_image, read_content
 from restorekit.media.encode import encode_image
 from restorekit.media.image import Image
 from restorekit.runtime import fingerprints
 from restorekit.runtime.atomic import no_room_left, remove_leftovers, write_atomically
 from restorekit.runtime.journal import Journal
+from restorekit.runtime.lock import working_in
 from restorekit.runtime.progress import SILENT, Event, Progress, Status, Work
 
 RECORDS = "pairs.jsonl"
@@ -127,28 +128,29 @@ def synthesize_pairs(
     Raises:
         UsageError: no images, fewer than the split asks for, one that would be replaced, or `out` holds a pair in another
             part.
-        UnwritableOutput: the record cannot be written, or the disk is full.
+        UnwritableOutput: the record cannot be written, the disk is full, or another run works in `out`.
     """
     out = Path(out)
     planned = plan_pairs([Path(item) for item in inputs], out, split, per_image, settings.seed, excluded)
     planned = [pair for pair in planned if parts is None or pair.part in parts]
-    journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
-    _check_parts(planned, journal)
-    journal.check()
-    for folder in {(out / path).parent for pair in planned for path in (pair.blur, pair.sharp)}:
-        remove_leftovers(folder)
-    maker = _PairMaker(out, settings, journal)
-    progress.begin(Work(len(planned), len(planned), "pairs", f"{settings.kind} blur"))
-    results = []
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        for made in pool.map(maker.make, planned):
-            if made.record is not None:
-                journal.record(made.result.key, **made.record)
-            results.append(made.result)
-            progress.step(
-                Event(made.result.key, 1, float(made.result.status != "skipped"), made.result.status, made.result)
-            )
-    journal.compact()
+    with working_in(out):
+        journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
+        _check_parts(planned, journal)
+        journal.check()
+        for folder in {(out / path).parent for pair in planned for path in (pair.blur, pair.sharp)}:
+            remove_leftovers(folder)
+        maker = _PairMaker(out, settings, journal)
+        progress.begin(Work(len(planned), len(planned), "pairs", f"{settings.kind} blur"))
+        results = []
+        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+            for made in pool.map(maker.make, planned):
+                if made.record is not None:
+                    journal.record(made.result.key, **made.record)
+                results.append(made.result)
+                progress.step(
+                    Event(made.result.key, 1, float(made.result.status != "skipped"), made.result.status, made.result)
+                )
+        journal.compact()
     summary = PairsSummary(tuple(results))
     progress.end(summary)
     return summary
@@ -232,7 +234,7 @@ class _PairMaker:
         Whatever fails is this pair's failure; only where nothing can be written any more the run ends.
         """
         try:
-            source = pair.job.source.read_bytes()
+            source = read_content(pair.job.source)
             seed = _image_seed(self.settings.seed, pair)
             facts = {
                 "source": pair.job.relative.as_posix(),
@@ -241,10 +243,11 @@ class _PairMaker:
             }
             if self._is_there(pair, facts):
                 return _MadePair(PairResult(pair.key, "skipped"))
-            made = self._write(pair, seed)
+            made = self._write(pair, source, seed)
         except RestorekitError as error:
             if isinstance(error, UnwritableOutput) and no_room_left(error):
                 raise
+            error.path = error.path or pair.job.source
             return _MadePair(PairResult(pair.key, "failed", str(error)))
         except Exception as error:  # a codec's own exception, no memory for a huge image: the other pairs do not care
             return _MadePair(PairResult(pair.key, "failed", f"{pair.job.source}: {type(error).__name__}: {error}"))
@@ -266,9 +269,9 @@ class _PairMaker:
             for half, name in (("blur", pair.blur), ("sharp", pair.sharp))
         )
 
-    def _write(self, pair: PlannedPair, seed: int) -> dict[str, Any]:
+    def _write(self, pair: PlannedPair, source: bytes, seed: int) -> dict[str, Any]:
         """Write both images; returns what the record says of them."""
-        pixels = read_image(pair.job.source).pixels
+        pixels = decode_image(source).pixels
         # PNG holds no floating point; 16 bits are enough for what a camera delivers.
         stored = pixels if pixels.dtype != np.float32 else from_unit(to_unit(pixels), np.uint16)
         rng = np.random.default_rng(seed)
@@ -289,5 +292,7 @@ def _sha256(path: Path) -> str | None:
 
 def _image_seed(seed: int, pair: PlannedPair) -> int:
     """The seed of one pair, by its place in the set alone."""
-    digest = hashlib.sha256(f"{seed}|{pair.part}|{pair.job.relative.as_posix()}|{pair.copy}".encode()).digest()
+    digest = hashlib.sha256(
+        f"{seed}|{pair.part}|{pair.job.relative.as_posix()}|{pair.copy}".encode(errors=NAMES)
+    ).digest()
     return int.from_bytes(digest[:8], "big")

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.errors import UsageError
+from restorekit.errors import RestorekitError, UsageError
+from restorekit.imaging.dtypes import RANGES
 from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.settings import Settings
@@ -19,6 +20,8 @@ from restorekit.inference.tiling import Limits
 from restorekit.media.image import Image
 from restorekit.runtime.provenance import file_stamp
 from restorekit.weights.load import load_model
+
+FLAT = 0.02  # of the range: an image whose values differ no more may become one of a single colour
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,11 @@ def restore_to_size(image: Image, engine: Engine, size: Size = Size(), limits: L
         limits: of tiles that fitted the image before.
 
     Raises:
-        RestorekitError: see `Engine`.
+        RestorekitError: see `Engine`; or the result is all of one colour and the image is not.
     """
     height, width = size.of(*image.size, engine.spec.scale)
     restoration = engine(image.rgb(), limits)
+    _check_not_blank(image.pixels, restoration.pixels)
     pixels, info = restoration.pixels, restoration.info
     while engine.spec.scale > 1 and (pixels.shape[0] < height or pixels.shape[1] < width):
         restoration = engine(pixels, restoration.limits)
@@ -78,6 +82,16 @@ def restore_to_size(image: Image, engine: Engine, size: Size = Size(), limits: L
         resized = resize(pixels, (height, width))
         pixels = resized if pixels.dtype != np.float32 else np.clip(resized, 0, 1).astype(np.float32)
     return RestoredImage(image.with_rgb(pixels), info, restoration.limits)
+
+
+def _check_not_blank(before: NDArray[Any], after: NDArray[Any]) -> None:
+    """Refuse what weights make of every image that have diverged in training: black, or one colour."""
+    if all((row == after[0, 0]).all() for row in after):
+        spread = np.subtract(before.max(axis=(0, 1)), before.min(axis=(0, 1)), dtype=np.float64).max()
+        if spread > FLAT * RANGES[before.dtype]:
+            raise RestorekitError(
+                "The network's result is all of one colour, the image is not.", "Its weights do not suit this image."
+            )
 
 
 def restore_image(

@@ -19,23 +19,13 @@ from restorekit.errors import UnreadableImage
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.decode_tiff import read_tiff
 from restorekit.media.image import Image
+from restorekit.media.limits import LARGEST_PIXEL, MOST_METADATA, MOST_PIXELS
 from restorekit.media.metadata import read_metadata
 from restorekit.media.profiles import colour_space, convert_to_srgb
-from restorekit.media.samples import (
-    MOST_PIXELS,
-    check_size,
-    decode_with_opencv,
-    described,
-    expanded_mode,
-    split_alpha,
-    turn,
-)
+from restorekit.media.samples import check_size, decode_with_opencv, described, expanded_mode, split_alpha, turn
 from restorekit.media.sniff import SIGNATURE_LENGTH, Format, sniff
 from restorekit.media.tags import read_sides
 from restorekit.runtime.regular import open_regular, read_regular
-
-LARGEST_PIXEL = 16  # bytes: four channels of float32
-MOST_METADATA = 1 << 28  # bytes
 
 # PIL.Image.open would choose among them too, but it warns about large images through the process's warning filters.
 READERS: dict[Format, type[ImageFile]] = {

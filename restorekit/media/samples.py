@@ -12,8 +12,6 @@ from restorekit.errors import UnreadableImage
 from restorekit.media.metadata import Metadata
 from restorekit.media.profiles import matching_profile
 
-MOST_PIXELS = 178_956_970  # 2 GiB of 3 bytes a pixel, rounded down by 4: Pillow's own limit
-
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """Refuse what would take too much memory, before any is taken.

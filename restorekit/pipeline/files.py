@@ -1,8 +1,9 @@
 """Restore files and folders: reading, computing and writing overlap, and no file can stop the others."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,20 +19,23 @@ from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
 from restorekit.media.decode import megapixels, read_image
 from restorekit.media.discover import Job
-from restorekit.media.encode import write_image
+from restorekit.media.encode import check_storable, write_image
 from restorekit.media.image import Image
+from restorekit.media.limits import MOST_PIXELS
 from restorekit.models.model import Model
 from restorekit.models.spec import Task
-from restorekit.pipeline.plan import plan_files, side_by_side_path
+from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path
 from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.journal import Journal
+from restorekit.runtime.lock import HIDDEN, working_in
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
 from restorekit.runtime.provenance import file_stamp
+from restorekit.runtime.regular import open_without_following
 from restorekit.weights.load import load_model
 
-JOURNAL = Path(".restorekit", "restored.jsonl")  # below the output folder; hidden: no run takes it for images
+JOURNAL = Path(HIDDEN, "restored.jsonl")  # below the output folder; hidden: no run takes it for images
 GAP = 8  # white pixels between the two halves of a side-by-side view
 
 
@@ -50,6 +54,7 @@ def restore_folder(
     dry_run: bool = False,
     compare: Path | None = None,
     report: Path | None = None,
+    max_pixels: int = MOST_PIXELS,
     progress: Progress = SILENT,
     executor: Executor = LocalExecutor(),
 ) -> RunSummary:
@@ -72,6 +77,7 @@ def restore_folder(
         dry_run: only find out what would be done; nothing is written.
         compare: folder for views of input and result side by side (PNG).
         report: file that gets one line of JSON for every image.
+        max_pixels: an input that claims more fails before memory is taken for it.
         progress: sees the run; the `detail` of its events is a `FileResult`.
         executor: runs the work.
 
@@ -81,7 +87,7 @@ def restore_folder(
     Raises:
         UsageError: an input does not exist, there is no image, or a result would replace an input.
         WeightsError: see `load_model`.
-        UnwritableOutput: nothing can be written to `out`.
+        UnwritableOutput: nothing can be written to `out`, or another run works there.
     """
     out = Path(out)
     jobs = plan_files(map(Path, inputs), out, compare, report)
@@ -98,23 +104,23 @@ def restore_folder(
     if dry_run:
         summary.results = skipped + [FileResult(job.source, out / job.relative, "planned") for job in missing]
         return summary
-    if missing:
-        journal.check()
-        for folder in {(out / job.relative).parent for job in missing}:
+    with working_in(out) if missing else nullcontext():
+        if missing:
+            journal.check()
+        for folder in {path.parent for path, _ in destinations(jobs, out, compare, None)}:
             remove_leftovers(folder)
-
-    sizes = {job: megapixels(job.source) for job in missing}
-    description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
-    progress.begin(Work(len(jobs), sum(sizes.values()), "MP", description))
-    begun = time.monotonic()
-    worker = FileWorker(engine, size, out, compare, journal, sizes)
-    with _opened(report) as lines:
-        for result in _chained(skipped, executor.run(missing, worker)):
-            summary.results.append(result)
-            if lines:
-                lines.write(report_line(result, info))
-            status = "done" if result.status == "planned" else result.status
-            progress.step(Event(str(result.source), 1, result.megapixels, status, result))
+        sizes = {job: megapixels(job.source) for job in missing}
+        description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
+        progress.begin(Work(len(jobs), sum(sizes.values()), "MP", description))
+        begun = time.monotonic()
+        worker = FileWorker(engine, size, out, compare, journal, sizes, max_pixels)
+        with _opened(report) as lines:
+            for result in _chained(skipped, executor.run(missing, worker)):
+                summary.results.append(result)
+                if lines:
+                    lines.write(report_line(result, info))
+                status = "done" if result.status == "planned" else result.status
+                progress.step(Event(str(result.source), 1, result.megapixels, status, result))
     summary.seconds = time.monotonic() - begun
     progress.end(summary)
     return summary
@@ -147,16 +153,18 @@ class FileWorker:
     compare: Path | None
     journal: Journal
     megapixels: Mapping[Job, float]
+    max_pixels: int = MOST_PIXELS
     limits: Limits | None = field(default=None, init=False)
     """Of tiles that fitted the images before; only `compute` uses it."""
 
     def read(self, job: Job) -> ReadFile:
         """Decode one image."""
         stamp = file_stamp(job.source)
-        return ReadFile(read_image(job.source), stamp)
+        return ReadFile(read_image(job.source, self.max_pixels), stamp)
 
     def compute(self, job: Job, item: ReadFile) -> RestoredFile:
-        """Restore one image."""
+        """Restore one image, if its format can hold the result."""
+        check_storable(item.image.format, *self.size.of(*item.image.size, self.engine.spec.scale))
         begun = time.monotonic()
         restored = restore_to_size(item.image, self.engine, self.size, self.limits)
         self.limits = restored.limits
@@ -207,9 +215,9 @@ def _facts(source: Mapping[str, int], output: Path) -> dict[str, object]:
 
 
 def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None) -> bool:
-    if compare is not None and not side_by_side_path(compare, job).exists():
-        return False
     try:
+        if compare is not None:
+            side_by_side_path(compare, job).stat()
         facts = _facts(file_stamp(job.source), out / job.relative)
     except OSError:  # one of them is not there
         return False
@@ -233,16 +241,17 @@ class _Report:
     """A file that gets a line for every image as soon as it is finished.
 
     Raises:
-        UnwritableOutput: it cannot be written, or is a link to somewhere else.
+        UnwritableOutput: it cannot be written, is a link to somewhere else, or a pipe that nobody reads.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_symlink():
-            raise UnwritableOutput("The report is a link, which is not followed.", "Choose another file.", path)
         with self._guarded():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = path.open("w", encoding="utf-8", errors="surrogateescape", buffering=1)
+            if path.is_symlink():
+                raise UnwritableOutput("The report is a link, which is not followed.", "Choose another file.", path)
+            opened = open_without_following(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            self.file = os.fdopen(opened, "w", encoding="ascii", buffering=1)
 
     def write(self, line: str) -> None:
         """Append a line."""

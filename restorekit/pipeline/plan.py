@@ -1,10 +1,14 @@
 """Decide which images a run restores, and where everything that it writes goes."""
 
+import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from restorekit.errors import UsageError
 from restorekit.media.discover import Job, find_images, real_path
+
+LONGEST_NAME = 255  # bytes
 
 
 def plan_files(inputs: Iterable[Path], out: Path, compare: Path | None = None, report: Path | None = None) -> list[Job]:
@@ -28,7 +32,7 @@ def plan_files(inputs: Iterable[Path], out: Path, compare: Path | None = None, r
         )
     sources = {real_path(job.source) for job in jobs}
     written: dict[Path, str] = {}
-    for path, what in _destinations(jobs, out, compare, report):
+    for path, what in destinations(jobs, out, compare, report):
         # What is written replaces a link and does not follow it; where it leads to may still be an input.
         place = real_path(path.parent) / path.name
         if place in sources or real_path(path) in sources:
@@ -40,11 +44,15 @@ def plan_files(inputs: Iterable[Path], out: Path, compare: Path | None = None, r
 
 
 def side_by_side_path(compare: Path, job: Job) -> Path:
-    """Where an image's side-by-side view goes."""
-    return compare / job.relative.with_name(job.relative.name + ".png")
+    """Where an image's side-by-side view goes: NAME.png, shortened where that is longer than file systems take."""
+    name = job.relative.name + ".png"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+        name = f"{os.fsdecode(os.fsencode(name)[:200])}-{digest}.png"
+    return compare / job.relative.with_name(name)
 
 
-def _destinations(jobs: list[Job], out: Path, compare: Path | None, report: Path | None) -> Iterator[tuple[Path, str]]:
+def destinations(jobs: list[Job], out: Path, compare: Path | None, report: Path | None) -> Iterator[tuple[Path, str]]:
     """Every file that a run writes, and what it is."""
     for job in jobs:
         yield out / job.relative, f"result of {job.source}"

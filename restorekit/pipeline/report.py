@@ -99,4 +99,4 @@ def report_line(result: FileResult, info: RunInfo) -> str:
         line["lost"] = result.lost
     if result.info:
         line |= asdict(result.info)
-    return json.dumps(line, ensure_ascii=False) + "\n"
+    return json.dumps(line) + "\n"  # ASCII: a path may hold bytes that are no text

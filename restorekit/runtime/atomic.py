@@ -93,9 +93,9 @@ def remove_leftovers(folder: Path) -> None:
     Args:
         folder: not searched below; it may be absent.
     """
-    for leftover in folder.glob(f".{HOST}-*-*{SUFFIX}"):
-        process = leftover.name.split("-")[1]
-        with suppress(OSError):  # another run may remove it as well
+    with suppress(OSError):  # a path that is too long; another run may remove a leftover as well
+        for leftover in folder.glob(f".{HOST}-*-*{SUFFIX}"):
+            process = leftover.name.split("-")[1]
             if not process.isdecimal() or not _is_writing(int(process), leftover):
                 leftover.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 from restorekit.errors import UnwritableOutput
 from restorekit.runtime.atomic import write_atomically
 from restorekit.runtime.provenance import canonical, digest
+from restorekit.runtime.regular import open_regular, open_without_following
 
 
 class Journal:
@@ -83,14 +84,15 @@ class Journal:
 
     def _read(self) -> list[bytes]:
         try:
-            return self.path.read_bytes().split(b"\n")
+            with open_regular(self.path) as file:
+                return file.read().split(b"\n")
         except OSError:
             return []
 
     def _append(self, line: bytes) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab+") as file:
+            with open(self.path, "ab+", opener=open_without_following) as file:
                 if line and file.seek(0, os.SEEK_END):
                     file.seek(-1, os.SEEK_END)
                     if file.read(1) != b"\n":  # a torn line must not take this one with it

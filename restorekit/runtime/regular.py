@@ -1,4 +1,4 @@
-"""Open regular files and nothing else: a pipe lets its reader wait, a device has no end, and opening one may set it off."""
+"""Open files of others: a pipe lets its reader wait, a device has no end, and a link may lead to what must not change."""
 
 import errno
 import os
@@ -41,3 +41,12 @@ def read_regular(path: Path, most: int) -> bytes:
 def _open_without_waiting(path: str, flags: int) -> int:
     """Whatever has taken the file's place since it was looked at."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def open_without_following(path: str, flags: int) -> int:
+    """An `opener` for files to write: it follows no link and does not wait for a reader.
+
+    Raises:
+        OSError: the path is a link, or a pipe that nobody reads.
+    """
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)

@@ -1,3 +1,4 @@
+import errno
 import json
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from restorekit import __version__
 from restorekit.cli.app import app, main
+from restorekit.cli.console import printable
 from restorekit.errors import ExitCode
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
@@ -180,3 +182,18 @@ def test_the_demo_restores_what_it_blurred(tmp_path: Path) -> None:
     assert all(one.after[0] > one.before[0] + 1 for one in scores)
     assert all(one.after[1] > one.before[1] for one in scores)
     assert all(len(list((tmp_path / place).glob("*.png"))) == len(scores) for place in demo.FOLDERS)
+
+
+def test_bytes_of_names_that_are_no_text_or_steer_the_terminal_are_shown_as_numbers() -> None:
+    assert printable("a\udcff\x1b[31m\x9b\u00fc") == r"a\xff\x1b[31m\x9bü"
+
+
+def test_a_full_disk_behind_standard_output_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("restorekit.cli.app.app", full)
+    assert command("models", monkeypatch=monkeypatch) == ExitCode.OUTPUT
+    assert "No space left" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
+from restorekit.runtime.lock import working_in
 from restorekit.runtime.progress import Event, Work
 
 SHORT = BlurSettings(length=(5, 9))
@@ -34,7 +36,8 @@ def sharp(tmp_path: Path, photo: np.ndarray) -> Path:
 
 
 def files(out: Path) -> dict[str, bytes]:
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    shown = (path for path in out.rglob("*") if path.is_file() and ".restorekit" not in path.parts)
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in shown}
 
 
 def records(out: Path) -> list[dict]:
@@ -204,17 +207,40 @@ def test_a_bad_source_fails_alone(sharp: Path, tmp_path: Path) -> None:
 
 
 def test_any_exception_is_the_failure_of_its_file(sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(path: Path) -> Image:
+    def read(path: Path) -> bytes:
         if path.name == "4.png":
             raise MemoryError("no room")
-        return read_image(path)
+        return path.read_bytes()
 
-    monkeypatch.setattr(pairs, "read_image", read)
+    monkeypatch.setattr(pairs, "read_content", read)
     summary = synthesize_pairs([sharp], tmp_path / "out", settings=SHORT)
     (failed,) = [result for result in summary.results if result.status == "failed"]
     assert (failed.key, summary.count("done")) == ("all/4.png", 5)
     assert "4.png" in failed.reason
     assert "MemoryError: no room" in failed.reason
+
+
+def test_images_whose_names_would_give_one_pair_give_two(sharp: Path, tmp_path: Path) -> None:
+    image = read_image(sharp / "4.png")
+    for format, name in (("png", "a.png"), ("jpeg", "a.jpg"), ("bmp", "a.jpg.bmp")):
+        write_image(replace(image, format=format), tmp_path / "in" / name)
+    summary = synthesize_pairs([tmp_path / "in"], tmp_path / "out", settings=SHORT)
+    names = {"all/a.png.png", "all/a.jpg.png", "all/a.jpg.bmp.png"}
+    assert {result.key for result in summary.results if result.status == "done"} == names
+    assert {record["key"] for record in records(tmp_path / "out")} == names
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_names_that_are_no_text_have_pairs(sharp: Path, tmp_path: Path) -> None:
+    write_image(read_image(sharp / "4.png"), tmp_path / "in" / os.fsdecode(b"ba\xff.png"))
+    for expected in ("done", "skipped"):
+        summary = synthesize_pairs([tmp_path / "in"], tmp_path / "out", settings=SHORT, split={"test": 1})
+        assert summary.count(expected) == 1
+
+
+def test_a_folder_in_which_a_set_is_made_takes_no_other_run(sharp: Path, tmp_path: Path) -> None:
+    with working_in(tmp_path / "out"), pytest.raises(UnwritableOutput, match=f"process {os.getpid()} on "):
+        synthesize_pairs([sharp], tmp_path / "out", settings=SHORT)
 
 
 def test_an_image_smaller_than_its_psf_fails_where_only_valid_pixels_count(sharp: Path, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from restorekit.errors import UsageError
+from restorekit.errors import RestorekitError, UsageError
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size, restore_to_size
 from restorekit.inference.settings import Settings
@@ -39,3 +42,20 @@ def test_a_factor_rounds_half_up() -> None:
     assert Size(factor=2.5).of(3, 5, 4) == (8, 13)
     assert Size().of(3, 5, 4) == (12, 20)
     assert Size(pixels=(7, 9)).of(3, 5, 4) == (7, 9)
+
+
+class OneColour:
+    """Stands in for an engine whose network gives the same everywhere."""
+
+    spec = SimpleNamespace(scale=1)
+
+    def __call__(self, pixels: np.ndarray, limits: object) -> SimpleNamespace:
+        return SimpleNamespace(pixels=np.full_like(pixels, 3), info=None, limits=None)
+
+
+@pytest.mark.parametrize(("low", "high", "refused"), [(0, 255, True), (100, 106, True), (100, 105, False)])
+def test_one_colour_where_the_image_has_several_is_no_result(low: int, high: int, refused: bool) -> None:
+    pixels = np.full((8, 9, 3), (200, 10, low), np.uint8)
+    pixels[5, 4, 2] = high  # of 255, 5 is just below 2 %
+    with pytest.raises(RestorekitError, match="one colour") if refused else nullcontext():
+        restore_to_size(Image(pixels), OneColour())

@@ -20,7 +20,9 @@ from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.pipeline.files import FileWorker
 from restorekit.pipeline.plan import plan_files
+from restorekit.runtime.atomic import HOST
 from restorekit.runtime.journal import Journal
+from restorekit.runtime.lock import working_in
 from restorekit.runtime.progress import Event, Work
 from restorekit.weights.load import load_model
 
@@ -181,10 +183,10 @@ def test_a_loop_of_links_is_an_image_that_fails(folder: Path, tmp_path: Path, op
 def test_an_unforeseen_error_of_one_image_stays_with_it_and_is_told_as_a_defect(
     folder: Path, tmp_path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def odd(path: Path) -> Image:
+    def odd(path: Path, max_pixels: int) -> Image:
         if path.name == "b.png":
             raise ZeroDivisionError("tile of no size")
-        return read_image(path)
+        return read_image(path, max_pixels)
 
     monkeypatch.setattr("restorekit.pipeline.files.read_image", odd)
     report = tmp_path / "report.jsonl"
@@ -223,16 +225,90 @@ def test_the_run_is_told_from_beginning_to_end(folder: Path, tmp_path: Path, opt
 def test_an_input_that_changes_while_it_is_restored_is_restored_again(
     folder: Path, tmp_path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def overtaken(path: Path) -> Image:
-        image = read_image(path)
+    def overtaken(path: Path, max_pixels: int) -> Image:
+        image = read_image(path, max_pixels)
         if path.name == "a.png":
             write_image(Image(np.zeros((20, 20, 3), np.uint8)), path)
         return image
 
     monkeypatch.setattr("restorekit.pipeline.files.read_image", overtaken)
-    statuses(folder, tmp_path / "out", **options)
+    assert statuses(folder, tmp_path / "out", **options)["a.png"] == "done"
     monkeypatch.undo()
     assert statuses(folder, tmp_path / "out", **options)["a.png"] == "done"
+
+
+def test_a_folder_in_which_a_run_works_takes_no_other(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    with working_in(tmp_path / "out"), pytest.raises(UnwritableOutput, match=f"process {os.getpid()} on "):
+        statuses(folder, tmp_path / "out", **options)
+    assert set(statuses(folder, tmp_path / "out", **options).values()) == {"done"}
+
+
+def test_a_format_that_cannot_hold_the_result_is_told_before_it_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("computed")
+
+    write_image(Image(np.zeros((4, 9000, 3), np.uint8), format="webp"), tmp_path / "wide.webp")
+    monkeypatch.setattr("restorekit.pipeline.files.restore_to_size", never)
+    summary = restore_folder([tmp_path / "wide.webp"], tmp_path / "out", model="bicubic", scale=2, settings=CPU)
+    assert "16383" in summary.results[0].reason
+    assert "PNG" in summary.results[0].hint
+
+
+def test_an_image_of_more_pixels_than_allowed_fails(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    write_image(Image(np.eye(30, dtype=np.uint8)[..., None] * np.uint8(255)), folder / "small.png")
+    ends = statuses(folder, tmp_path / "out", max_pixels=40 * 56 - 1, **options)
+    assert [name for name, status in ends.items() if status == "done"] == ["small.png"]
+
+
+def test_the_longest_names_have_results_and_side_by_side_views(tmp_path: Path, photo: np.ndarray) -> None:
+    names = [letter + "n" * 250 + ".png" for letter in "ab"]
+    for name in names:
+        write_image(Image(photo[:10, :10]), tmp_path / "in" / name)
+    for expected in ("done", "skipped"):
+        summary = restore_folder(
+            [tmp_path / "in"], tmp_path / "out", model="bicubic", scale=2, settings=CPU, compare=tmp_path / "views"
+        )
+        assert [result.status for result in summary.results] == [expected] * 2
+    assert len(list((tmp_path / "views").glob("*.png"))) == 2
+
+
+def test_what_a_killed_run_left_is_removed_although_nothing_is_missing(
+    folder: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    compare = tmp_path / "views"
+    statuses(folder, tmp_path / "out", compare=compare, **options)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = [place / "deeper" / f".{HOST}-{dead.pid}-0123abcd.part" for place in (tmp_path / "out", compare)]
+    for path in left:
+        path.write_bytes(b"half")
+    assert set(statuses(folder, tmp_path / "out", compare=compare, **options).values()) == {"skipped"}
+    assert not any(path.exists() for path in left)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_names_that_are_no_text_are_restored_and_told(tmp_path: Path, photo: np.ndarray) -> None:
+    name = b"ba\xff.png"
+    write_image(Image(photo[:10, :10]), tmp_path / "in" / os.fsdecode(name))
+    report = tmp_path / "report.jsonl"
+    for expected in ("done", "skipped"):
+        (result,) = restore_folder(
+            [tmp_path / "in"], tmp_path / "out", model="bicubic", scale=2, settings=CPU, report=report
+        ).results
+        assert result.status == expected
+        told = json.loads(report.read_text(encoding="utf-8"))
+        assert os.fsencode(told["source"]).endswith(name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")
+def test_a_report_into_a_pipe_that_nobody_reads_does_not_wait(
+    folder: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnwritableOutput, match="report"):
+        statuses(folder, tmp_path / "out", report=tmp_path / "pipe", **options)
 
 
 def test_a_worker_can_be_sent_to_another_process(folder: Path, tmp_path: Path, weights_file: Path) -> None:

@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -108,3 +110,15 @@ def test_a_journal_that_cannot_be_written_says_so_before_the_work(tmp_path: Path
         journal.check()
     Journal(tmp_path / "good" / "journal.jsonl", IDENTITY).check()
     assert (tmp_path / "good" / "journal.jsonl").read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such files there")
+def test_a_journal_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(victim)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(UnwritableOutput):
+            Journal(tmp_path / name, {}).record("a", {})
+    assert victim.read_bytes() == b"mine"
