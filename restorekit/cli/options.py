@@ -21,7 +21,7 @@ Weights = Annotated[
 Config = Annotated[
     list[str] | None,
     typer.Option(
-        help="Option of the system, KEY=VALUE, e.g. variant=lanczos for bicubic, taps=5,10 or prenet=no for gggan; may be "
+        help="Option of the system, KEY=VALUE, e.g. variant=lanczos for bicubic, taps=5,10 or prenet=none for gggan; may be "
         "repeated."
     ),
 ]

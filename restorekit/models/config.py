@@ -59,7 +59,7 @@ def parse_options(name: str, config: type, entries: Iterable[str]) -> dict[str, 
     Args:
         name: the system, for messages.
         config: its `Config`.
-        entries: ``KEY=VALUE``, e.g. ``"taps=5,10"``, ``"dropout=0.1"``, ``"block=rrdb"``, ``"prenet=no"``.
+        entries: ``KEY=VALUE``, e.g. ``"taps=5,10"``, ``"dropout=0.1"``, ``"block=rrdb"``, ``"trunk=no"``.
 
     Raises:
         UsageError: an entry is not like that, or `check_options` refuses it.

@@ -123,26 +123,28 @@ class Res2NetBlock(nn.Module):
     normalisation is left out and the body scaled by 0.2, as ESRGAN does with its residual blocks.
 
     Args:
-        channels: maps in and out.
+        channels: maps in.
         width: maps of each group.
+        outputs: maps out, if they are fewer or more than come in: then a 1x1 convolution takes the shortcut's place.
         groups: number of groups (the paper's "scale"); the first one is passed on untouched.
     """
 
-    def __init__(self, channels: int, width: int, groups: int = 4) -> None:
+    def __init__(self, channels: int, width: int, outputs: int | None = None, groups: int = 4) -> None:
         super().__init__()
         self.groups = groups
         self.enter = nn.Conv2d(channels, groups * width, 1)
         self.convs = nn.ModuleList(conv3(width, width) for _ in range(groups - 1))
-        self.leave = nn.Conv2d(groups * width, channels, 1)
+        self.leave = nn.Conv2d(groups * width, outputs or channels, 1)
+        self.shortcut = nn.Conv2d(channels, outputs, 1) if outputs else nn.Identity()
         self.act = leaky()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N,C,H,W) to the same shape."""
+        """(N,channels,H,W) to (N,outputs,H,W)."""
         first, *rest = self.act(self.enter(x)).chunk(self.groups, dim=1)
         outputs = [first]
         for index, (group, conv) in enumerate(zip(rest, self.convs, strict=True)):
             outputs.append(self.act(conv(group if index == 0 else group + outputs[-1])))
-        return torch.add(x, self.leave(torch.cat(outputs, dim=1)), alpha=RESIDUAL_SCALE)
+        return torch.add(self.shortcut(x), self.leave(torch.cat(outputs, dim=1)), alpha=RESIDUAL_SCALE)
 
 
 class DenseBlock(nn.Module):

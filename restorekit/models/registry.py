@@ -137,7 +137,7 @@ def parse_config(name: str, entries: Iterable[str]) -> dict[str, object]:
 
     Args:
         name: a system's name, e.g. ``"gggan"``.
-        entries: ``KEY=VALUE`` each: ``taps=5,10``, ``dropout=0.1``, ``block=rrdb``, ``prenet=no``.
+        entries: ``KEY=VALUE`` each: ``taps=5,10``, ``dropout=0.1``, ``block=rrdb``, ``trunk=no``.
 
     Raises:
         UnknownModel: no such system.

@@ -64,8 +64,8 @@ def test_any_options_together_make_a_network_or_a_usage_error(data: st.DataObjec
         ("gggan", "taps = 5, 10", {"taps": (5, 10)}),
         ("gggan", "taps=5", {"taps": (5,)}),
         ("gggan", "block=rrdb", {"block": "rrdb"}),
-        *(("gggan", f"prenet={word}", {"prenet": True}) for word in ("yes", "true", "True", "1", "on")),
-        *(("gggan", f"prenet={word}", {"prenet": False}) for word in ("no", "false", "0", "off")),
+        *(("gggan", f"trunk={word}", {"trunk": True}) for word in ("yes", "true", "True", "1", "on")),
+        *(("gggan", f"trunk={word}", {"trunk": False}) for word in ("no", "false", "0", "off")),
         ("deblurgan", "dropout=0.1", {"dropout": 0.1}),
         ("noroozi", "widths=8,8,16", {"widths": (8, 8, 16)}),
         ("srcnn", "middle=3", {"middle": 3}),
@@ -80,8 +80,8 @@ def test_an_option_is_read_as_what_the_system_declares(name: str, entry: str, op
 
 
 def test_several_options_are_read_and_the_last_of_a_name_counts() -> None:
-    parsed = registry.parse_config("gggan", ["channels=8", "prenet=no", "channels=16"])
-    assert parsed == {"channels": 16, "prenet": False}
+    parsed = registry.parse_config("gggan", ["channels=8", "trunk=no", "channels=16"])
+    assert parsed == {"channels": 16, "trunk": False}
     assert registry.parse_config("gggan", []) == {}
 
 
@@ -95,7 +95,7 @@ def test_several_options_are_read_and_the_last_of_a_name_counts() -> None:
         ("gggan", "channels=0", "channels=0: input should be greater than or equal to 2. The default is channels=64."),
         ("gggan", "channels=1.5", "channels=1.5: input should be a valid integer"),
         ("gggan", "block=unet", "block=unet: input should be 'res2net' or 'rrdb'"),
-        ("gggan", "prenet=maybe", "prenet=maybe: input should be a valid boolean"),
+        ("gggan", "trunk=maybe", "trunk=maybe: input should be a valid boolean"),
         ("gggan", "taps=3,x", "taps=3,x: input should be a valid integer"),
         ("noroozi", "widths=8,8", "widths=8,8: it needs 3 values. The default is widths=128,96,64."),
         ("noroozi", "widths=8,8,8,8", "widths=8,8,8,8: tuple should have at most 3 items"),
@@ -137,5 +137,5 @@ def test_taps_do_not_matter_without_a_gradient_branch() -> None:
 
 
 def test_sizes_as_json_stores_them_are_understood() -> None:
-    config, _ = registry.configure("gggan", taps=[1, 2], modules=2.0, prenet=1)
-    assert config == registry.find("gggan").Config(taps=(1, 2), modules=2, prenet=True)
+    config, _ = registry.configure("gggan", taps=[1, 2], modules=2.0, trunk=1)
+    assert config == registry.find("gggan").Config(taps=(1, 2), modules=2, trunk=True)

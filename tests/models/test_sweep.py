@@ -102,10 +102,16 @@ def test_receptive_field_is_what_the_spec_says(name: str, monkeypatch: pytest.Mo
         ("msdn", {"channels": 2, "growth": 2, "levels": 3, "layers": 2}, 105),
         ("msdn", {"channels": 2, "growth": 2, "levels": 3, "layers": 2, "multi_scale": False}, 73),
         ("dn", {"channels": 2, "growth": 2, "levels": 3, "layers": 2, "decoder": "plain"}, 57),
-        ("gggan", {**THIN, "modules": 3, "taps": (2, 3), "block": "rrdb", "prenet_widths": (2,)}, 87),
-        ("gggan", {**THIN, "modules": 2, "taps": (1,), "prenet_widths": (2, 2, 2, 2)}, 86),
-        ("gggan", {**THIN, "modules": 2, "taps": (2,), "prenet": False}, 44),
-        ("gggan", {**THIN, "modules": 2, "gradient_branch": False, "prenet_widths": (2, 2)}, 34),
+        (
+            "gggan",
+            {**THIN, "modules": 3, "taps": (2, 3), "block": "rrdb", "prenet": "pixels", "prenet_widths": (2,)},
+            87,
+        ),
+        ("gggan", {**THIN, "modules": 2, "taps": (1,), "prenet": "pixels", "prenet_widths": (2, 2, 2, 2)}, 86),
+        ("gggan", {**THIN, "modules": 2, "taps": (2,), "prenet": "none"}, 43),
+        ("gggan", {**THIN, "modules": 2, "gradient_branch": False, "prenet": "pixels", "prenet_widths": (2, 2)}, 34),
+        ("gggan", {**THIN, "modules": 2, "taps": (1,), "prenet_widths": (2, 2, 2)}, 236),
+        ("gggan", {"prenet_widths": (2, 2, 2), "trunk": False}, 204),
         ("gggan-lite", {**THIN_LITE, "blocks": 1, "taps": ()}, 112),
         ("gggan-lite", {**THIN_LITE, "blocks": 1, "taps": (1,)}, 128),
         ("gggan-lite", {**THIN_LITE, "blocks": 6, "taps": (1, 2, 3, 4, 5, 6)}, 160),
@@ -212,7 +218,7 @@ def test_steps_of_an_optimiser_lower_the_loss(name: str) -> None:
 def test_ablations_of_gggan_leave_out_what_they_say() -> None:
     rgb = noise(1, 3, 16, 16)
     full = registry.build("gggan", **SMALL["gggan"])
-    for config, part in (({"prenet": False}, "prenet"), ({"gradient_branch": False}, "gradient_head")):
+    for config, part in (({"prenet": "none"}, "prenet"), ({"gradient_branch": False}, "gradient_head")):
         model = registry.build("gggan", **{**SMALL["gggan"], **config})
         assert any(key.startswith(part) for key in full.state_dict())
         assert not any(key.startswith(part) for key in model.state_dict())

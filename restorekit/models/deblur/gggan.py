@@ -6,19 +6,24 @@ adversarial networks. Journal of Electronics & Information Technology 44(1), 202
 A U-Net with residual decoder corrects heavy blur first. Its result goes into an image branch of Res2Net modules and, as
 gradient map, into a gradient branch that listens to the image branch at four depths. A fusion stage joins both.
 
-Where the paper prints no sizes ours follow SPSR's official code, which it modifies: 23 modules, 64 maps, taps after
-modules 5, 10, 15 and 20. Our choices: no batch normalisation in the Res2Net blocks (as ESRGAN), three of them a module
-(as an RRDB holds three dense blocks), a global residual, and a last convolution that starts at zero, so that the
-untrained network returns its input.
+The paper calls the pre-network light and prints none of its sizes. Ours works on cells of 4x4 pixels: it sees far enough for
+the paper's blur of 50 to 80 px. `prenet=pixels` is one of the same depth on single pixels, which sees no farther than 24.
+
+Where the paper prints no sizes of the trunk ours follow SPSR's official code, which it modifies: 23 modules, 64 maps, taps
+after modules 5, 10, 15 and 20. At a tap SPSR has a module of 128 maps and a convolution to 64; the paper puts a Res2Net
+module alone in their place, so its first block enters with 128 maps and leaves with 64. Our choices: no batch normalisation
+in the Res2Net blocks (as ESRGAN), three of them a module (as an RRDB holds three dense blocks), a global residual, and a
+last convolution that starts at zero, so that the untrained network returns its input, and an untrained trunk what the
+pre-network gives.
 """
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from restorekit.errors import UsageError
 from restorekit.models.config import Count, Counts, Halvable
 from restorekit.models.gradient_guidance import Branches, check_taps, gradient_map
 from restorekit.models.layers import (
@@ -32,6 +37,7 @@ from restorekit.models.layers import (
     rrdb,
     zero_init_,
 )
+from restorekit.models.networks.cell_unet import GRID, CellUNet, through_cell_unet
 from restorekit.models.receptive_field import through_unet
 from restorekit.models.spec import Spec
 
@@ -40,10 +46,10 @@ spec = Spec(
     task="deblur",
     summary="gradient-guided GAN",
     paper="Shi et al., J. Electronics & Information Technology 44(1), 2022",
-    parameters=6_808_969,
-    macs_per_pixel=6_410_176,
-    size_multiple=4,
-    receptive_field=246,
+    parameters=6_479_894,
+    macs_per_pixel=4_536_544,
+    size_multiple=16,
+    receptive_field=428,
     tiling="exact",
     objective="gggan",
     bytes_per_pixel=7000,
@@ -87,30 +93,57 @@ recipe = {
 }
 
 
+Block = Literal["res2net", "rrdb"]
+
+
 @dataclass(frozen=True)
 class Config:
-    """Sizes that rebuild the network. `prenet`, `gradient_branch` and `block` are the paper's ablations."""
+    """Sizes that rebuild the network. `prenet=none`, `gradient_branch` and `block` are the paper's ablations."""
 
     channels: Halvable = 64
     modules: Count = 23
     taps: tuple[Count, ...] = (5, 10, 15, 20)
     """Modules of the image branch after which the gradient branch listens."""
-    prenet: bool = True
-    prenet_widths: Annotated[Counts, Field(max_length=6)] = (32, 64, 128)
-    """Maps of the pre-network's levels, finest first."""
+    prenet: Literal["cells", "pixels", "none"] = "cells"
+    prenet_widths: Counts = (64, 96, 128)
+    """Maps of the pre-network's levels, finest first: three on cells, one to six on pixels."""
+    trunk: bool = True
+    """Without it the network is the pre-network alone: what is trained first."""
     gradient_branch: bool = True
-    block: Literal["res2net", "rrdb"] = "res2net"
+    block: Block = "res2net"
 
     def __post_init__(self) -> None:
         if self.gradient_branch:
             check_taps(self.taps, self.modules, "modules")
+        if len(self.prenet_widths) > 6 or (self.prenet == "cells" and len(self.prenet_widths) != 3):
+            shown = ",".join(map(str, self.prenet_widths))
+            raise UsageError(
+                f"prenet_widths={shown} do not fit prenet={self.prenet}.", "On cells there are three levels."
+            )
+        if self.prenet == "none" and not self.trunk:
+            raise UsageError("Without pre-network and trunk nothing is left.", "Leave out trunk=no.")
+
+    @property
+    def size_multiple(self) -> int:
+        """Side of the pre-network's coarsest cells in pixels."""
+        if self.prenet == "cells":
+            return GRID
+        return 1 << len(self.prenet_widths) - 1 if self.prenet == "pixels" else 1
 
 
-def module(channels: int, block: Literal["res2net", "rrdb"]) -> ResidualInResidual:
+def module(channels: int, block: Block) -> ResidualInResidual:
     """What takes an RRDB's place: three Res2Net blocks (or, for the ablation, the RRDB itself)."""
     if block == "rrdb":
         return rrdb(channels)
     return ResidualInResidual(*(Res2NetBlock(channels, channels // 2) for _ in range(3)))
+
+
+def listener(channels: int, block: Block) -> nn.Sequential:
+    """What joins the gradient branch with the image branch at a tap: a module that takes in the maps of both."""
+    if block == "rrdb":
+        return nn.Sequential(rrdb(2 * channels), conv3(2 * channels, channels))
+    first = Res2NetBlock(2 * channels, channels // 2, outputs=channels)
+    return nn.Sequential(first, ResidualInResidual(*(Res2NetBlock(channels, channels // 2) for _ in range(2))))
 
 
 class GGGAN(nn.Module):
@@ -119,9 +152,11 @@ class GGGAN(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         n, block = config.channels, config.block
-        self.prenet = ResidualUNet(3, 3, config.prenet_widths) if config.prenet else None
-        self.size_multiple = 2 ** (len(config.prenet_widths) - 1)
-
+        self.size_multiple = config.size_multiple
+        self.prenet = _prenet(config)
+        self.trunk = config.trunk
+        if not config.trunk:
+            return
         self.image_head = conv3(3, n)
         self.image_modules = nn.ModuleList(module(n, block) for _ in range(config.modules))
         self.image_trunk = conv3(n, n)
@@ -131,9 +166,7 @@ class GGGAN(nn.Module):
         self.gradient_branch = config.gradient_branch
         if config.gradient_branch:
             self.gradient_head = conv3(3, n)
-            self.gradient_modules = nn.ModuleList(
-                nn.Sequential(module(2 * n, block), conv3(2 * n, n)) for _ in config.taps
-            )
+            self.gradient_modules = nn.ModuleList(listener(n, block) for _ in config.taps)
             self.gradient_trunk = conv3(n, n)
             self.gradient_tail = nn.Sequential(conv3(n, n), leaky(), conv3(n, n))
             self.gradient_out = nn.Conv2d(n, 3, 1)
@@ -141,9 +174,11 @@ class GGGAN(nn.Module):
         self.reconstruct = nn.Sequential(conv3(n, n), leaky(), zero_init_(conv3(n, 3)))
 
     def branches(self, rgb: Tensor) -> Branches:
-        """All that training compares; H and W are multiples of 4."""
+        """All that training compares; H and W are multiples of `size_multiple`."""
         pre = rgb + self.prenet(rgb) if self.prenet is not None else None
         start = rgb if pre is None else pre
+        if not self.trunk:
+            return Branches(start, None, None)
 
         x = head = self.image_head(start)
         tapped: list[Tensor] = []
@@ -171,25 +206,32 @@ class GGGAN(nn.Module):
         return clamp_output(image[..., :height, :width], self.training)
 
 
+def _prenet(config: Config) -> CellUNet | ResidualUNet | None:
+    if config.prenet == "cells":
+        fine, middle, low = config.prenet_widths
+        return CellUNet((fine, middle, low))
+    return ResidualUNet(3, 3, config.prenet_widths) if config.prenet == "pixels" else None
+
+
 def describe(config: Config) -> Spec:
     """Facts about one configuration.
 
-    A Res2Net block reaches 3 pixels and an RRDB's dense block 5, so a module 9 or 15. Paths lead along the image branch, or
-    from one of the taps through the listeners from there on.
+    A Res2Net block reaches 3 pixels and an RRDB's dense block 5, so a module 9 or 15, and a listener 9 or 16. Paths lead
+    along the image branch, or from one of the taps through the listeners from there on.
     """
-    module = 9 if config.block == "res2net" else 15
+    module, listener = (9, 9) if config.block == "res2net" else (15, 16)
     paths, fusion = [module * config.modules], 0
     if config.gradient_branch:
-        paths += [module * tap + (module + 1) * (len(config.taps) - i) for i, tap in enumerate(config.taps)]
-        paths.append(1 + (module + 1) * len(config.taps))
+        paths += [module * tap + listener * (len(config.taps) - i) for i, tap in enumerate(config.taps)]
+        paths.append(1 + listener * len(config.taps))
         fusion = module + 1
     head, trunk, tail, reconstruct = 1, 1, 2, 2
-    radius = head + max(paths) + trunk + tail + fusion + reconstruct
-    if config.prenet:
+    radius = head + max(paths) + trunk + tail + fusion + reconstruct if config.trunk else 0
+    if config.prenet == "cells":
+        radius = through_cell_unet(radius)
+    elif config.prenet == "pixels":
         radius = through_unet(len(config.prenet_widths), radius)
-    return replace(
-        spec, size_multiple=2 ** (len(config.prenet_widths) - 1) if config.prenet else 1, receptive_field=radius
-    )
+    return replace(spec, size_multiple=config.size_multiple, receptive_field=radius)
 
 
 def build(config: Config) -> GGGAN:

@@ -21,20 +21,10 @@ from torch import Tensor, nn
 
 from restorekit.models.config import Count
 from restorekit.models.gradient_guidance import Branches, check_taps, gradient_map
-from restorekit.models.layers import (
-    ResidualBlock,
-    clamp_output,
-    conv3,
-    leaky,
-    pad_to_multiple,
-    zero_init_,
-)
+from restorekit.models.layers import ResidualBlock, clamp_output, conv3, leaky, pad_to_multiple, zero_init_
+from restorekit.models.networks.cell_unet import CELL, GAIN, SHARE
 from restorekit.models.receptive_field import Window
 from restorekit.models.spec import Spec
-
-CELL = 4  # side of a cell of the working grid in pixels
-GAIN = 4.0  # what centred images and gradient maps are multiplied with
-SHARE = 0.1  # what corrections are multiplied with: about the size of sharp minus blurred
 
 spec = Spec(
     name="gggan-lite",
