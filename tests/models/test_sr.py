@@ -48,7 +48,7 @@ COUNTS = [
     ("compact", {"convolutions": 32, "scale": 2}, 1_192_524),
     ("spsr", {}, 24_796_230),
 ]
-"""Of weights and biases, normalisation's included; design/sr-systems.md says where each comes from."""
+"""Of weights and biases, normalisation's included: counted in the papers' tables and the authors' files."""
 
 RECEPTIVE_FIELDS = [
     *(

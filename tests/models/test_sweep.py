@@ -52,7 +52,7 @@ def test_spec_tells_the_parameters_and_the_work(name: str) -> None:
     for sizes in ({}, SMALL.get(name, {})):
         spec, model = registry.configure(name, **sizes)[1], registry.build(name, **sizes)
         assert sum(parameter.numel() for parameter in model.parameters()) == spec.parameters
-        assert measured_macs(model, SIDES.get(name, 32)) == pytest.approx(spec.macs_per_pixel, rel=1e-3, abs=1)
+        assert measured_macs(model, SIDES.get(name, 32)) == pytest.approx(spec.macs_per_pixel, rel=0, abs=0.5)
 
 
 def finest_scale(model: nn.Module, rgb: Tensor) -> Tensor:

@@ -311,3 +311,27 @@ def test_spsr_gives_its_gradient_map_to_training() -> None:
     assert ours.pre is None
     torch.testing.assert_close(ours.image, expected[0], atol=1e-5, rtol=1e-6)
     torch.testing.assert_close(ours.gradient, expected[1], atol=1e-5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "parameters"),
+    [
+        ("deblurgan", {}, 11_378_179),
+        ("deblurgan-v2", {}, 3_312_707),
+        ("deblurgan-v2-inception", {}, 60_929_291),
+        ("deepdeblur", {}, 11_721_321),
+        ("dgf", {}, 3_263_363),
+        ("sang", {}, 3_903_299),
+        ("spsr-deblur", {}, 24_648_518),
+        ("srn", {}, 8_056_609),
+        ("srn", {"lstm": False}, 6_876_449),
+        ("srn", {"lstm": False, "planes": "together"}, 6_881_251),
+        ("svrnn", {}, 9_227_027),
+    ],
+)
+def test_parameters_are_as_many_as_in_the_published_networks(
+    name: str, options: dict[str, object], parameters: int
+) -> None:
+    with torch.device("meta"):
+        model = registry.build(name, **options)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
