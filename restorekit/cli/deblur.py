@@ -7,6 +7,7 @@ import typer
 
 from restorekit.cli import options
 from restorekit.cli.progress import Bar
+from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.summary import print_summary
 from restorekit.media.limits import MOST_PIXELS
 
@@ -38,7 +39,7 @@ def deblur(
     from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
 
-    with Bar("Deblurring") as bar:
+    with quiet_decoders(), Bar("Deblurring") as bar:
         run = restore_folder(
             inputs,
             out,

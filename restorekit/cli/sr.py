@@ -7,6 +7,7 @@ import typer
 
 from restorekit.cli import options
 from restorekit.cli.progress import Bar
+from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.summary import print_summary
 from restorekit.errors import UsageError
 from restorekit.media.limits import MOST_PIXELS
@@ -66,7 +67,7 @@ def sr(
         network = load_manifest().choose_scale(model, wanted.factor)
     else:
         network = scale  # a file or a tag is for one scale, and says so if it is another
-    with Bar("Enlarging") as bar:
+    with quiet_decoders(), Bar("Enlarging") as bar:
         run = restore_folder(
             inputs,
             out,

@@ -9,6 +9,7 @@ import typer
 
 from restorekit.cli import console, options
 from restorekit.cli.progress import Bar
+from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.summary import print_counts, print_failures
 from restorekit.degradation.choices import BlurKind, ConvolutionBorder, Light
 from restorekit.errors import UsageError
@@ -74,7 +75,7 @@ def synth_blur(
     from restorekit.degradation.synthetic_blur import BlurSettings
 
     settings = BlurSettings(kind, lengths, angles, sweeps, border, light, factors, noise, seed)
-    with Bar("Blurring") as bar:
+    with quiet_decoders(), Bar("Blurring") as bar:
         summary = synthesize_pairs(
             inputs, out, settings=settings, split=parts, per_image=per_image, workers=workers or None, progress=bar
         )

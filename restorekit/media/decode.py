@@ -5,6 +5,7 @@ Pillow knows most containers and reports truncated files; OpenCV decodes 16-bit 
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -20,12 +21,14 @@ from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.decode_tiff import read_tiff
 from restorekit.media.image import Image
 from restorekit.media.limits import LARGEST_PIXEL, MOST_METADATA, MOST_PIXELS
-from restorekit.media.metadata import read_metadata
+from restorekit.media.metadata import jpeg_segments, read_metadata
 from restorekit.media.profiles import colour_space, convert_to_srgb
 from restorekit.media.samples import check_size, decode_with_opencv, described, expanded_mode, split_alpha, turn
 from restorekit.media.sniff import SIGNATURE_LENGTH, Format, sniff
 from restorekit.media.tags import read_sides
 from restorekit.runtime.regular import open_regular, read_regular
+
+END_OF_JPEG = b"\xff\xd9"
 
 # PIL.Image.open would choose among them too, but it warns about large images through the process's warning filters.
 READERS: dict[Format, type[ImageFile]] = {
@@ -121,6 +124,8 @@ def read_rgb8(path: Path) -> NDArray[np.uint8]:
 def _read_with_pillow(data: bytes, format: Format, max_pixels: int) -> Image:
     image: PIL.Image.Image = READERS[format](io.BytesIO(data))
     check_size(*image.size, max_pixels)
+    if format == "jpeg":
+        _check_enough(data, *image.size)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise UnreadableImage(
@@ -141,9 +146,41 @@ def _read_with_pillow(data: bytes, format: Format, max_pixels: int) -> Image:
         elif "transparency" in image.info:
             image = image.convert("LA" if image.mode == "L" else "RGBA")
         pixels, alpha = split_alpha(np.asarray(image), grey=image.mode in ("L", "LA"))
+        if format == "jpeg" and _ends_in_one_colour(pixels):
+            _check_end(data)
     pixels, alpha = turn(pixels, orientation), None if alpha is None else turn(alpha, orientation)
     lossless = format in ("png", "bmp") or (format == "webp" and _is_lossless_webp(data))
     return Image(pixels, alpha, described(metadata, icc, lost, orientation, pixels), format, lossless)
+
+
+def _check_enough(data: bytes, width: int, height: int) -> None:
+    """Refuse a JPEG that is too short for its size: 8x8 pixels take half a bit at least.
+
+    Arithmetic coding (SOF9 to SOF11) may take less.
+    """
+    if 16 * len(data) < (width // 8) * (height // 8) and not any(
+        0xC9 <= marker <= 0xCB for marker, _, _ in jpeg_segments(data)
+    ):
+        raise ValueError("it holds fewer pixels than its header promises")
+
+
+def _ends_in_one_colour(pixels: NDArray[Any]) -> bool:
+    """Whether the last quarter of the last 8x8 pixels has one, as where data has ended before."""
+    rows, columns = (1 + (side - 1) % 8 // 2 for side in pixels.shape[:2])
+    return bool((pixels[-rows:, -columns:] == pixels[-1, -1]).all())
+
+
+def _check_end(data: bytes) -> None:
+    """Refuse a JPEG whose data ends before its pixels do. libjpeg makes the rest one colour and only warns.
+
+    Bytes that are inserted at the end of the data change the image where they are taken for the pixels that lack. Of
+    progressive files this sees the last scan.
+    """
+    start = 2 + sum(len(segment) for _, _, segment in jpeg_segments(data))
+    end = data.find(END_OF_JPEG, start)
+    images = [JpegImageFile(io.BytesIO(data[:end] + more + END_OF_JPEG)) for more in (b"", b"\xaa" * 64)]
+    if end >= 0 and images[0].tobytes() != images[1].tobytes():
+        raise ValueError("it holds fewer pixels than its header promises")
 
 
 def _is_lossless_webp(data: bytes) -> bool:

@@ -165,7 +165,7 @@ def _from_jpeg(metadata: Metadata, data: bytes, info: Mapping[Any, Any]) -> Meta
     lost: list[str] = []
     if unit == 0 and density[0] != density[1]:
         lost.append(f"pixel aspect ratio of {density[0]}:{density[1]} dropped")
-    for marker, body, whole in _jpeg_segments(data):
+    for marker, body, whole in jpeg_segments(data):
         if marker == 0xFE:
             blocks.append(Block("jpeg", "JPEG comment", whole))
         elif marker == 0xE2 and body.startswith(b"MPF\0"):
@@ -186,7 +186,7 @@ def _is_read_or_rewritten(marker: int, body: bytes) -> bool:
     return body.startswith(known.get(marker, ()))
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Marker, body and the whole of every JPEG segment up to the compressed pixels."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:

@@ -348,3 +348,38 @@ def test_a_bmp_states_whole_pixels_per_metre(tmp_path: Path) -> None:
     data = bytearray(buffer.getvalue())
     struct.pack_into("<ii", data, 38, 66220, 10000)
     assert read(bytes(data), tmp_path).metadata.resolution == pytest.approx((1681.988, 254), abs=1e-9)
+
+
+def jpeg_that_claims(width: int, height: int, pixels: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "JPEG", **options)
+    data = bytearray(buffer.getvalue())
+    at = max(bytes(data).find(b"\xff\xc0"), bytes(data).find(b"\xff\xc2"))
+    struct.pack_into(">HH", data, at + 5, height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("pixels", [GREY, RGB])
+def test_a_jpeg_far_too_short_for_its_header_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: np.ndarray, progressive: bool
+) -> None:
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(UnreadableImage, match="fewer pixels than its header promises"):
+        read(jpeg_that_claims(13000, 13000, pixels, progressive=progressive), tmp_path)
+
+
+@pytest.mark.parametrize(("width", "height"), [(9, 16), (25, 6), (64, 64)])
+def test_a_jpeg_that_ends_early_is_refused(tmp_path: Path, width: int, height: int) -> None:
+    with pytest.raises(UnreadableImage, match="fewer pixels"):
+        read(jpeg_that_claims(width, height, RGB, subsampling=0), tmp_path)  # of 9x6 pixels, two blocks
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"optimize": True}])
+@pytest.mark.parametrize("side", [1, 7, 40])
+def test_a_jpeg_that_ends_in_one_colour_is_whole(tmp_path: Path, options: dict[str, object], side: int) -> None:
+    pixels = np.zeros((side, side + 3, 3), np.uint8)
+    pixels[: side // 3] = RNG.integers(0, 256, (side // 3, side + 3, 3))
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "JPEG", **options)
+    assert read(buffer.getvalue() + b"behind the end \xff\xd9", tmp_path).size == (side, side + 3)
