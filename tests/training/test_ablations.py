@@ -11,6 +11,10 @@ from restorekit.training.recipe import Recipe
 
 # What the papers compare with, typed from them: options of the network, loss weights, options of the objective.
 PRINTED = {
+    ("gggan", "no-gradient-branch"): ({"gradient_branch": False}, {}, {}),
+    ("gggan", "no-prenet"): ({"prenet": "none"}, {}, {}),
+    ("gggan", "rrdb"): ({"block": "rrdb"}, {}, {}),
+    ("gggan", "plain-gan"): ({}, {}, {"gan": "non-saturating"}),
     ("srgan-em", "batch-norm"): ({"batch_norm": True}, {}, {}),
     ("srgan-em", "mse"): ({}, {"l1": 0.0, "mse": 1.0}, {}),
     ("srgan-em", "js"): ({}, {}, {"gan": "saturating"}),

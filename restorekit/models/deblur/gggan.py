@@ -39,7 +39,7 @@ from restorekit.models.layers import (
 )
 from restorekit.models.networks.cell_unet import GRID, CellUNet, through_cell_unet
 from restorekit.models.receptive_field import through_unet
-from restorekit.models.spec import Spec
+from restorekit.models.spec import Ablation, Spec
 
 spec = Spec(
     name="gggan",
@@ -94,6 +94,17 @@ recipe = {
 
 
 Block = Literal["res2net", "rrdb"]
+
+
+ablations = {
+    "no-gradient-branch": Ablation("without the gradient branch (section 2.1)", {"gradient_branch": False}),
+    "no-prenet": Ablation("without the pre-network (section 2.1)", {"prenet": "none"}),
+    "rrdb": Ablation("ESRGAN's RRDBs in place of the Res2Net modules (section 2.1)", {"block": "rrdb"}),
+    "plain-gan": Ablation(
+        "a plain discriminator in place of the relativistic average one (section 2.1)",
+        objective={"gan": "non-saturating"},
+    ),
+}
 
 
 @dataclass(frozen=True)
