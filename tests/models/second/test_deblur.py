@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import noise
-from plain_layers import Layers, gradient, join, leaky, nearest, spsr, with_random_weights
+from plain_layers import Layers, gradient, join, leaky, nearest, rrdb, spsr, with_random_weights
 from torch import Tensor
 
 from restorekit.models import registry
@@ -144,20 +144,97 @@ def sang(layers: Layers, rgb: Tensor) -> Tensor:
     return layers.conv(x, "body.21").relu()
 
 
+def cells(image: Tensor) -> Tensor:
+    """Channel c of row y and column x in a 4x4 cell becomes map 16c + 4y + x."""
+    height, width = (side // 4 for side in image.shape[-2:])
+    return image.reshape(1, 3, height, 4, width, 4).permute(0, 1, 3, 5, 2, 4).reshape(1, 48, height, width)
+
+
+def pixels(maps: Tensor) -> Tensor:
+    """The other way round."""
+    height, width = maps.shape[-2:]
+    return maps.reshape(1, 3, 4, 4, height, width).permute(0, 1, 4, 2, 5, 3).reshape(1, 3, 4 * height, 4 * width)
+
+
+def gggan(layers: Layers, rgb: Tensor, prenet: str, gradient_branch: bool, block: str) -> tuple[Tensor, ...]:
+    """Restored image, the pre-network's, and the gradient map."""
+
+    def plain(x: Tensor, name: str) -> Tensor:
+        return x + layers.conv(leaky(layers.conv(x, f"{name}.body.0")), f"{name}.body.2")
+
+    def res2net(x: Tensor, name: str) -> Tensor:
+        """Four groups: the first passes, every other hears of the one before."""
+        z1, z2, z3, z4 = leaky(layers.conv(x, f"{name}.enter")).chunk(4, dim=1)
+        y2 = leaky(layers.conv(z2, f"{name}.convs.0"))
+        y3 = leaky(layers.conv(z3 + y2, f"{name}.convs.1"))
+        y4 = leaky(layers.conv(z4 + y3, f"{name}.convs.2"))
+        body = 0.2 * layers.conv(join(z1, y2, y3, y4), f"{name}.leave")
+        return body + (layers.conv(x, f"{name}.shortcut") if f"{name}.shortcut.weight" in layers.state else x)
+
+    def row(x: Tensor, name: str, count: int) -> Tensor:
+        y = x
+        for index in range(count):
+            y = res2net(y, f"{name}.blocks.{index}")
+        return x + 0.2 * y
+
+    def module(x: Tensor, name: str) -> Tensor:
+        return rrdb(layers, x, name) if block == "rrdb" else row(x, name, 3)
+
+    def listener(x: Tensor, name: str) -> Tensor:
+        if block == "rrdb":
+            return layers.conv(rrdb(layers, x, f"{name}.0"), f"{name}.1")
+        return row(res2net(x, f"{name}.0"), f"{name}.1", 2)
+
+    def on_cells() -> Tensor:
+        def blocks(x: Tensor, name: str, first: int, count: int) -> Tensor:
+            for index in range(first, first + count):
+                x = plain(x, f"prenet.{name}.{index}")
+            return x
+
+        fine = blocks(layers.conv(cells(4 * (rgb - 0.5)), "prenet.head.0"), "head", 1, 1)
+        middle = blocks(layers.conv(fine, "prenet.to_middle.0", stride=2, padding=0), "to_middle", 1, 1)
+        low = blocks(layers.conv(middle, "prenet.to_low.0", stride=2, padding=0), "to_low", 1, 3)
+        middle = blocks(layers.transposed(low, "prenet.from_low") + middle, "middle", 0, 2)
+        fine = blocks(layers.transposed(middle, "prenet.from_middle") + fine, "fine", 0, 4)
+        return pixels(0.1 * layers.conv(fine, "prenet.out"))
+
+    def on_pixels() -> Tensor:
+        def level(x: Tensor, name: str) -> Tensor:
+            return leaky(layers.conv(leaky(layers.conv(x, f"prenet.{name}.0")), f"prenet.{name}.2"))
+
+        full = level(rgb, "down.0")
+        half = level(F.max_pool2d(full, 2), "down.1")
+        quarter = level(F.max_pool2d(half, 2), "down.2")
+        raised = layers.transposed(quarter, "prenet.up.0")
+        x = level(join(raised, half), "merge.0") + raised
+        raised = layers.transposed(x, "prenet.up.1")
+        x = level(join(raised, full), "merge.1") + raised
+        return layers.conv(x, "prenet.out")
+
+    start = {"cells": lambda: rgb + on_cells(), "pixels": lambda: rgb + on_pixels(), "none": lambda: rgb}[prenet]()
+    x = head = layers.conv(start, "image_head")
+    g = gradient_head = layers.conv(gradient(start), "gradient_head") if gradient_branch else x
+    for index in range(23):
+        x = module(x, f"image_modules.{index}")
+        if gradient_branch and index + 1 in (5, 10, 15, 20):
+            g = listener(join(g, x), f"gradient_modules.{(index + 1) // 5 - 1}")
+    x = layers.conv(x, "image_trunk") + head
+    x = layers.conv(leaky(layers.conv(x, "image_tail.0")), "image_tail.2")
+    edges = None
+    if gradient_branch:
+        g = layers.conv(g, "gradient_trunk") + gradient_head
+        g = layers.conv(leaky(layers.conv(g, "gradient_tail.0")), "gradient_tail.2")
+        edges = layers.conv(g, "gradient_out")
+        x = layers.conv(module(join(g, x), "fusion.0"), "fusion.1")
+    image = start + layers.conv(leaky(layers.conv(x, "reconstruct.0")), "reconstruct.2")
+    return image, None if prenet == "none" else start, edges
+
+
 def gggan_lite(layers: Layers, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Restored image, the pre-network's, and the gradient map."""
 
     def residual(x: Tensor, name: str) -> Tensor:
         return x + layers.conv(leaky(layers.conv(x, f"{name}.body.0")), f"{name}.body.2")
-
-    def cells(image: Tensor) -> Tensor:
-        """Channel c of row y and column x in a 4x4 cell becomes map 16c + 4y + x."""
-        height, width = (side // 4 for side in image.shape[-2:])
-        return image.reshape(1, 3, height, 4, width, 4).permute(0, 1, 3, 5, 2, 4).reshape(1, 48, height, width)
-
-    def pixels(maps: Tensor) -> Tensor:
-        height, width = maps.shape[-2:]
-        return maps.reshape(1, 3, 4, 4, height, width).permute(0, 1, 4, 2, 5, 3).reshape(1, 3, 4 * height, 4 * width)
 
     entered = cells(4 * (rgb - 0.5))
     middle = residual(layers.conv(entered, "prenet.to_middle.0", stride=2, padding=0), "prenet.to_middle.1")
@@ -264,6 +341,7 @@ def deblurgan_v2_inception(layers: Layers, rgb: Tensor) -> Tensor:
 Writing = Callable[[Layers, Tensor], Tensor]
 
 THIN = {"channels": 4, "growth": 3}
+THIN_GGGAN = {"channels": 4, "prenet_widths": (5, 6, 7)}
 THIN_LITE = {"channels": 6, "gradient_channels": 4, "prenet_widths": (6, 5)}
 WRITINGS: list[tuple[str, dict[str, object], int, Writing]] = [
     ("dgf", {"growth": 3}, 16, dgf),
@@ -275,6 +353,7 @@ WRITINGS: list[tuple[str, dict[str, object], int, Writing]] = [
     ("dn", {**THIN, "decoder": "plain"}, 32, lambda layers, rgb: dense(layers, rgb, False, "plain")),
     ("sang", {"channels": 3}, 12, sang),
     ("spsr-deblur", THIN, 12, lambda layers, rgb: spsr(layers, rgb)[0]),
+    ("gggan", THIN_GGGAN, 32, lambda layers, rgb: gggan(layers, rgb, "cells", True, "res2net")[0]),
     ("gggan-lite", THIN_LITE, 32, lambda layers, rgb: gggan_lite(layers, rgb)[0]),
     ("deblurgan-v2", {"filters": 8}, 128, deblurgan_v2),
     ("deblurgan-v2-inception", {"filters": 8, "blocks": (1, 1, 0)}, 128, deblurgan_v2_inception),
@@ -299,6 +378,27 @@ def test_gggan_lite_gives_its_branches_to_training() -> None:
     rgb = noise(1, 3, 32, 32).double()
     with torch.no_grad():
         ours, expected = model.branches(rgb), gggan_lite(Layers(model.state_dict()), rgb)
+    for branch, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(branch, other, atol=1e-5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("prenet", "gradient_branch", "block"),
+    [
+        ("cells", True, "res2net"),
+        ("pixels", True, "res2net"),
+        ("none", True, "rrdb"),
+        ("cells", False, "res2net"),
+    ],
+)
+def test_gggan_gives_its_branches_to_training_in_every_ablation(prenet: str, gradient_branch: bool, block: str) -> None:
+    options = {**THIN_GGGAN, "prenet": prenet, "gradient_branch": gradient_branch, "block": block}
+    model = with_random_weights(registry.build("gggan", **options))
+    rgb = noise(1, 3, 16, 32).double()
+    with torch.no_grad():
+        ours = model.branches(rgb)
+        expected = gggan(Layers(model.state_dict()), rgb, prenet, gradient_branch, block)
+    assert (ours.pre is None, ours.gradient is None) == (prenet == "none", not gradient_branch)
     for branch, other in zip(ours, expected, strict=True):
         torch.testing.assert_close(branch, other, atol=1e-5, rtol=1e-6)
 
