@@ -61,6 +61,8 @@ class Recipe:
     """Step up to which a linear or exponential schedule is flat."""
     floor: NonNegativeFloat = 0.0
     """Learning rate at which a linear or exponential schedule ends."""
+    power: PositiveFloat = 1.0
+    """Exponent of what is left of a linear schedule; 1 is a line."""
     warmup: NonNegativeInt = 0
     """Steps over which the learning rate rises from zero."""
     rate_factors: dict[str, NonNegativeFloat] = field(default_factory=dict)
@@ -176,7 +178,7 @@ class Recipe:
             return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
         share = max(0, step - self.decay_from) / max(1, self.steps - self.decay_from)
         if self.schedule == "linear":
-            return self.learning_rate + (self.floor - self.learning_rate) * share
+            return self.floor + (self.learning_rate - self.floor) * math.pow(1 - share, self.power)
         if self.schedule == "exponential":
             return self.learning_rate * math.pow(self.floor / self.learning_rate, share)
         return self.learning_rate

@@ -36,6 +36,7 @@ IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "decay": ("schedule", ("constant", "linear", "exponential", "cosine")),
     "decay_from": ("schedule", ("constant", "milestones", "cosine")),
     "floor": ("schedule", ("constant", "milestones", "cosine")),
+    "power": ("schedule", ("constant", "milestones", "exponential", "cosine")),
     "clip_by": ("gradient_clip", (0.0,)),
     "clip_over_rate": ("gradient_clip", (0.0,)),
     "clip_only": ("gradient_clip", (0.0,)),

@@ -16,6 +16,7 @@ from restorekit.training.recipe import Recipe
         ({"schedule": "milestones", "milestones": (10, 20), "decay": 0.5}, {9: 1e-4, 10: 5e-5, 99: 2.5e-5}),
         ({"schedule": "linear"}, {0: 1e-4, 25: 7.5e-5, 99: 1e-6}),
         ({"schedule": "linear", "decay_from": 60, "floor": 2e-5}, {0: 1e-4, 60: 1e-4, 80: 6e-5, 99: 2.2e-5}),
+        ({"schedule": "linear", "power": 2.0, "floor": 2e-5}, {0: 1e-4, 50: 4e-5, 90: 2.08e-5}),
         ({"schedule": "exponential", "floor": 1e-6}, {0: 1e-4, 50: 1e-5, 75: 10**-5.5}),
         ({"schedule": "exponential", "floor": 1e-6, "decay_from": 50}, {50: 1e-4, 75: 1e-5}),
         ({"schedule": "cosine"}, {0: 1e-4, 50: 5e-5, 75: 1e-4 * (1 - 0.5**0.5) / 2}),

@@ -59,7 +59,7 @@ recipe = {
     },
     "code": {"gradient_clip": 3.0, "clip_by": "norm"},
     "ours": {"augment": "flips-and-turns"},
-}  # The code's rate falls to zero with the power 0.3 of what is left instead.
+}  # The code's rate falls to zero: a linear schedule with the power 0.3.
 
 
 @dataclass(frozen=True)

@@ -45,13 +45,15 @@ recipe = {
         "batch": 20,
         "crop": 128,
         "learning_rate": 1e-4,
+        "schedule": "linear",
+        "power": 2.0,
+        "floor": 0.0,
         "optimizer": "adam",
         "betas": (0.9, 0.999),
         "augment": "none",
         "loss_weights": {"l1": 0.0, "mse": 1.0},
     },
-    "ours": {"schedule": "cosine"},
-}  # The code's rate falls to zero with the square of what is left.
+}
 
 
 @dataclass(frozen=True)
