@@ -27,8 +27,11 @@ def choose_examples(result: BenchmarkResult) -> list[Item]:
     for subset in result.subsets:
         worst, best = extremes(result, result.methods[-1].name, subset, ENDS)
         order += [*worst, *best]
-    order += list(items)[:: max(1, len(items) // max(1, shown))]
-    return [items[name] for name in list(dict.fromkeys(order))[:shown]]
+    chosen = list(dict.fromkeys(order))[:shown]
+    others, missing = [name for name in items if name not in chosen], shown - len(chosen)
+    if 0 < missing < len(others):
+        others = [others[place * len(others) // missing] for place in range(missing)]
+    return [items[name] for name in [*chosen, *others[:missing]]]
 
 
 def keep_examples(

@@ -5,13 +5,15 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from browser import BROWSER, opened
 
 from restorekit.errors import UsageError
 from restorekit.evaluation.benchmark import run_benchmark
 from restorekit.evaluation.protocol import load_protocol
-from restorekit.evaluation.report import write_report
+from restorekit.evaluation.report import _error_map, _shrink, write_report
 from restorekit.evaluation.result import BenchmarkRequest
 
 PROBE = Path(__file__).with_name("report_probe.js")
@@ -88,3 +90,21 @@ def test_the_page_works_in_a_browser(page: Path, width: int) -> None:
     assert seen["imageMos"] == "all/a3.50"
     assert seen["example"]
     assert seen["width"][1] <= seen["width"][0]  # tables scroll in their own boxes, the page does not
+
+
+def test_error_maps_are_dark_where_nothing_differs_and_bright_from_64_grey_levels_on() -> None:
+    sharp = np.zeros((1, 4, 3), np.uint8)
+    image = sharp.copy()
+    image[0, 1] = (96, 0, 0)  # 32 on average of the channels
+    image[0, 2] = 64
+    image[0, 3] = 250
+    colours = cv2.applyColorMap(np.array([[0, 127, 255, 255]], np.uint8), cv2.COLORMAP_INFERNO)
+    np.testing.assert_array_equal(_error_map(image, sharp), colours[..., ::-1])
+    np.testing.assert_array_equal(_error_map(sharp, image), colours[..., ::-1])
+
+
+def test_embedded_images_are_at_most_1280_px_long() -> None:
+    assert _shrink(np.zeros((900, 1281, 3), np.uint8)).shape == (899, 1280, 3)
+    assert _shrink(np.zeros((2560, 10, 3), np.uint8)).shape == (1280, 5, 3)
+    whole = np.zeros((1280, 3, 3), np.uint8)
+    assert _shrink(whole) is whole
