@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import SMALL
+from helpers import SMALL, VGG16, VGG19, save_vgg
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError, WeightsError
@@ -38,22 +38,6 @@ TERMS = {
     "srgan_em": {"l1", "adversarial", "discriminator"},
 }
 """Loss terms of the first step by objective."""
-
-
-VGG16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-VGG19 = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
-"""Places of the convolutions in torchvision's networks."""
-
-
-def save_vgg(path: Path, places: tuple[int, ...]) -> Path:
-    """A network of eight maps instead of hundreds."""
-    generator = torch.Generator().manual_seed(0)
-    state = {}
-    for place in places:
-        state[f"features.{place}.weight"] = torch.randn(8, 8 if place else 3, 3, 3, generator=generator) / 6
-        state[f"features.{place}.bias"] = torch.zeros(8)
-    state_dict.save(state, path, {})
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,21 @@
 """Every paper's recipe against its numbers, typed a second time from the papers and the authors' code."""
 
+import csv
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from helpers import SMALL, VGG16, VGG19, save_vgg
 
 from restorekit.errors import RestorekitError
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
 from restorekit.models import registry
 from restorekit.training import objectives, sources
 from restorekit.training.recipe import Recipe
+from restorekit.training.run import train
+from restorekit.weights.load import load_model
 
 GGGAN = {
     "steps": 500_000,
@@ -363,3 +371,28 @@ def test_settings_that_do_nothing_are_not_listed() -> None:
     assert not {"milestones", "decay", "blur.length", "model"} & listed.keys()
     assert "downscale" not in sources.list_settings(Recipe("gggan-lite"))
     assert objectives.check("pixel", {}, {})["loss_weights"].l1 == listed["loss_weights.l1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_two_steps_of_every_papers_recipe_run(name: str, tmp_path: Path, photo: np.ndarray) -> None:
+    """The recipe as it is, features and discriminators included, but for smaller networks, batches and crops."""
+    write_image(Image(np.tile(photo, (3, 3, 1))), tmp_path / "sharp" / "1.png")
+    for network, places in (("vgg16", VGG16), ("vgg19", VGG19)):
+        save_vgg(tmp_path / network, places)
+    layer = Recipe.of_paper(name).missing_features
+    features = str(tmp_path / ("vgg16" if layer.startswith("vgg16") else "vgg19")) if layer else ""
+    recipe = Recipe.of_paper(name, features).replacing(config=SMALL.get(name, {}), steps=2, batch=2, precision="fp32")
+    if name != "deepdeblur":  # whose discriminator looks at 256 px
+        recipe = recipe.replacing(crop=min(recipe.crop, 128))
+    if name == "srgan-em":
+        recipe = recipe.replacing(objective=recipe.objective | {"side": 128})
+    weights = train(recipe, tmp_path / "sharp", tmp_path / "run", device="cpu", workers=0, log_every=1)
+    with (tmp_path / "run" / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [1, 2]
+    assert bool(layer) == ("loss/perceptual" in rows[0])
+    spec = registry.spec_of(name)
+    discriminators = objectives.make(spec.objective, recipe.loss_weights, recipe.objective).discriminators
+    assert any(True for _ in discriminators.parameters()) == any("adversarial" in term for term in rows[0])
+    assert load_model(name, weights).provenance.without_features == ""
