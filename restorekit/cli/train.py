@@ -99,6 +99,10 @@ def train(
         typer.Option(help="How super-resolution's small images are made."),
     ] = None,
     config: options.Config = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(help="Part of the network that keeps the weights of --start, e.g. prenet; may be repeated."),
+    ] = None,
     ablation: Annotated[
         list[str] | None,
         typer.Option(
@@ -184,6 +188,7 @@ def train(
         "schedule": schedule,
         "milestones": milestone or None,
         "ema_decay": ema_decay,
+        "rate_factors": base.rate_factors | {f"{part}.*": 0.0 for part in freeze or ()},
         "keep": options.whole_numbers(keep, "keep") if keep else None,
         "decay_from": decay_from,
         "floor": floor,

@@ -5,7 +5,21 @@ from fnmatch import fnmatchcase
 import torch
 from torch import nn
 
+from restorekit.errors import UsageError
 from restorekit.training.recipe import Recipe
+
+
+def check_patterns(recipe: Recipe, network: nn.Module) -> None:
+    """See that the recipe's patterns mean something.
+
+    Raises:
+        UsageError: one matches the name of no parameter.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    for pattern in (*recipe.rate_factors, recipe.clip_only or "*"):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            parts = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+            raise UsageError(f"No parameter of '{recipe.model}' is called like {pattern}.", f"Its parts are {parts}.")
 
 
 def make_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:

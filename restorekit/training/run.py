@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from restorekit.degradation.pairs import find_records, fingerprint_sharp
@@ -69,7 +69,8 @@ def train(
         out: folder of the run: recipe.json, run.json, log.csv, curves.png, checkpoint.pt, strips/, weights.safetensors,
             and weights-STEP.safetensors for every step that the recipe keeps.
         validation: folder of sharp images or pairs; by default a few images of `data` are held out.
-        start: weights to begin with instead of random ones (fine-tuning).
+        start: weights to begin with instead of random ones. Parts of the network that they lack wholly stay random: GGGAN
+            may begin with its pre-network alone.
         device: "auto", "cpu", "cuda" or "cuda:N".
         workers: processes that prepare samples; the result does not depend on it.
         compiled: compile the networks and losses with torch.compile; the result differs by rounding.
@@ -211,7 +212,7 @@ class _Run:
             if checkpoint:
                 trainer.load_state(checkpoint.trainer)
             elif self.begun_with:
-                state_dict.fit(trainer.model, self.begun_with.module.state_dict(), self.out)
+                _begin_with(trainer.model, self.begun_with.module.state_dict(), self.out)
             first = trainer.steps_done
             skipped = max(checkpoint.batches_skipped if checkpoint else 0, first_batch - first)
             try:
@@ -385,3 +386,14 @@ def _ignore_signals(worker: int) -> None:
 
 def _write_json(path: Path, value: object) -> None:
     write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _begin_with(model: nn.Module, state: state_dict.StateDict, path: Path) -> None:
+    """Fill a network, but for those of its parts that the state dict knows nothing of.
+
+    Raises:
+        WeightsError: the state dict does not fit, or has no part in common with the network.
+    """
+    parts = {name.split(".")[0] for name in state}
+    fresh = {name: tensor for name, tensor in model.state_dict().items() if name.split(".")[0] not in parts}
+    state_dict.fit(model, fresh | state, path)

@@ -13,7 +13,7 @@ from restorekit.models import registry
 from restorekit.training import objectives, processes
 from restorekit.training.loss_means import NotFinite
 from restorekit.training.objectives.base import LossTerms, TrainingObjective
-from restorekit.training.optimisation import clip_gradients, make_optimiser, set_learning_rate
+from restorekit.training.optimisation import check_patterns, clip_gradients, make_optimiser, set_learning_rate
 from restorekit.training.recipe import Recipe
 
 
@@ -56,11 +56,13 @@ class Trainer:
         """Make the networks that a recipe asks for. Seeds torch's generator, which they and every step draw from.
 
         Raises:
-            UsageError: the objective has no perceptual term for the recipe's features.
+            UsageError: the objective has no perceptual term for the recipe's features, or a pattern of the recipe matches
+                no parameter.
             WeightsError: the features cannot be read.
         """
         torch.manual_seed(recipe.seed)
         model = registry.build(recipe.model, **recipe.config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        check_patterns(recipe, model)
         name = registry.spec_of(recipe.model).objective
         features = Path(recipe.features) if recipe.features else None
         objective = objectives.make(name, recipe.loss_weights, recipe.objective, features).to(device)

@@ -589,3 +589,21 @@ def test_only_a_run_that_asks_for_it_is_compiled(monkeypatch: pytest.MonkeyPatch
         trainer = Trainer.build(QUICK, torch.device("cpu"), torch.float32, compiled=compiled)
         trainer.step(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 32, 32))
         assert seen == (["generator_loss", "discriminator_loss"] if compiled else [])
+
+
+def test_gggan_begins_with_its_pre_network_and_may_keep_it(sharp: Path, tmp_path: Path) -> None:
+    sizes = {"channels": 8, "modules": 1, "taps": (1,), "prenet_widths": (4, 4, 4)}
+    alone = Recipe("gggan", config=sizes | {"trunk": False}, steps=2, batch=1, crop=32, loss_weights=PLAIN)
+    before = run(alone, sharp, tmp_path / "prenet")
+    assert {name.split(".")[0] for name in before} == {"prenet"}
+    both = Recipe("gggan", config=sizes, steps=2, batch=1, crop=32, loss_weights=PLAIN, rate_factors={"prenet.*": 0.0})
+    after = run(both, sharp, tmp_path / "trunk", start=tmp_path / "prenet/weights.safetensors")
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert after["reconstruct.2.weight"].any()  # it starts at zero, and learns
+    free = run(both.replacing(rate_factors={}), sharp, tmp_path / "all", start=tmp_path / "prenet/weights.safetensors")
+    assert not torch.equal(free["prenet.out.weight"], before["prenet.out.weight"])
+
+
+def test_a_part_that_the_network_does_not_have_cannot_be_frozen(sharp: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"No parameter of 'gggan-lite' is called like pernet\.\*"):
+        run(TINY.replacing(rate_factors={"pernet.*": 0.0}), sharp, tmp_path / "run")
