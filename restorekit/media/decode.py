@@ -4,6 +4,7 @@ Pillow knows most containers and reports truncated files; OpenCV decodes 16-bit 
 """
 
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.decode_tiff import read_tiff
 from restorekit.media.image import Image
 from restorekit.media.limits import LARGEST_PIXEL, MOST_METADATA, MOST_PIXELS
-from restorekit.media.metadata import jpeg_segments, read_metadata
+from restorekit.media.metadata import jpeg_segments, png_chunks, read_metadata
 from restorekit.media.profiles import colour_space, convert_to_srgb
 from restorekit.media.samples import check_size, decode_with_opencv, described, expanded_mode, split_alpha, turn
 from restorekit.media.sniff import SIGNATURE_LENGTH, Format, sniff
 from restorekit.media.tags import read_sides
 from restorekit.runtime.regular import open_regular, read_regular
 
+WEBP_HEADER = 30  # bytes
+MOST_DEFLATED = 1032  # bytes that one byte of deflate can stand for
 END_OF_JPEG = b"\xff\xd9"
+MORE_OF_JPEG = b"\xaa" * 64 + b"".join(bytes([0xFF, 0xD0 + number]) + b"\xaa" * 16 for number in range(8))
 
 # PIL.Image.open would choose among them too, but it warns about large images through the process's warning filters.
 READERS: dict[Format, type[ImageFile]] = {
@@ -96,21 +100,24 @@ def decode_image(data: bytes, max_pixels: int = MOST_PIXELS) -> Image:
         ) from error
 
 
-def megapixels(path: Path) -> float:
-    """Size of an image by its header alone; 0 for what cannot be read."""
+def megapixels(path: Path, max_pixels: int = MOST_PIXELS) -> float:
+    """Size of an image by its header alone; 0 for what cannot be read or claims more than `max_pixels`."""
     try:
         with open_regular(path) as stream:
             format = sniff(stream.read(SIGNATURE_LENGTH))
             stream.seek(0)
-            if format == "tiff":
-                width, height = read_sides(stream)
-                return width * height / 1e6
             if format is None:
                 return 0.0
-            with READERS[format](stream) as image:
-                return image.width * image.height / 1e6
+            if format == "tiff":
+                width, height = read_sides(stream)
+            elif format == "webp":
+                width, height = _webp_size(stream.read(WEBP_HEADER))
+            else:
+                with READERS[format](stream) as image:
+                    width, height = image.size
     except Exception:  # whatever is wrong with the file, reading it will tell; here it only has no size
         return 0.0
+    return width * height / 1e6 if width * height <= max_pixels else 0.0
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
@@ -122,10 +129,14 @@ def read_rgb8(path: Path) -> NDArray[np.uint8]:
 
 
 def _read_with_pillow(data: bytes, format: Format, max_pixels: int) -> Image:
+    if format == "webp":  # of which Pillow takes memory for the whole canvas at once
+        check_size(*_webp_size(data), max_pixels)
     image: PIL.Image.Image = READERS[format](io.BytesIO(data))
     check_size(*image.size, max_pixels)
     if format == "jpeg":
         _check_enough(data, *image.size)
+    elif format == "png":
+        _check_png(data, image)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise UnreadableImage(
@@ -153,6 +164,30 @@ def _read_with_pillow(data: bytes, format: Format, max_pixels: int) -> Image:
     return Image(pixels, alpha, described(metadata, icc, lost, orientation, pixels), format, lossless)
 
 
+def _check_png(data: bytes, image: PIL.Image.Image) -> None:
+    """Refuse a PNG whose data ends before its pixels do. Pillow leaves the rest at zero."""
+    bits = data[24] * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[data[25]]
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    needed = 0  # bytes: the filter and the pixels of every row of every pass
+    for left, top, across, down in passes if data[28] else [(0, 0, 1, 1)]:
+        columns, rows = (
+            -(-max(0, length) // step) for length, step in ((image.width - left, across), (image.height - top, down))
+        )
+        needed += rows * (1 + -(-columns * bits // 8)) if columns else 0
+    if needed > MOST_DEFLATED * len(data):
+        raise ValueError("it holds fewer pixels than its header promises")
+    if data[24] == 16:  # OpenCV decodes these, and sees it
+        return
+    if data[28] or not np.asarray(image.crop((0, image.height - 1, image.width, image.height))).any():
+        inflater = zlib.decompressobj()
+        for kind, body, _ in png_chunks(data):
+            while kind == b"IDAT" and body and needed > 0:
+                needed -= len(inflater.decompress(body, 1 << 20))
+                body = inflater.unconsumed_tail
+        if needed > 0:
+            raise ValueError("it holds fewer pixels than its header promises")
+
+
 def _check_enough(data: bytes, width: int, height: int) -> None:
     """Refuse a JPEG that is too short for its size: 8x8 pixels take half a bit at least.
 
@@ -173,14 +208,26 @@ def _ends_in_one_colour(pixels: NDArray[Any]) -> bool:
 def _check_end(data: bytes) -> None:
     """Refuse a JPEG whose data ends before its pixels do. libjpeg makes the rest one colour and only warns.
 
-    Bytes that are inserted at the end of the data change the image where they are taken for the pixels that lack. Of
-    progressive files this sees the last scan.
+    Data that is inserted at the end, with every restart marker that may be due, changes the image where it is taken for the
+    pixels that lack. Of progressive files this sees the last scan.
     """
     start = 2 + sum(len(segment) for _, _, segment in jpeg_segments(data))
     end = data.find(END_OF_JPEG, start)
-    images = [JpegImageFile(io.BytesIO(data[:end] + more + END_OF_JPEG)) for more in (b"", b"\xaa" * 64)]
+    images = [JpegImageFile(io.BytesIO(data[:end] + more + END_OF_JPEG)) for more in (b"", MORE_OF_JPEG)]
     if end >= 0 and images[0].tobytes() != images[1].tobytes():
         raise ValueError("it holds fewer pixels than its header promises")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height in the header of a WebP, of 14 bits each (24 in VP8X)."""
+    match data[12:16]:
+        case b"VP8X":
+            return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case _:
+            return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
 
 
 def _is_lossless_webp(data: bytes) -> bool:

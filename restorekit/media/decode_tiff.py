@@ -8,7 +8,6 @@ premultiplied kinds of other compressions; Pillow the rest.
 
 import io
 import itertools
-import math
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -74,23 +73,24 @@ def read_tiff(data: bytes, max_pixels: int) -> Image:
     icc = metadata.icc
     lost: tuple[str, ...] = ()
     premultiplied = is_premultiplied(metadata)
+    pieces = [] if page.compression == OLD_JPEG else _pieces(header, data, max_pixels)  # that has a place of its own
+    if page.compression in (UNCOMPRESSED, *DEFLATE) and page.photometric != YCBCR:
+        alone = _unpacked(header, data, pieces, page)
+    else:
+        alone = _with_directory(data, header)
     if page.compression in (UNCOMPRESSED, *DEFLATE) and page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
-        samples = _page(_unpacked(header, data, _pieces(header, data, max_pixels), page)).asarray()
+        samples = _page(alone).asarray()
         samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
         if page.photometric == WHITE_IS_ZERO:
             samples = samples.dtype.type(RANGES[samples.dtype]) - samples
+    elif page.photometric in (CMYK, LAB):
+        converted, icc, lost = convert_to_srgb(_decode_with_pillow(alone), icc)
+        samples = np.asarray(converted)
+    elif page.dtype == np.uint8 and page.photometric != YCBCR and not premultiplied:
+        image = _decode_with_pillow(alone)
+        samples = np.asarray(image.convert(expanded_mode(image, True)) if image.mode == "P" else image)
     else:
-        if page.compression != OLD_JPEG:  # which has a place of its own for its pixels
-            _pieces(header, data, max_pixels)
-        alone = _with_directory(data, header)
-        if page.photometric in (CMYK, LAB):
-            converted, icc, lost = convert_to_srgb(_decode_with_pillow(alone), icc)
-            samples = np.asarray(converted)
-        elif page.dtype == np.uint8 and page.photometric != YCBCR and not premultiplied:
-            image = _decode_with_pillow(alone)
-            samples = np.asarray(image.convert(expanded_mode(image, True)) if image.mode == "P" else image)
-        else:
-            samples = decode_with_opencv(alone)  # which makes black zero
+        samples = decode_with_opencv(alone)  # which makes black zero
     channels = 1 if samples.ndim == 2 else samples.shape[2]
     grey = page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
     expected = {PALETTE: 3, CMYK: 3}.get(page.photometric, page.samplesperpixel)
@@ -194,14 +194,14 @@ def _unpacked(header: Directory, data: bytes, pieces: list[_Piece], page: tifffi
     dtype = np.dtype(page.dtype).newbyteorder(header.order)
     plain = []
     for piece in pieces:
-        shape = (piece.height, piece.width, page.samplesperpixel)
-        size = math.prod(shape) * dtype.itemsize
+        size = piece.height * (-(-piece.width * page.samplesperpixel * page.bitspersample // 8))
         packed = data[piece.offset : piece.offset + min(piece.length, 2 * size + 1024)]  # deflate never grows so much
         pixels = packed[:size] if page.compression == UNCOMPRESSED else _inflated(packed, size)
         if len(pixels) < size:
             raise ValueError("it holds fewer pixels than its header promises")
         if page.predictor == DIFFERENCES:
-            pixels = np.frombuffer(pixels, dtype).reshape(shape).cumsum(axis=1, dtype=dtype).tobytes()
+            rows = np.frombuffer(pixels, dtype).reshape(piece.height, piece.width, -1)
+            pixels = rows.cumsum(axis=1, dtype=dtype).tobytes()
         plain.append(pixels)
     starts = list(itertools.accumulate(map(len, plain), initial=8))
     tags = {**header.tags, COMPRESSION: _longs(header, UNCOMPRESSED)}

@@ -111,9 +111,9 @@ def _from_png(data: bytes) -> Metadata:
     exif, icc, xmp, resolution = b"", b"", b"", None
     blocks: list[Block] = []
     lost: list[str] = []
-    header = next(body for _, body, _ in _png_chunks(data))
-    same_channels = header[8] >= 8 and header[9] != 3 and b"tRNS" not in {kind for kind, _, _ in _png_chunks(data)}
-    for kind, body, whole in _png_chunks(data):
+    header = next(body for _, body, _ in png_chunks(data))
+    same_channels = header[8] >= 8 and header[9] != 3 and b"tRNS" not in {kind for kind, _, _ in png_chunks(data)}
+    for kind, body, whole in png_chunks(data):
         if kind == b"eXIf":
             exif = body
         elif kind == b"iCCP" or (kind == b"iTXt" and body.startswith(XMP_KEYWORD + b"\0")):
@@ -133,7 +133,7 @@ def _from_png(data: bytes) -> Metadata:
     return Metadata(exif, icc, xmp, resolution, tuple(blocks), tuple(lost))
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Type, body and the whole of every PNG chunk."""
     at = len(PNG)
     while at + 12 <= len(data):

@@ -109,7 +109,7 @@ def restore_folder(
             journal.check()
         for folder in {path.parent for path, _ in destinations(jobs, out, compare, None)}:
             remove_leftovers(folder)
-        sizes = {job: megapixels(job.source) for job in missing}
+        sizes = {job: megapixels(job.source, max_pixels) for job in missing}
         description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
         progress.begin(Work(len(jobs), sum(sizes.values()), "MP", description))
         begun = time.monotonic()
@@ -159,7 +159,10 @@ class FileWorker:
 
     def read(self, job: Job) -> ReadFile:
         """Decode one image."""
-        stamp = file_stamp(job.source)
+        try:
+            stamp = file_stamp(job.source)
+        except OSError:  # reading tells why; what has no stamp is never taken for done
+            stamp = {}
         return ReadFile(read_image(job.source, self.max_pixels), stamp)
 
     def compute(self, job: Job, item: ReadFile) -> RestoredFile:

@@ -209,6 +209,20 @@ def test_size_is_known_from_the_header_alone(tmp_path: Path) -> None:
     (tmp_path / "none.png").write_bytes(b"nothing")
     sizes = [megapixels(tmp_path / name) for name in ("cut.png", "x.tif", "none.png", "absent.png")]
     assert sizes == [54e-6, 54e-6, 0, 0]
+    assert megapixels(tmp_path / "x.tif", max_pixels=53) == 0  # it is not going to be restored
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0"}, {"lossless": True, "icc_profile": SRGB}]
+)
+def test_the_size_of_a_webp_is_known_before_pillow_takes_memory_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    PIL.Image.new("RGB", (300, 1025), (1, 2, 3)).save(tmp_path / "x.webp", **options)
+    monkeypatch.setattr("restorekit.media.decode.READERS", {})
+    assert megapixels(tmp_path / "x.webp") == 0.3075
+    with pytest.raises(UnreadableImage, match="300x1025 pixels"):
+        read_image(tmp_path / "x.webp", max_pixels=300 * 1025 - 1)
 
 
 def test_training_gets_three_channels_of_eight_bits(tmp_path: Path) -> None:
@@ -367,6 +381,45 @@ def test_a_jpeg_far_too_short_for_its_header_is_refused_before_it_is_decoded(
     monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(UnreadableImage, match="fewer pixels than its header promises"):
         read(jpeg_that_claims(13000, 13000, pixels, progressive=progressive), tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1"])
+@pytest.mark.parametrize(("height", "taken"), [(6, True), (7, False), (12, False), (9000, False)])
+def test_a_png_that_ends_early_is_refused_and_one_that_ends_black_is_not(
+    tmp_path: Path, mode: str, height: int, taken: bool
+) -> None:
+    pixels = RGB.copy()
+    pixels[-1] = 0
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).convert(mode).save(buffer, "PNG")
+    data = bytearray(buffer.getvalue())
+    struct.pack_into(">I", data, 20, height)
+    struct.pack_into(">I", data, 29, zlib.crc32(bytes(data[12:29])))
+    if taken:
+        assert read(bytes(data), tmp_path).size == (6, 9)
+    else:
+        with pytest.raises(UnreadableImage, match="fewer pixels than its header promises"):
+            read(bytes(data), tmp_path)
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_an_interlaced_png_needs_the_pixels_of_all_passes(tmp_path: Path, lacking: int) -> None:
+    passes = [[(0, 0)], [(0, 4)], [(4, 0), (4, 4)], *([(y, 2)] for y in (0, 4))]  # PNG, section 8.2: rows of 5x5 pixels
+    passes += [[(2, x) for x in (0, 2, 4)], *([(y, x) for x in (1, 3)] for y in (0, 2, 4))]
+    passes += [[(y, x) for x in range(5)] for y in (1, 3)]
+    assert sorted(place for row in passes for place in row) == [(y, x) for y in range(5) for x in range(5)]
+    rows = b"".join(b"\0" + bytes(10 * y + x + 1 for y, x in row) for row in passes)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 5, 5, 8, 0, 0, 0, 1))
+    data += chunk(b"IDAT", zlib.compress(rows[: len(rows) - 6 * lacking])) + chunk(b"IEND", b"")
+    if lacking:
+        with pytest.raises(UnreadableImage, match="fewer pixels"):
+            read(data, tmp_path)
+    else:
+        assert read(data, tmp_path).pixels[..., 0].tolist() == [[10 * y + x + 1 for x in range(5)] for y in range(5)]
 
 
 @pytest.mark.parametrize(("width", "height"), [(9, 16), (25, 6), (64, 64)])

@@ -95,6 +95,14 @@ def test_a_number_in_the_place_of_a_profile_asks_for_no_memory(number: int) -> N
     [
         (deflated(zlib.compress(bytes(256)), 17, 16), "fewer pixels than its header promises"),
         (tiff_file("<", np.zeros((16, 16), np.uint8), {257: tag(SHORT, 17), 278: tag(SHORT, 17)}), "fewer pixels"),
+        (
+            tiff_file(
+                "<",
+                np.zeros((16, 16), np.uint8),
+                {257: tag(SHORT, 17), 278: tag(SHORT, 17), 262: tag(SHORT, 3), 320: tag(SHORT, *range(768))},
+            ),
+            "fewer pixels",
+        ),
         (tiff_file("<", np.zeros((16, 16), np.uint8), {278: tag(SHORT, 4)}), "4 pieces, of which 1 are listed"),
         (tiff_file("<", np.zeros((16, 16), np.uint8), {279: tag(LONG, 1 << 20)}), "outside the file"),
         (
