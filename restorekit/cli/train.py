@@ -158,6 +158,8 @@ def train(
     from restorekit.training.recipe import Recipe
     from restorekit.weights.manifest import load_manifest
 
+    if as_json and not show_recipe:
+        raise UsageError("--json prints the recipe.", "Give --show-recipe too.")
     model, manifest = registry.resolve(model), load_manifest()
     features = _find_features(features, manifest)
     known: Mapping[str, str] = {}

@@ -51,7 +51,7 @@ def test_the_recipe_as_json_is_what_recipe_reads(tmp_path: Path) -> None:
 
 
 def test_only_a_shown_recipe_goes_without_data_and_a_place() -> None:
-    for arguments in ((), ("--data", "x"), ("--out", "x")):
+    for arguments in ((), ("--data", "x"), ("--out", "x"), ("--json", "--data", "x", "--out", "y")):
         assert isinstance(train(*arguments).exception, UsageError)
 
 

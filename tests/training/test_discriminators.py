@@ -1,5 +1,7 @@
 """Discriminators of the adversarial objectives."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -48,3 +50,67 @@ def test_the_other_discriminators_have_the_published_sizes() -> None:
     assert count(SangDiscriminator()) == 13_102_881
     assert count(NahDiscriminator()) == 10_725_216
     assert [count(SRGANEMDiscriminator(side)) for side in (64, 128)] == [48_142_273, 48_143_809]
+
+
+def layers(discriminator: nn.Module) -> str:
+    """Convolutions as side/stride:maps, normalisations and activations, linear layers as their outputs."""
+    words = []
+    for layer in discriminator.modules():
+        if isinstance(layer, nn.Conv2d):
+            bias = "" if layer.bias is not None else "-"
+            words.append(f"{layer.kernel_size[0]}/{layer.stride[0]}:{layer.out_channels}{bias}")
+        elif isinstance(layer, (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)):
+            words.append(type(layer).__name__[0])
+        elif isinstance(layer, nn.LeakyReLU):
+            assert layer.negative_slope == 0.2
+            words.append("a")
+        elif isinstance(layer, nn.Linear):
+            words.append(str(layer.out_features))
+    return " ".join(words)
+
+
+PRINTED = {
+    "VGG-128": (
+        VGG128,
+        "3/1:64 a 4/2:64 B a 3/1:128 B a 4/2:128 B a 3/1:256 B a 4/2:256 B a 3/1:512 B a 4/2:512 B a 3/1:512 B a "
+        "4/2:512 B a 100 a 1",
+        128,
+    ),
+    "patches": (lambda: PatchGAN(3), "4/2:64 a 4/2:128 I a 4/2:256 I a 4/1:512 I a 4/1:1", None),
+    "whole crop": (
+        lambda: PatchGAN(5),
+        "4/2:64 a 4/2:128 I a 4/2:256 I a 4/2:512 I a 4/2:512 I a 4/1:512 I a 4/1:1",
+        None,
+    ),
+    "Sang": (
+        SangDiscriminator,
+        "3/1:32 a 3/2:32 a 3/1:64 a 3/2:64 a 3/1:128 a 3/2:128 a 3/1:256 a 3/2:256 a 3/1:512 a 3/2:512 a 1024 a 1",
+        128,
+    ),
+    "Nah": (
+        NahDiscriminator,
+        "5/1:32- a 5/2:32- a 5/1:64- a 5/2:64- a 5/1:128- a 5/4:128- a 5/1:256- a 5/4:256- a 5/1:512- a 4/4:512- a 1/1:1-",
+        256,
+    ),
+    "SR paper, Table 2": (
+        lambda: SRGANEMDiscriminator(384),
+        "4/2:64 a 4/2:128 B a 4/2:256 B a 4/2:512 B a 4/2:1024 B a 4/2:2048 B a 1/1:1024 B a 1/1:512 B a 1/1:128 B a "
+        "3/1:128 B a 3/1:512 B a 1",
+        384,
+    ),
+    "SR paper, with a gradient penalty": (
+        lambda: SRGANEMDiscriminator(128, layer_norm=True),
+        "4/2:64 a 4/2:128 G a 4/2:256 G a 4/2:512 G a 4/2:1024 G a 4/2:2048 G a 1/1:1024 G a 1/1:512 G a 1/1:128 G a "
+        "3/1:128 G a 3/1:512 G a 1",
+        128,
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "printed", "side"), PRINTED.values(), ids=PRINTED)
+def test_the_layers_are_those_of_the_papers(make: Callable[[], nn.Module], printed: str, side: int | None) -> None:
+    with torch.device("meta"):
+        discriminator = make()
+        assert layers(discriminator) == printed
+        if side:
+            assert discriminator(torch.empty(2, 3, side, side)).shape == (2, 1)

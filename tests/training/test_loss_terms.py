@@ -281,6 +281,12 @@ def test_the_printed_ssim_takes_statistics_of_whole_images() -> None:
     assert float(terms["pre"]) == pytest.approx(1 - (0.25 + 9e-4) / (0.3125 + 9e-4), rel=1e-5)
 
 
+def test_deblurgan_v2s_discriminators_look_at_patches_and_at_the_whole_crop() -> None:
+    with torch.device("meta"):
+        patch, whole = objectives.make("deblurgan_v2").discriminators
+    assert [sum(p.numel() for p in part.parameters()) for part in (patch, whole)] == [2_764_737, 11_154_369]
+
+
 def test_gggan_has_one_discriminator_unless_gradients_get_a_second() -> None:
     assert list(objectives.make("gggan").discriminators) == ["image"]
     assert list(objectives.make("gggan", {"gradient_adversarial": 0.005}).discriminators) == ["image", "gradient"]

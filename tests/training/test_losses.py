@@ -60,6 +60,30 @@ def test_gradient_penalty_of_a_plane_is_known() -> None:
     assert float(penalty.detach()) == pytest.approx((math.sqrt(3) - 1) ** 2, rel=1e-5)
 
 
+def test_the_gradient_penalty_pulls_the_slope_towards_one() -> None:
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(12, 1, bias=False))
+    nn.init.constant_(critic[1].weight, 0.5)
+    gradient_penalty(critic, torch.zeros(3, 3, 2, 2), torch.ones(3, 3, 2, 2)).backward()
+    # Of (|w| - 1)^2: 2 (|w| - 1) w / |w|.
+    torch.testing.assert_close(critic[1].weight.grad, torch.full((1, 12), 2 * (math.sqrt(3) - 1) * 0.5 / math.sqrt(3)))
+
+
+def test_the_slope_is_taken_between_the_images_at_another_place_for_each_pair() -> None:
+    class Squares(nn.Module):
+        """Its slope at an image is the image."""
+
+        def forward(self, batch: Tensor) -> Tensor:
+            return batch.square().flatten(1).sum(1, keepdim=True) / 2
+
+    ones = torch.ones(3, 3, 2, 2)
+    assert float(gradient_penalty(Squares(), ones, ones).detach()) == pytest.approx((math.sqrt(12) - 1) ** 2, rel=1e-5)
+    torch.manual_seed(0)
+    places = torch.rand(3)  # what the penalty draws
+    torch.manual_seed(0)
+    penalty = gradient_penalty(Squares(), torch.zeros_like(ones), ones).detach()
+    assert float(penalty) == pytest.approx(float(((1 - places) * math.sqrt(12) - 1).square().mean()), rel=1e-5)
+
+
 def test_the_center_crop_is_the_middle_and_refuses_smaller_batches() -> None:
     batch = torch.arange(36.0).view(1, 1, 6, 6)
     assert center_crop(batch, 2).flatten().tolist() == [14, 15, 20, 21]

@@ -3,8 +3,11 @@ import copy
 import pytest
 import torch
 from helpers import SMALL, noise
+from torch import Tensor, nn
 
+from restorekit.models import registry
 from restorekit.training import processes
+from restorekit.training.objectives.base import LossTerms, TrainingObjective
 from restorekit.training.recipe import Recipe
 from restorekit.training.trainer import Trainer
 
@@ -87,3 +90,48 @@ def test_every_step_has_the_recipes_learning_rate() -> None:
         trainer.step(sharp[..., ::4, ::4], sharp)
         rates.append(trainer.optimiser.param_groups[0]["lr"])
     assert rates == pytest.approx([1e-3, 1e-4])
+
+
+class Watched(TrainingObjective):
+    """Its discriminator takes two steps after the first of the generator, none after the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.discriminators = nn.Conv2d(3, 1, 1)
+        self.calls: list[str] = []
+
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
+        self.calls.append("generator")
+        restored = model(degraded)
+        return {"mean": restored.mean()}, restored
+
+    def discriminator_steps(self, step: int) -> int:
+        return [2, 0][step]
+
+    def discriminator_loss(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
+        assert not restored.requires_grad  # these steps train the discriminator alone
+        self.calls.append("discriminator")
+        return self.discriminators(sharp).mean() - self.discriminators(restored).mean()
+
+    def constrain(self) -> None:
+        self.calls.append("constraint")
+
+
+def test_discriminators_take_their_steps_with_the_recipes_optimiser_and_are_constrained_after_each() -> None:
+    recipe = Recipe("espcn", betas=(0.5, 0.75), learning_rate=1e-3)
+    objective = Watched()
+    trainer = Trainer(recipe, registry.build("espcn"), objective, torch.float32)
+    before = objective.discriminators.weight.detach().clone()
+    sharp = noise(1, 3, 32, 32)
+    first = trainer.step(sharp[..., ::4, ::4], sharp)
+    assert objective.calls == ["generator", *["discriminator", "constraint"] * 2]
+    moved = objective.discriminators.weight.detach() - before
+    # Adam with the same gradient goes one learning rate a step, down the loss.
+    gradient = sharp.mean((0, 2, 3)) - trainer.model(sharp[..., ::4, ::4]).detach().mean((0, 2, 3))
+    torch.testing.assert_close(moved.flatten(), -2e-3 * gradient.sign(), rtol=1e-3, atol=1e-6)
+    second = trainer.step(sharp[..., ::4, ::4], sharp)
+    assert objective.calls[5:] == ["generator"]
+    assert (first.keys(), second.keys()) == ({"mean", "discriminator"}, {"mean"})
+    assert not any(term.requires_grad for term in (first | second).values())
+    assert trainer.discriminator_optimiser is not None
+    assert trainer.discriminator_optimiser.param_groups[0]["betas"] == (0.5, 0.75)
