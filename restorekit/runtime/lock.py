@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from restorekit.errors import UnwritableOutput
-from restorekit.runtime.atomic import write_atomically
+from restorekit.runtime.atomic import remove_leftovers, write_atomically
 from restorekit.runtime.regular import read_regular
 
 HIDDEN = ".restorekit"
@@ -41,6 +41,7 @@ def working_in(folder: Path) -> Iterator[None]:
             f"Nothing can be written here ({error.strerror or error}).", "Choose another place.", folder
         ) from error
     try:
+        remove_leftovers(folder / HIDDEN)
         write_atomically(holder, f"process {os.getpid()} on {platform.node()}".encode())
         yield
     finally:
