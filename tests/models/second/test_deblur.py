@@ -373,6 +373,12 @@ def test_a_network_is_what_its_paper_draws(name: str, options: dict[str, object]
     torch.testing.assert_close(restored, expected, atol=1e-5, rtol=1e-6)
 
 
+def test_every_deblurring_system_is_written_twice() -> None:
+    with_authors_layers = {"deblurgan", "deepdeblur", "srn"}
+    systems = {name for name in registry.names() if registry.spec_of(name).task == "deblur"}
+    assert systems == {name for name, *_ in WRITINGS} | with_authors_layers
+
+
 def test_gggan_lite_gives_its_branches_to_training() -> None:
     model = with_random_weights(registry.build("gggan-lite", **THIN_LITE))
     rgb = noise(1, 3, 32, 32).double()

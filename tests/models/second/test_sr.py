@@ -182,3 +182,8 @@ def test_a_network_is_what_its_paper_draws(name: str, options: dict[str, object]
         restored, expected = model(rgb), writing(Layers(model.state_dict()), rgb)
     assert 0.02 < expected.std() < 100
     torch.testing.assert_close(restored, expected, atol=1e-5, rtol=1e-6)
+
+
+def test_every_super_resolution_system_is_written_twice() -> None:
+    systems = {name for name in registry.names() if registry.spec_of(name).task == "sr"}
+    assert systems == {name for name, *_ in WRITINGS} | {"bicubic"}  # that is `imaging.resize`, tested there
