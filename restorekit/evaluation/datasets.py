@@ -152,8 +152,13 @@ def _kohler(folder: Path) -> list[Item]:
             raise UsageError(
                 "The blurred image has no ground-truth frames.", f"GroundTruth{key}_<frame>.png are expected.", path
             )
-        items.append(Item(path.stem, tuple(frames[key]), path))
+        items.append(Item(path.stem, tuple(sorted(frames[key], key=_numbers)), path))
     return items
+
+
+def _numbers(path: Path) -> list[int]:
+    """The numbers in a file's name: 2 comes before 10, as in time."""
+    return [int(digits) for digits in re.findall(r"\d+", path.stem)]
 
 
 def _lai(folder: Path) -> list[Item]:

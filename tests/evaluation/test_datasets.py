@@ -43,6 +43,14 @@ def test_koehler_has_all_frames_of_a_trajectory(tmp_path: Path, truth: str) -> N
     assert len(item.sharp) == 3
 
 
+@pytest.mark.parametrize("truth", ["GroundTruth/GroundTruth1_2_{}.png", "frames/GroundTruth1_2/{}.png"])
+def test_koehlers_frames_are_in_the_order_of_time(tmp_path: Path, truth: str) -> None:
+    """The set's numbers have no leading zeros, and the middle frame counts."""
+    tree(tmp_path, "BlurryImages/Blurry1_2.png", *(truth.format(frame) for frame in range(1, 13)))
+    (item,) = find_dataset("kohler", tmp_path).items
+    assert [path.stem.rsplit("_", 1)[-1] for path in item.sharp] == [str(frame) for frame in range(1, 13)]
+
+
 def test_koehler_without_frames_says_what_is_missing(tmp_path: Path) -> None:
     tree(tmp_path, "BlurryImages/Blurry1_2.png", "BlurryImages/Blurry3_4.png", "GroundTruth1_2_1.png")
     with pytest.raises(UsageError, match="GroundTruth3_4"):
@@ -126,3 +134,36 @@ def test_images_of_one_name_in_two_formats_stay_two(tmp_path: Path) -> None:
 def test_pairs_below_the_two_folders_are_found_by_their_paths(tmp_path: Path) -> None:
     tree(tmp_path, "blur/x/a.png", "sharp/x/a.png", "blur/y/a.png", "sharp/y/a.png")
     assert names("pairs", tmp_path) == ["x/a", "y/a"]
+
+
+def test_realblur_parts_are_averaged_apart_and_lines_without_two_files_are_passed_over(tmp_path: Path) -> None:
+    for camera in "JR":
+        root = f"RealBlur-{camera}_ECC/scene1"
+        tree(tmp_path, f"{root}/gt/gt_1.png", f"{root}/blur/blur_1.png")
+        line = f"{root}/gt/gt_1.png {root}/blur/blur_1.png"
+        (tmp_path / f"RealBlur_{camera}_test_list.txt").write_text(f"only-one\n\n{line}\n")
+    found = [
+        (item.subset, item.sharp[0].parent.parent.parent.name) for item in find_dataset("realblur", tmp_path).items
+    ]
+    assert found == [("RealBlur-J_ECC", "RealBlur-J_ECC"), ("RealBlur-R_ECC", "RealBlur-R_ECC")]
+
+
+def test_hide_without_a_sharp_image_and_a_missing_folder_are_named(tmp_path: Path) -> None:
+    tree(tmp_path, "test/test-close-ups/1.png", "GT/2.png")
+    with pytest.raises(UsageError, match=r"GT.1\.png is expected"):
+        find_dataset("hide", tmp_path)
+    with pytest.raises(UsageError, match="no such folder"):
+        find_dataset("hide", tmp_path / "nowhere")
+
+
+def test_frames_that_are_pairs_already_are_taken_as_they_are(tmp_path: Path) -> None:
+    tree(tmp_path, "blur/a.png", "sharp/a.png")
+    assert find_dataset("frames", tmp_path).layout == "pairs"
+    assert find_dataset("frames", tmp_path / "sharp").layout == "frames"
+
+
+def test_items_come_by_subset_and_name(tmp_path: Path) -> None:
+    tree(tmp_path, "Set5/b.png", "Set5/a.png", "Set14/c.png", "DIV2K-valid_HR/0801.png", "junk/x.png")
+    found = [(item.subset, item.name) for item in find_dataset("sr", tmp_path).items]
+    expected = [("div2k_valid", "0801"), ("set14", "c"), ("set5", "a"), ("set5", "b")]
+    assert found == [(subset, f"{subset}/{name}") for subset, name in expected]
