@@ -1,0 +1,136 @@
+"""Convert between a video's YCbCr planes and RGB, by the stream's own matrix, range, depth and chroma location.
+
+FFmpeg's scaler could do it, but it takes BT.601 for what is not stated, ignores where chroma samples lie in most of its
+paths, and rounds differently from version to version. This is the definition of ITU-T H.273, section 8.3, in float32.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from restorekit.imaging.dtypes import from_unit, to_unit
+
+MATRICES = {
+    1: (0.2126, 0.0722),  # BT.709
+    4: (0.30, 0.11),  # FCC
+    5: (0.299, 0.114),  # BT.601 625 lines
+    6: (0.299, 0.114),  # BT.601 525 lines
+    7: (0.212, 0.087),  # SMPTE 240M
+    9: (0.2627, 0.0593),  # BT.2020, not constant luminance
+}
+"""Luma's weights of red and blue by matrix coefficients' number, H.273 table 4."""
+UNSTATED = 2
+
+
+def matrix_or_default(matrix: int, height: int) -> int:
+    """The matrix that players take where none is stated: BT.709 for high definition, else BT.601.
+
+    Args:
+        matrix: as the stream states it, a number of H.273 table 4.
+        height: of a frame in pixels.
+    """
+    if matrix != UNSTATED:
+        return matrix
+    return 1 if height > 576 else 6
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How a video's planes stand for colours."""
+
+    matrix: int
+    """A key of `MATRICES`."""
+    full_range: bool
+    depth: int
+    """Bits of a sample: uint8 planes for 8, uint16 for more."""
+    steps: tuple[int, int] = (1, 1)
+    """Rows and columns of luma for one of chroma, 1 or 2 each: (2,2) is 4:2:0, (1,2) is 4:2:2."""
+    cosited: tuple[bool, bool] = (False, True)
+    """Whether chroma samples lie on the first of their rows and columns of luma, or midway between the two.
+
+    Midway between rows, on the first column: "left", what MPEG means where nothing is stated."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the planes."""
+        return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
+
+    def to_rgb(self, planes: list[NDArray[Any]]) -> NDArray[Any]:
+        """Planes to RGB.
+
+        Args:
+            planes: Y (H,W), Cb and Cr (H/rows,W/columns, rounded up) of type `dtype`; Y alone for grey.
+
+        Returns:
+            (H,W,3), or (H,W,1) for Y alone: uint8 from 8 bits, uint16 from more, each over its whole range.
+        """
+        dtype = np.dtype(np.uint8 if self.depth == 8 else np.uint16)
+        gains, offsets = self._codes()
+        luma = planes[0].astype(np.float32)
+        if len(planes) == 1:
+            return from_unit((luma[..., None] - np.float32(offsets[0])) / np.float32(gains[0]), dtype)
+        chroma = [self._upsample(plane, luma.shape) for plane in planes[1:]]
+        inverse = np.linalg.inv(self._from_rgb()) / gains
+        affine = np.column_stack([inverse, -inverse @ offsets]).astype(np.float32)
+        rgb: NDArray[Any] = cv2.transform(cv2.merge([luma, *chroma]), affine)
+        return from_unit(rgb, dtype)
+
+    def to_planes(self, rgb: NDArray[Any]) -> list[NDArray[Any]]:
+        """RGB to Y, Cb and Cr, rounded; the inverse of `to_rgb`.
+
+        Args:
+            rgb: (H,W,3) uint8 or uint16.
+        """
+        gains, offsets = self._codes()
+        affine = np.column_stack([self._from_rgb() * gains[:, None], offsets]).astype(np.float32)
+        ycc: NDArray[Any] = cv2.transform(to_unit(rgb), affine)
+        planes = [ycc[..., 0], self._downsample(ycc[..., 1]), self._downsample(ycc[..., 2])]
+        top = 2**self.depth - 1
+        return [np.floor(np.clip(plane, 0, top) + np.float32(0.5)).astype(self.dtype) for plane in planes]
+
+    def _from_rgb(self) -> NDArray[np.float64]:
+        """(3,3): RGB in 0..1 to Y in 0..1 and Cb, Cr in -0.5..0.5, H.273 equations 38 to 40."""
+        red, blue = MATRICES[self.matrix]
+        luma = np.array([red, 1 - red - blue, blue])
+        return np.stack([luma, ([0, 0, 1] - luma) / (2 - 2 * blue), ([1, 0, 0] - luma) / (2 - 2 * red)])
+
+    def _codes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Gains and offsets from Y, Cb and Cr to samples, H.273 equations 23 to 37."""
+        half = 2 ** (self.depth - 1)
+        if self.full_range:
+            return np.full(3, 2.0 * half - 1), np.array([0.0, half, half])
+        unit = 2 ** (self.depth - 8)
+        return np.array([219.0, 224, 224]) * unit, np.array([16.0 * unit, half, half])
+
+    def _upsample(self, plane: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """Linear, from where the samples lie; edges are repeated."""
+        if self.steps == (1, 1):
+            return plane.astype(np.float32)
+        (down, right), (y, x) = self.steps, (_offset(*axis) for axis in zip(self.steps, self.cosited, strict=True))
+        place = np.array([[1 / right, 0, x], [0, 1 / down, y]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (shape[1], shape[0])
+        return cv2.warpAffine(plane.astype(np.float32), place, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def _downsample(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """The mean of the samples that lie nearest."""
+        rows, columns = (_WINDOWS[axis] for axis in zip(self.steps, self.cosited, strict=True))
+        filtered: NDArray[Any] = cv2.sepFilter2D(plane, -1, columns, rows, borderType=cv2.BORDER_REPLICATE)
+        return filtered[:: self.steps[0], :: self.steps[1]]
+
+
+def _offset(step: int, cosited: bool) -> float:
+    """Where the first sample of luma lies, in steps of chroma."""
+    return 0.0 if cosited or step == 1 else -0.25
+
+
+_WINDOWS = {
+    (1, False): np.array([0.0, 1, 0]),
+    (1, True): np.array([0.0, 1, 0]),
+    (2, False): np.array([0.0, 0.5, 0.5]),
+    (2, True): np.array([0.25, 0.5, 0.25]),
+}
+"""Weights of the sample before, the one on the place, and the one behind, by step and cosited."""

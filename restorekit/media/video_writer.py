@@ -1,0 +1,508 @@
+"""Write videos: encode frames by segments, then join these and copy everything else from the source, bit for bit.
+
+A segment is a file of its own that another encoder made, so a run that was killed goes on behind the last finished one.
+Encoders count frames and know no times. Those of the source are put on the packets when the segments are joined, so they
+are the source's by construction, at constant and variable frame rates alike.
+"""
+
+import math
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.codec.context
+import av.container
+import av.error
+import av.stream
+import av.video.stream
+import numpy as np
+
+from restorekit.errors import UnwritableOutput, UsageError
+from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.media.image import Image
+from restorekit.media.video import Frame
+from restorekit.media.video_colour import UNSTATED, Colour, matrix_or_default
+from restorekit.media.video_reader import (
+    FULL_RANGE,
+    SUBSAMPLINGS,
+    StreamFacts,
+    VideoInfo,
+    opened,
+    packets,
+    read_info,
+    read_streams,
+)
+from restorekit.runtime.atomic import put_in_place, replacing
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""FFmpeg's names of the containers that are written, by suffix."""
+HOLDS = {
+    ".mp4": ("h264", "hevc", "av1"),
+    ".m4v": ("h264", "hevc"),
+    ".mov": ("h264", "hevc", "prores"),
+    ".webm": ("vp9", "av1"),
+}
+"""Codecs that players expect in a container; Matroska holds any."""
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1", "prores": "prores_ks"}
+CRF = {"libx264": 16, "libx265": 18, "libvpx-vp9": 20, "libsvtav1": 20}
+"""Constant rate factors that keep what a restoration has gained."""
+STATISTICS = ("_STATISTICS", "BPS", "DURATION", "NUMBER_OF_")
+"""How tags begin that count the source's own packets."""
+RGB = 0  # matrix coefficients of H.273
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How results are encoded; by default as their containers suggest."""
+
+    codec: str | None = None
+    """h264, hevc, vp9, av1, prores, ffv1, or FFmpeg's name of an encoder, e.g. h264_nvenc."""
+    crf: int | None = None
+    """Constant rate factor; lower is better and larger."""
+    preset: str | None = None
+    """Of the encoder; slower is smaller."""
+    lossless: bool = False
+    """FFV1, in Matroska."""
+
+    def __post_init__(self) -> None:
+        if self.lossless and (self.codec or self.crf is not None or self.preset):
+            raise UsageError("lossless is FFV1: codec, crf and preset have no meaning there.", "Leave them out.")
+        if self.codec is not None:
+            _encoder(ENCODERS.get(self.codec, self.codec))
+
+
+@dataclass(frozen=True)
+class Format:
+    """What decides the bytes of an encoded frame: the same format and frames give the same segment."""
+
+    encoder: str
+    """FFmpeg's name."""
+    pixel_format: str
+    depth: int
+    """Bits of a sample."""
+    colour: Colour | None
+    """None for RGB."""
+    height: int
+    width: int
+    rate: Fraction
+    sample_aspect_ratio: Fraction | None
+    tags: tuple[int, int, int, int]
+    """Primaries, transfer, matrix and range by H.273's numbers."""
+    options: dict[str, str]
+    """Of the encoder."""
+
+
+def result_path(path: Path, encoding: Encoding) -> Path:
+    """Where a video's result goes: its own name if its container is written and holds the codec, else Matroska."""
+    suffix = path.suffix.lower()
+    codec = _canonical(encoding)
+    kept = suffix in CONTAINERS and (suffix == ".mkv" or (codec or HOLDS[suffix][0]) in HOLDS[suffix])
+    return path if kept else path.with_name(path.name + ".mkv")
+
+
+def choose_format(info: VideoInfo, size: tuple[int, int], encoding: Encoding, suffix: str, interlaced: bool) -> Format:
+    """Decide how a video's result is encoded.
+
+    Args:
+        info: the source.
+        size: height and width of the result.
+        encoding: what was asked for.
+        suffix: of the result.
+        interlaced: whether its frames hold two fields each.
+
+    Raises:
+        UsageError: the encoder cannot hold the video, or has no such option.
+    """
+    codec = encoding.codec or ("ffv1" if encoding.lossless else _default_codec(info, suffix))
+    name = ENCODERS.get(codec, codec)
+    pixel_format, depth, steps = _pixel_format(info, size, name)
+    options = {"threads": "auto"}
+    if info.chroma_location and steps != (1, 1):
+        options["chroma_sample_location"] = info.chroma_location
+    crf = encoding.crf if encoding.crf is not None else CRF.get(name)
+    for option, value in (("crf", crf), ("preset", encoding.preset)):
+        if value is None:
+            continue
+        if option not in _options(name):
+            raise UsageError(f"{name} has no {option}.", "Leave it out.")
+        options[option] = str(value)
+    if name == "ffv1":
+        options |= {"level": "3", "g": "1", "slicecrc": "1"}
+    if name == "libx265":
+        options["x265-params"] = ":".join(["log-level=none", *filter(None, [info.mastering])])
+    if name == "libx264" and interlaced:
+        options["x264-params"] = f"{info.field_order}=1"
+    if info.sample_aspect_ratio not in (None, 1) and suffix in (".mkv", ".webm") and name not in ("libx264", "libx265"):
+        # The codec must state the shape of pixels there, as PyAV has no access to Matroska's display size.
+        raise UsageError(
+            f"{codec} in {suffix} cannot say that pixels are not square.", "Choose codec h264 or hevc.", info.path
+        )
+    matrix, full = matrix_or_default(info.matrix, info.height), info.range
+    tagged = info.matrix
+    if pixel_format.startswith(("gbr", "rgb", "bgr")):
+        colour, tagged = None, RGB
+    else:
+        if info.colour is None:  # RGB becomes what players expect
+            matrix, full = 1, 1
+        if info.colour is None or matrix != matrix_or_default(UNSTATED, size[0]):
+            tagged = matrix  # players would take another one
+        cosited = info.colour.cosited if info.colour else Colour.cosited
+        colour = Colour(matrix, full == FULL_RANGE, depth, steps, cosited)
+    return Format(
+        name,
+        pixel_format,
+        depth,
+        colour,
+        *size,
+        info.rate,
+        info.sample_aspect_ratio,
+        (info.primaries, info.transfer, tagged, full),
+        options,
+    )
+
+
+class SegmentWriter:
+    """Encodes some frames of a video to a file of their own; see `media.video.FrameSink`.
+
+    Args:
+        path: the file to make.
+        format: how.
+    """
+
+    def __init__(self, path: Path, format: Format) -> None:
+        self.path = path
+        self.format = format
+        self.delay = 0
+        """By how many packets a frame may come later than it is shown; known after `commit`."""
+        self._written = self._packets = 0
+        self._first: int | None = None
+        self._container: av.container.OutputContainer | None = None
+        self._beside = path.with_name(path.name + ".part")
+
+    def write(self, frame: Frame) -> None:
+        """Append a frame; see `FrameSink`."""
+        if frame.image is None:
+            raise ValueError("a frame without an image cannot be written")
+        if frame.image.size != (self.format.height, self.format.width):
+            raise ValueError(f"a frame of {frame.image.size} does not fit {self.format}")
+        if self._first is None:
+            self._first = frame.index
+        if frame.index != self._first + self._written:
+            raise ValueError(f"frame {frame.index} comes out of order")
+        with _guarded(self.path):
+            if self._container is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # NUT keeps any time base; without this option it would move reordered frames.
+                options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
+                self._container = av.open(str(self._beside), "w", format="nut", options=options)
+                self._stream = _add_stream(self._container, self.format)
+            encoded = _encodable(frame.image, self.format)
+            encoded.pts, encoded.time_base = self._written, 1 / self.format.rate
+            self._mux(self._stream.encode(encoded))
+        self._written += 1
+
+    def commit(self) -> tuple[str, ...]:
+        """Finish the file; see `FrameSink`."""
+        if self._container is None:
+            raise ValueError("a segment has at least one frame")
+        with _guarded(self.path):
+            self._mux(self._stream.encode(None))
+            self._container.close()
+            self._container = None
+            put_in_place(self._beside, self.path)
+        return ()
+
+    def abort(self) -> None:
+        """Remove what was written; see `FrameSink`."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+        self._beside.unlink(missing_ok=True)
+
+    def _mux(self, encoded: Iterable[Any]) -> None:
+        assert self._container is not None
+        packet: Any
+        for packet in encoded:
+            shown = round(packet.pts * packet.time_base * self.format.rate)
+            self.delay = max(self.delay, self._packets - shown)
+            self._packets += 1
+            self._container.mux(packet)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A finished file of `SegmentWriter`."""
+
+    path: Path
+    times: tuple[int, ...]
+    """Of its frames, in the source's time base."""
+    delay: int
+    """See `SegmentWriter.delay`."""
+
+
+def join_segments(
+    info: VideoInfo, segments: Sequence[Segment], format: Format, path: Path, span: tuple[int, int] | None = None
+) -> tuple[str, ...]:
+    """Make a video of its segments and of all other streams of the source, check it, and put it into its place.
+
+    Args:
+        info: the source.
+        segments: all of them, in order.
+        format: of the segments.
+        path: the file to make or replace.
+        span: beginning and end, in the source's time base, if only a part was restored. Then the result begins at 0, and
+            has no chapters.
+
+    Returns:
+        What the container cannot keep, in plain words.
+
+    Raises:
+        UnwritableOutput: the file cannot be written, or does not hold what the source holds.
+    """
+    times = [time for segment in segments for time in segment.times]
+    options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
+    with replacing(path) as beside, _guarded(path):
+        with opened(info.path) as source:
+            if path.suffix.lower() in (".mp4", ".m4v", ".mov"):
+                options["movie_timescale"] = str(_timescale(info))
+            if any("." in key for key in source.metadata):  # names like com.apple.quicktime.model
+                options["movflags"] = "use_metadata_tags"
+            with av.open(str(beside), "w", format=CONTAINERS[path.suffix.lower()], options=options) as result:
+                targets, lost = _add_streams(source, result, info, format)
+                result.metadata.update(source.metadata)
+                if span is None and (chapters := source.chapters()):
+                    result.set_chapters(chapters)
+                result.start_encoding()
+                encoded = _timed(info, segments, format.rate, times, span[0] if span else 0, targets[info.index])
+                for packet in packets(source):
+                    if packet.stream_index == info.index:  # the source's own order of streams
+                        result.mux([following] if (following := next(encoded, None)) else [])
+                    elif packet.stream_index in targets and (not span or _moved(packet, span, info.video.time_base)):
+                        packet.stream = targets[packet.stream_index]
+                        result.mux(packet)
+                result.mux(list(encoded))
+        _check(beside, path, info, format, times, span, lost)
+    return tuple(lost.values())
+
+
+def _add_streams(
+    source: av.container.InputContainer, result: av.container.OutputContainer, info: VideoInfo, format: Format
+) -> tuple[dict[int, Any], dict[int, str]]:
+    """The result's stream for each of the source's, and words for those that its container does not hold."""
+    targets: dict[int, Any] = {}
+    lost: dict[int, str] = {}
+    for stream in source.streams:
+        if info.streams[stream.index].kind == "chapters":  # written anew, from the chapters
+            continue
+        tags = dict(stream.metadata)
+        if stream.index == info.index:
+            target = _add_stream(result, format)
+            target.time_base = info.video.time_base
+            if info.display_matrix:
+                target.set_display_matrix(info.display_matrix)
+            tags = {key: value for key, value in tags.items() if not key.startswith(STATISTICS)}
+        else:
+            try:
+                if stream.type == "data" and not stream.name:
+                    raise ValueError("data of an unknown kind")
+                target = result.add_stream_from_template(stream, opaque=True)
+            except ValueError as error:
+                lost[stream.index] = f"stream {stream.index} ({stream.type}) left out: {error}"
+                continue
+        target.metadata.update(tags)
+        target.disposition = stream.disposition
+        targets[stream.index] = target
+    return targets, lost
+
+
+def _timed(
+    info: VideoInfo, segments: Sequence[Segment], rate: Fraction, times: list[int], begin: int, stream: av.stream.Stream
+) -> "Iterator[av.Packet[Any]]":
+    """The packets of all segments at the times of their frames."""
+    delay = max(segment.delay for segment in segments)
+    step = times[1] - times[0] if len(times) > 1 else 1
+    ends = [*times[1:], max(info.video.end, times[-1] + 1) if begin == 0 else times[-1] + step]
+    before, coded = 0, 0
+    for segment in segments:
+        with opened(segment.path) as container:
+            packet: Any
+            for packet in packets(container):
+                index = before + round(packet.pts * packet.time_base * rate)
+                packet.stream = stream
+                packet.time_base = info.video.time_base
+                packet.pts = times[index] - begin
+                # Decoding times: those of display, one after the other, late enough for every packet.
+                packet.dts = (times[coded - delay] if coded >= delay else times[0] - (delay - coded) * step) - begin
+                packet.duration = ends[index] - times[index]
+                coded += 1
+                yield packet
+        before += len(segment.times)
+
+
+def _timescale(info: VideoInfo) -> int:
+    """Units in a second that hold the beginning of every stream exactly, where 31 bits are enough for that."""
+    units = math.lcm(*(stream.time_base.denominator for stream in info.streams))
+    return units if units < 1 << 31 else info.video.time_base.denominator
+
+
+def _moved(packet: "av.Packet[Any]", span: tuple[int, int], time_base: Fraction) -> bool:
+    """Whether a packet belongs to a part that begins at 0; if so it is moved there."""
+    if packet.stream.disposition & av.stream.Disposition.attached_pic:
+        return True
+    begin, end = (round(time * time_base / packet.time_base) for time in span)
+    if packet.pts is None or not begin <= packet.pts < end:
+        return False
+    packet.pts -= begin
+    packet.dts = packet.pts if packet.dts is None else packet.dts - begin
+    return True
+
+
+def _check(
+    beside: Path,
+    path: Path,
+    info: VideoInfo,
+    format: Format,
+    times: list[int],
+    span: tuple[int, int] | None,
+    lost: Container[int],
+) -> None:
+    """See that a finished file holds what its source holds.
+
+    Raises:
+        UnwritableOutput: it does not, with the first difference.
+    """
+    wanted = [one for index, one in enumerate(info.streams) if index not in lost and one.kind != "chapters"]
+    written = [one for one in read_streams(beside) if one.kind != "chapters"]
+    if [stream.kind for stream in written] != [stream.kind for stream in wanted]:
+        raise _differs(path, f"streams {_listed(written)} instead of {_listed(wanted)}")
+    for source, copy in zip(wanted, written, strict=True):
+        begin, end = (round(time * info.video.time_base / source.time_base) for time in span) if span else (0, 0)
+        if source is info.video:
+            expected = [time - begin for time in times]
+        else:
+            expected = [time - begin for time in source.times.tolist() if not span or begin <= time < end]
+        if len(expected) != len(copy.times):
+            raise _differs(path, f"{len(copy.times)} instead of {len(expected)} packets of {copy.kind}")
+        ratio = source.time_base / copy.time_base
+        late = [abs(time * ratio - there) for time, there in zip(expected, copy.times.tolist(), strict=True)]
+        if max(late, default=0) > Fraction(1, 2):  # the container's unit is as near as it gets
+            raise _differs(path, f"packets of {copy.kind} up to {float(max(late) * copy.time_base):.3f} s away")
+    result = read_info(beside)
+    for name, got, want in (
+        ("size", (result.height, result.width), (format.height, format.width)),
+        ("pixel aspect ratio", result.sample_aspect_ratio or 1, info.sample_aspect_ratio or 1),
+        ("rotation", result.display_matrix, info.display_matrix),
+        ("colours", (result.primaries, result.transfer, result.matrix), format.tags[:3]),
+        ("range", result.range == FULL_RANGE, format.tags[3] == FULL_RANGE),
+    ):
+        if got != want:
+            raise _differs(path, f"{name} {got} instead of {want}")
+
+
+def _differs(path: Path, difference: str) -> UnwritableOutput:
+    return UnwritableOutput(
+        f"The result would differ from its source: {difference}. It was not kept.",
+        "Choose another container (remux the source to .mkv) or another codec.",
+        path,
+    )
+
+
+def _listed(streams: Iterable[StreamFacts]) -> str:
+    return ", ".join(stream.kind for stream in streams)
+
+
+def _add_stream(container: av.container.OutputContainer, format: Format) -> Any:
+    """A stream whose encoder is set up for a format. Every call makes the same encoder, so all segments fit together."""
+    stream: Any = container.add_stream(format.encoder, rate=format.rate, time_base=1 / format.rate)
+    stream.height, stream.width, stream.pix_fmt = format.height, format.width, format.pixel_format
+    context = stream.codec_context
+    if format.sample_aspect_ratio:
+        context.sample_aspect_ratio = format.sample_aspect_ratio
+    context.color_primaries, context.color_trc, context.colorspace, context.color_range = format.tags
+    if "x264-params" in format.options:
+        context.flags |= av.codec.context.Flags.interlaced_dct
+    if format.encoder == "libx265" and container.format.name in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # the other one, hev1, is not played on Apple's devices
+    context.options = dict(format.options)
+    return stream
+
+
+def _encodable(image: Image, format: Format) -> av.VideoFrame:
+    rgb = from_unit(to_unit(image.rgb()), np.uint8 if format.depth == 8 else np.uint16)
+    if format.colour is None:
+        frame = av.VideoFrame.from_ndarray(rgb, "rgb24" if format.depth == 8 else "rgb48le")
+        return frame.reformat(format=format.pixel_format)
+    frame = av.VideoFrame(format.width, format.height, format.pixel_format)
+    for plane, samples in zip(frame.planes, format.colour.to_planes(rgb), strict=False):  # grey takes luma alone
+        padded = np.zeros((plane.height, plane.line_size // samples.itemsize), samples.dtype)
+        padded[:, : plane.width] = samples
+        plane.update(padded.tobytes())
+    return frame
+
+
+def _default_codec(info: VideoInfo, suffix: str) -> str:
+    if suffix == ".webm":
+        if info.depth > 8:
+            raise UsageError("The VP9 encoder holds 8 bits, the video has more.", "Choose codec av1.", info.path)
+        return "vp9"
+    return "h264" if info.depth == 8 else "hevc"
+
+
+def _pixel_format(info: VideoInfo, size: tuple[int, int], encoder: str) -> tuple[str, int, tuple[int, int]]:
+    """The encoder's pixel format that is nearest to the source's, its depth and its steps of chroma."""
+    offered = [format.name for format in av.Codec(encoder, "w").video_formats or ()]
+    grey = info.pixel_format.startswith("gray")
+    steps = (2, 2) if grey else info.colour.steps if info.colour else (1, 1)
+    if size[0] % steps[0] or size[1] % steps[1]:
+        steps = (1, 1)  # half a sample of chroma is more than most encoders can hold
+    lossless = encoder == "ffv1"
+    names = []
+    for depth in sorted({info.depth, 12, 10, 8}, reverse=True):
+        if depth > info.depth:
+            continue
+        suffix = "" if depth == 8 else f"{depth}le"
+        if lossless and info.colour is None:
+            names += [("bgr0" if depth == 8 else f"gbrp{suffix}", depth, (1, 1))]
+        if lossless and grey:
+            names += [(f"gray{suffix}", depth, (1, 1))]
+        names += [(f"yuv{SUBSAMPLINGS[wanted]}p{suffix}", depth, wanted) for wanted in (steps, (1, 1), (1, 2), (2, 2))]
+    found = next((choice for choice in names if choice[0] in offered), None)
+    if found is None:
+        raise UsageError(f"{encoder} cannot hold {info.pixel_format}.", "Choose another codec.", info.path)
+    return found
+
+
+def _canonical(encoding: Encoding) -> str | None:
+    """The codec that was asked for, by FFmpeg's name; None if the container decides."""
+    if encoding.codec is None:
+        return "ffv1" if encoding.lossless else None
+    return _encoder(ENCODERS.get(encoding.codec, encoding.codec)).canonical_name
+
+
+def _options(encoder: str) -> set[str]:
+    return {option.name for option in av.CodecContext.create(encoder, "w").supported_options.private}
+
+
+def _encoder(name: str) -> av.Codec:
+    try:
+        codec = av.Codec(name, "w")
+    except ValueError:
+        codec = None
+    if codec is None or codec.type != "video":
+        raise UsageError(
+            f"There is no encoder {name}.", f"Choose {', '.join([*ENCODERS, 'ffv1'])}, or one of FFmpeg's."
+        )
+    return codec
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    """Errors of encoders and muxers are the result's."""
+    try:
+        yield
+    except (av.error.FFmpegError, ValueError) as error:
+        raise UnwritableOutput(f"The video cannot be encoded ({error}).", "Choose another codec.", path) from error

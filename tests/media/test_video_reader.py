@@ -1,0 +1,187 @@
+import math
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from video_clips import FRAMES, SECOND, make_clip, pattern
+
+from restorekit.errors import UnreadableImage
+from restorekit.media.video_reader import VideoReader, read_info
+
+VARIABLE = [300, 2560, 5000, 7680, 10_000, 13_000, 15_360, 18_000, 20_480, 23_040, 25_600, 30_000]
+
+
+def damage_packet(path: Path, number: int) -> None:
+    """Overwrite the packet of one frame with junk."""
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][number]
+        position, size = packet.pos, packet.size
+    data = bytearray(path.read_bytes())
+    at = data.find(bytes(packet), position)
+    data[at : at + size] = bytes(range(7, 256)) * (size // 249) + bytes(range(7, 7 + size % 249))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("a.mp4", SECOND), ("a.mkv", 1000)])
+def test_every_frame_comes_with_its_own_time(tmp_path: Path, name: str, unit: int) -> None:
+    frames = list(VideoReader(read_info(make_clip(tmp_path / name, times=VARIABLE))))
+    assert [frame.index for frame in frames] == list(range(FRAMES))
+    assert [frame.timestamp for frame in frames] == [
+        Fraction(math.floor(Fraction(time * unit, SECOND) + Fraction(1, 2)), unit) for time in VARIABLE
+    ]
+
+
+def test_frames_come_in_the_order_in_which_they_are_shown(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", options={"bf": "3", "b_strategy": "0", "g": "12"})
+    frames = list(VideoReader(read_info(path)))
+    errors = [np.abs(frame.image.pixels.astype(int) - pattern(frame.index)).mean() for frame in frames]
+    assert max(errors) < 4  # 24x32 pixels of H.264 at crf 4; another frame would differ by more than 10
+    assert np.abs(pattern(3).astype(int) - pattern(4)).mean() > 10
+
+
+def test_frames_of_an_avi_which_states_no_times_are_counted(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.avi", codec="mpeg4", times=list(range(FRAMES)), rate=SECOND, options={"bf": "2"})
+    frames = list(VideoReader(read_info(path)))
+    assert len(frames) == FRAMES
+    assert all(frame.image is not None for frame in frames)
+
+
+@pytest.mark.parametrize(
+    ("tags", "pixel_format"), [((1, 1, 1, 1), "yuv444p"), ((6, 6, 6, 1), "yuv444p"), ((1, 1, 1, 2), "yuvj444p")]
+)
+def test_colours_are_read_by_the_streams_own_matrix_and_range(
+    tmp_path: Path, tags: tuple[int, int, int, int], pixel_format: str
+) -> None:
+    red = np.broadcast_to(np.array([200, 40, 90], np.uint8), (24, 32, 3))
+    path = make_clip(tmp_path / "a.mkv", pixel_format=pixel_format, frames=[red] * 2, tags=tags, options={"crf": "1"})
+    (frame, _) = VideoReader(read_info(path))
+    assert np.abs(frame.image.pixels.astype(int) - [200, 40, 90]).max() <= 2
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libx265"])
+def test_ten_bits_are_read_as_sixteen(tmp_path: Path, codec: str) -> None:
+    path = make_clip(tmp_path / "a.mkv", codec, "yuv420p10le", tags=(9, 16, 9, 1))
+    info = read_info(path)
+    assert (info.depth, info.primaries, info.transfer, info.matrix) == (10, 9, 16, 9)
+    pixels = next(iter(VideoReader(info))).image.pixels
+    assert pixels.dtype == np.uint16
+    assert np.abs(pixels / 257 - pattern(0)).mean() < 2
+    assert len(np.unique(pixels)) > 256
+
+
+@pytest.mark.parametrize("location", ["left", "center", "topleft"])
+def test_where_chroma_samples_lie_is_known(tmp_path: Path, location: str) -> None:
+    info = read_info(make_clip(tmp_path / "a.mkv", options={"chroma_sample_location": location}))
+    assert info.chroma_location == location
+    assert info.colour.cosited == {"left": (False, True), "center": (False, False), "topleft": (True, True)}[location]
+
+
+def test_shape_of_pixels_rotation_and_fields_are_known(tmp_path: Path) -> None:
+    info = read_info(make_clip(tmp_path / "a.mp4", rotation=90, aspect=Fraction(4, 3)))
+    assert info.sample_aspect_ratio == Fraction(4, 3)
+    assert info.display_matrix[:5] == (0, -65536, 0, 65536, 0)
+    assert info.field_order == ""
+    interlaced = make_clip(tmp_path / "b.mkv", options={"x264-params": "bff=1", "flags": "+ildct"})
+    assert read_info(interlaced).field_order == "bff"
+
+
+def test_mastering_display_and_light_levels_are_read_in_x265s_words(tmp_path: Path) -> None:
+    words = "master-display=G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+    path = make_clip(
+        tmp_path / "a.mp4",
+        "libx265",
+        "yuv420p10le",
+        tags=(9, 16, 9, 1),
+        options={"x265-params": f"log-level=none:{words}"},
+    )
+    assert read_info(path).mastering == words
+
+
+def test_interlaced_frames_are_made_whole_on_request(tmp_path: Path) -> None:
+    combed = np.zeros((24, 32, 3), np.uint8)
+    combed[::2] = 200  # a flicker: first fields of even frames are bright, first fields of odd ones dark
+    options = {"x264-params": "tff=1", "flags": "+ildct", "crf": "1"}
+    path = make_clip(tmp_path / "a.mkv", frames=[combed, np.flipud(combed)] * 3, options=options)
+    info = read_info(path)
+    woven, whole = list(VideoReader(info)), list(VideoReader(info, deinterlace=True))
+    assert [frame.timestamp for frame in whole] == [frame.timestamp for frame in woven]
+    rows = [frames[2].image.pixels.astype(int)[4:-4].mean(axis=(1, 2)) for frames in (woven, whole)]
+    assert np.abs(np.diff(rows[0])).min() > 150
+    assert np.abs(np.diff(rows[1])).max() < 60
+
+
+@pytest.mark.parametrize("number", [0, 5, 11])
+def test_a_damaged_frame_keeps_its_slot(tmp_path: Path, number: int) -> None:
+    path = make_clip(tmp_path / "a.mkv", "ffv1", options={"g": "1"})
+    damage_packet(path, number)
+    frames = list(VideoReader(read_info(path)))
+    assert [frame.timestamp for frame in frames] == [Fraction(index, 5) for index in range(FRAMES)]
+    assert [frame.index for frame in frames if frame.error] == [number]
+    assert f"{number / 5:.3f} s" in frames[number].error.reason
+
+
+def test_frames_that_need_a_damaged_one_keep_their_slots_too(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mkv", options={"bf": "0"})  # a key frame every fourth
+    damage_packet(path, 0)
+    frames = list(VideoReader(read_info(path)))
+    assert len(frames) == FRAMES
+    assert [frame.index for frame in frames if frame.error] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_video_that_is_cut_off_is_told(tmp_path: Path, name: str) -> None:
+    path = make_clip(tmp_path / name)
+    data = path.read_bytes()
+    if name == "a.mp4":  # its index comes first in files for the web
+        with (
+            av.open(str(path)) as source,
+            av.open(str(tmp_path / "b.mp4"), "w", options={"movflags": "faststart"}) as out,
+        ):
+            stream = out.add_stream_from_template(source.streams.video[0], opaque=True)
+            for packet in source.demux(video=0):
+                packet.stream = stream
+                out.mux([packet] if packet.size else [])
+        data = (tmp_path / "b.mp4").read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    with pytest.raises(UnreadableImage, match="cut off"):
+        read_info(path)
+
+
+def test_what_is_no_video_is_told(tmp_path: Path) -> None:
+    sound, cover, empty, text = (tmp_path / name for name in ("sound.mkv", "cover.mp4", "empty.mp4", "text.mp4"))
+    with av.open(str(sound), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=8000, layout="mono")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        samples.sample_rate = 8000
+        out.mux(stream.encode(samples))
+    with av.open(str(cover), "w") as out:
+        stream = out.add_stream("png", rate=1)
+        stream.height, stream.width, stream.pix_fmt = 24, 32, "rgb24"
+        stream.disposition = av.stream.Disposition.attached_pic
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(pattern(0), "rgb24")))
+    make_clip(empty)
+    index = empty.read_bytes()
+    size = index.index(b"stsz") + 4  # version, size of all, count
+    empty.write_bytes(index[:size] + struct.pack(">III", 0, 1, 0) + index[size + 12 :])
+    text.write_text("no video")
+    for path, words in (
+        (sound, "only sound"),
+        (cover, "cover picture"),
+        (empty, "no frames"),
+        (text, "cannot be read"),
+    ):
+        with pytest.raises(UnreadableImage, match=words) as caught:
+            read_info(path)
+        assert caught.value.hint
+        assert caught.value.path == path
+
+
+def test_a_playlist_opens_nothing(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv")
+    playlist = tmp_path / "list.mp4"
+    playlist.write_text("ffconcat version 1.0\nfile a.mkv\n")
+    with pytest.raises(UnreadableImage):
+        read_info(playlist)

@@ -1,0 +1,205 @@
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from video_clips import FRAMES, SECOND, contents, frame_times, make_clip, pattern
+
+from restorekit.errors import UnwritableOutput, UsageError
+from restorekit.media import video_writer
+from restorekit.media.image import Image
+from restorekit.media.video import Frame
+from restorekit.media.video_reader import VideoInfo, VideoReader, read_info
+from restorekit.media.video_writer import (
+    Encoding,
+    Segment,
+    SegmentWriter,
+    choose_format,
+    join_segments,
+    result_path,
+)
+
+VARIABLE = [300, 2560, 5000, 7680, 10_000, 13_000, 15_360, 18_000, 20_480, 23_040, 25_600, 30_000]
+
+
+def copied(
+    source: Path, result: Path, encoding: Encoding = Encoding(), span: tuple[int, int] = (0, FRAMES)
+) -> tuple[VideoInfo, tuple[str, ...]]:
+    """Read a video and write its frames as they are, in segments of five; what was read, and what was lost."""
+    info = read_info(source)
+    format = choose_format(info, (info.height, info.width), encoding, result.suffix, bool(info.field_order))
+    frames = list(VideoReader(info))[slice(*span)]
+    segments = []
+    for first in range(0, len(frames), 5):
+        writer = SegmentWriter(result.parent / f"{result.name}-{first}.nut", format)
+        for frame in frames[first : first + 5]:
+            writer.write(frame)
+        writer.commit()
+        times = tuple(int(frame.timestamp / info.video.time_base) for frame in frames[first : first + 5])
+        segments.append(Segment(writer.path, times, writer.delay))
+    part = None if span == (0, FRAMES) else (segments[0].times[0], int(info.video.times[span[1]]))
+    return info, join_segments(info, segments, format, result, part)
+
+
+def chapters(container: av.container.InputContainer) -> list[tuple[object, ...]]:
+    """Beginning, end and name of every chapter, times in seconds."""
+    return [
+        (chapter["start"] * chapter["time_base"], chapter["end"] * chapter["time_base"], chapter["metadata"])
+        for chapter in container.chapters()
+    ]
+
+
+CLIPS = {
+    "late-sound.mp4": {"audio_start": 0.5, "subtitles": True, "chapters": True, "rotation": 90, "times": VARIABLE},
+    "all-kinds.mkv": {
+        "audio_start": 0.25,
+        "subtitles": True,
+        "attachment": b"letters",
+        "chapters": True,
+        "aspect": Fraction(4, 3),
+        "times": VARIABLE,
+    },
+    "reordered.mp4": {"options": {"bf": "3", "b_strategy": "0", "g": "12"}, "aspect": Fraction(128, 117)},
+    "hdr.mov": {"codec": "libx265", "pixel_format": "yuv420p10le", "tags": (9, 16, 9, 1), "audio_start": 0.5},
+    "hlg.mkv": {"codec": "libx265", "pixel_format": "yuv420p10le", "tags": (9, 18, 9, 1)},
+    "full-range.mkv": {"pixel_format": "yuvj444p", "tags": (1, 13, 1, 2)},
+    "old-colours.mp4": {"tags": (6, 6, 6, 1), "options": {"chroma_sample_location": "center"}},
+    "vp9.webm": {"codec": "libvpx-vp9", "tags": (1, 1, 1, 2), "rotation": 180},
+}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_what_comes_in_goes_out(tmp_path: Path, name: str) -> None:
+    source = make_clip(tmp_path / "in" / name, metadata={"title": "A clip"}, **CLIPS[name])
+    info, lost = copied(source, tmp_path / name)
+    result = read_info(tmp_path / name)
+    assert lost == ()
+    assert frame_times(tmp_path / name) == frame_times(source)
+    assert contents(tmp_path / name) == contents(source)
+    for fact in (
+        *("height", "width", "depth", "pixel_format", "colour", "primaries", "transfer", "matrix", "range"),
+        *("chroma_location", "sample_aspect_ratio", "display_matrix", "field_order", "mastering"),
+    ):
+        assert getattr(result, fact) == getattr(info, fact), fact
+    with av.open(str(source)) as before, av.open(str(tmp_path / name)) as after:
+        assert after.metadata["title"] == "A clip"
+        assert chapters(after) == chapters(before)
+        assert after.streams.video[0].metadata["language"] == "nor"
+        assert [stream.type for stream in after.streams] == [stream.type for stream in before.streams]
+    top = 255 if info.depth == 8 else 65535
+    for frame, again in zip(VideoReader(info), VideoReader(result), strict=True):
+        difference = np.abs(frame.image.pixels.astype(float) - again.image.pixels).mean() / top
+        assert difference < 0.012  # 3 of 255 on average; the next frame is 10 away
+
+
+def test_frame_rates_are_the_times_own_and_never_computed(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", times=VARIABLE)
+    copied(source, tmp_path / "out.mp4")
+    assert frame_times(tmp_path / "out.mp4") == [Fraction(time, SECOND) for time in VARIABLE]
+
+
+def test_mastering_display_is_kept(tmp_path: Path) -> None:
+    words = "master-display=G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+    options = {"x265-params": f"log-level=none:{words}"}
+    source = make_clip(tmp_path / "in.mp4", "libx265", "yuv420p10le", tags=(9, 16, 9, 1), options=options)
+    copied(source, tmp_path / "out.mp4")
+    assert read_info(tmp_path / "out.mp4").mastering == words
+
+
+def test_interlaced_video_stays_marked_as_such(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", options={"x264-params": "bff=1", "flags": "+ildct"})
+    copied(source, tmp_path / "out.mkv")
+    assert read_info(tmp_path / "out.mkv").field_order == "bff"
+
+
+def test_lossless_keeps_every_sample(tmp_path: Path) -> None:
+    for pixel_format in ("bgr0", "gray"):
+        source = make_clip(tmp_path / f"{pixel_format}.mkv", "ffv1", pixel_format)
+        info, _ = copied(source, tmp_path / "out.mkv", Encoding(lossless=True))
+        result = read_info(tmp_path / "out.mkv")
+        assert result.video.codec == "ffv1"
+        pairs = zip(VideoReader(info), VideoReader(result), strict=True)
+        assert all(np.array_equal(one.image.pixels, two.image.pixels) for one, two in pairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "codec"),
+    [("a.mp4", 8, "h264"), ("a.mkv", 8, "h264"), ("a.mov", 10, "hevc"), ("a.webm", 8, "vp9"), ("a.mkv", 10, "hevc")],
+)
+def test_the_container_decides_the_codec(tmp_path: Path, name: str, bits: int, codec: str) -> None:
+    source = make_clip(tmp_path / "in.mkv", "ffv1", "yuv420p" if bits == 8 else "yuv420p10le")
+    copied(source, tmp_path / name)
+    result = read_info(tmp_path / name)
+    assert (result.video.codec, result.depth) == (codec, bits)
+
+
+def test_names_stay_where_their_container_can_be_written(tmp_path: Path) -> None:
+    assert result_path(Path("a/b.MP4"), Encoding()) == Path("a/b.MP4")
+    assert result_path(Path("a/b.avi"), Encoding()) == Path("a/b.avi.mkv")
+    assert result_path(Path("a/b.mp4"), Encoding(lossless=True)) == Path("a/b.mp4.mkv")
+    assert result_path(Path("a/b.webm"), Encoding("libx264")) == Path("a/b.webm.mkv")
+
+
+def test_options_reach_the_encoder(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4")
+    sizes = []
+    for encoding in (Encoding(crf=40), Encoding(), Encoding("hevc", crf=10, preset="fast")):
+        copied(source, tmp_path / "out.mp4", encoding)
+        sizes.append((tmp_path / "out.mp4").stat().st_size)
+    assert sizes[0] < sizes[1]
+    assert read_info(tmp_path / "out.mp4").video.codec == "hevc"
+    info = read_info(source)
+    for encoding, word in ((Encoding("vp9", preset="slow"), "preset"), (Encoding("ffv1", crf=3), "crf")):
+        with pytest.raises(UsageError, match=word):
+            choose_format(info, (24, 32), encoding, ".mkv", False)
+    with pytest.raises(UsageError, match="no encoder"):
+        Encoding("nonsense")
+
+
+def test_a_part_begins_at_zero_with_its_sound(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", audio_start=0.0)
+    copied(source, tmp_path / "out.mkv", span=(5, 9))
+    assert frame_times(tmp_path / "out.mkv") == [Fraction(index, 5) for index in range(4)]
+    inside = [packet for packet in contents(source)[0][5] if 1 <= packet[1] < Fraction(9, 5)]
+    sound = contents(tmp_path / "out.mkv")[0][5]
+    assert [(digest, time + 1) for digest, time, *_ in sound] == [(digest, time) for digest, time, *_ in inside]
+    assert len(inside) == 2
+
+
+@pytest.mark.parametrize("wrong", ["one frame less", "one frame late"])
+def test_a_result_that_differs_is_not_kept(tmp_path: Path, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = video_writer._timed
+
+    def tampered(*arguments: object) -> object:
+        for index, packet in enumerate(timed(*arguments)):
+            if index == FRAMES - 1:
+                if wrong == "one frame less":
+                    return
+                packet.pts += 100
+            yield packet
+
+    monkeypatch.setattr(video_writer, "_timed", tampered)
+    source = make_clip(tmp_path / "in.mp4")
+    (tmp_path / "out.mp4").write_bytes(b"as it was")
+    with pytest.raises(UnwritableOutput, match="differ from its source"):
+        copied(source, tmp_path / "out.mp4")
+    assert (tmp_path / "out.mp4").read_bytes() == b"as it was"
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_frames_come_in_order_and_of_one_size(tmp_path: Path) -> None:
+    info = read_info(make_clip(tmp_path / "in.mp4"))
+    writer = SegmentWriter(tmp_path / "a.nut", choose_format(info, (24, 32), Encoding(), ".mp4", False))
+    writer.write(Frame(3, Fraction(0), Image(pattern(0))))
+    for frame in (Frame(5, Fraction(0), Image(pattern(0))), Frame(4, Fraction(0), Image(pattern(0)[:20]))):
+        with pytest.raises(ValueError, match=r"order|fit"):
+            writer.write(frame)
+    writer.abort()
+    assert list(tmp_path.iterdir()) == [tmp_path / "in.mp4"]
+
+
+def test_pixels_that_are_not_square_are_refused_where_they_would_be_lost(tmp_path: Path) -> None:
+    info = read_info(make_clip(tmp_path / "in.mp4", aspect=Fraction(4, 3)))
+    with pytest.raises(UsageError, match="not square"):
+        choose_format(info, (24, 32), Encoding(lossless=True), ".mkv", False)
