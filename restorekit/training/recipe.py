@@ -96,7 +96,7 @@ class Recipe:
     blur: RandomBlur = field(default_factory=RandomBlur)
     """How sharp images become blurred ones; unused for super-resolution."""
     features: str = ""
-    """File of VGG weights for a perceptual term; without one pixels take its place."""
+    """File of VGG weights for a perceptual term; without one it is left out, or pixels take its place."""
     downscale: DownscaleMethod = "matlab"
     """How large images become small ones for super-resolution; unused for deblurring."""
     precision: Precision = "auto"

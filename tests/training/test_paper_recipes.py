@@ -1,11 +1,13 @@
 """Every paper's recipe against its numbers, typed a second time from the papers and the authors' code."""
 
 import csv
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import SMALL, VGG16, VGG19, save_vgg
 
 from restorekit.errors import RestorekitError
@@ -371,6 +373,15 @@ def test_settings_that_do_nothing_are_not_listed() -> None:
     assert not {"milestones", "decay", "blur.length", "model"} & listed.keys()
     assert "downscale" not in sources.list_settings(Recipe("gggan-lite"))
     assert objectives.check("pixel", {}, {})["loss_weights"].l1 == listed["loss_weights.l1"]
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("srn", 2), ("srcnn", 2), ("drrn", 56)])
+def test_patterns_of_a_recipe_mean_the_parameters_that_its_paper_means(name: str, parameters: int) -> None:
+    recipe = Recipe.of_paper(name)  # SRN's LSTM is one convolution; DRRN has 52 biases of norms and 4 of convolutions
+    with torch.device("meta"):
+        named = dict(registry.build(name).named_parameters())
+    patterns = recipe.rate_factors or [recipe.clip_only]
+    assert sum(fnmatchcase(key, pattern) for key in named for pattern in patterns) == parameters
 
 
 @pytest.mark.slow

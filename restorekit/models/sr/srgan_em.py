@@ -42,7 +42,7 @@ recipe = {
         "learning_rate": 1e-4,
         "decay": 0.1,
         "optimizer": "adam",
-        "betas": (0.9, 0.999),
+        "betas": (0.9, 0.999),  # the paper prints the first
         "loss_weights": {"l1": 1.0, "mse": 0.0, "adversarial": 1e-3},
         "objective": {"gan": "wgan"},
     },
