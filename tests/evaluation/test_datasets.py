@@ -7,7 +7,7 @@ from restorekit.degradation.pairs import synthesize_pairs
 from restorekit.degradation.psf import linear
 from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import UsageError
-from restorekit.evaluation.datasets import find_dataset
+from restorekit.evaluation.datasets import find_dataset, find_sharp_images
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 
@@ -167,3 +167,13 @@ def test_items_come_by_subset_and_name(tmp_path: Path) -> None:
     found = [(item.subset, item.name) for item in find_dataset("sr", tmp_path).items]
     expected = [("div2k_valid", "0801"), ("set14", "c"), ("set5", "a"), ("set5", "b")]
     assert found == [(subset, f"{subset}/{name}") for subset, name in expected]
+
+
+def test_sharp_images_alone_are_found_at_any_depth_and_results_among_them_are_not(tmp_path: Path) -> None:
+    tree(tmp_path, "a.png", "deep/b.png", "deep/b.bmp", "out/images/m/c.png")
+    found = find_sharp_images(tmp_path, tmp_path / "out")
+    assert [item.name for item in found.items] == ["a", "deep/b.bmp", "deep/b.png"]
+    assert all(item.blurred is None for item in found.items)
+    for folder in (tmp_path / "nowhere", tmp_path / "out/images"):
+        with pytest.raises(UsageError, match="no sharp images"):
+            find_sharp_images(folder, tmp_path / "out")
