@@ -124,3 +124,51 @@ def test_a_protocol_without_own_blur_lists_none_in_its_definition() -> None:
     assert load_protocol("gopro").definition()["blur"] is None
     blur = load_protocol("pairs-endoscopy-352").definition()["blur"]
     assert (blur["length"], blur["angle"], blur["kind"], blur["seed"]) == ([13.0, 21.0], [-40.0, 40.0], "linear", 0)
+
+
+@pytest.mark.parametrize(
+    ("count", "split"),
+    [(780, {"train": 480, "test": 300}), (9000, {"train": 480, "test": 300}), (779, {"test": 300}), (12, {"test": 12})],
+)
+def test_a_set_that_is_too_small_for_the_split_is_tested_alone(count: int, split: dict[str, int]) -> None:
+    assert load_protocol("gggan-ead").split_of(count) == split
+    assert load_protocol("pairs-endoscopy-352").split_of(count) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("layout = 'pairs'\nexpected = 3\nsplit = { test = 3 }", "'split' belongs to the layout 'frames'"),
+        ("layout = 'frames'\nexpected = 4\nsplit = { test = 3 }\n[blur]", "as many as 'expected'"),
+        ("layout = 'frames'\nsplit = { train = 3 }\n[blur]", "as many as 'expected'"),
+        ("layout = 'frames'\nexpected = 3\nsplit = { test = 3, train = 0 }\n[blur]", "split.train"),
+    ],
+)
+def test_a_split_that_makes_no_sense_is_refused(tmp_path: Path, lines: str, said: str) -> None:
+    plain = "\n".join(f"{key} = {json.dumps(value)}" for key, value in PLAIN.items() if key != "layout")
+    (tmp_path / "mine.toml").write_text(f"{plain}\n{lines}")
+    with pytest.raises(UsageError, match=re.escape(said)):
+        read_protocol(tmp_path / "mine.toml")
+
+
+def test_the_border_is_the_scale_or_what_the_protocol_says() -> None:
+    assert [load_protocol("sr-y").border_pixels(scale) for scale in (2, 3, 4)] == [2, 3, 4]
+    assert load_protocol("sr-paper").border_pixels(4) == 6
+    assert load_protocol("gopro").border_pixels(1) == 0
+
+
+def test_the_definition_leaves_out_what_decides_no_score() -> None:
+    definition = load_protocol("sr-paper").definition()
+    assert not definition.keys() & {
+        "title",
+        "source",
+        "text",
+        "notes",
+        "tables",
+        "other_data",
+        "expected",
+        "epoch_samples",
+    }
+    assert (
+        definition | {"colour": "luma", "border": 6, "ssim": "skimage", "downscale": "pillow", "scale": 4} == definition
+    )
