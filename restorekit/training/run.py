@@ -2,18 +2,15 @@
 
 import json
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from restorekit.degradation.pairs import find_records, fingerprint_sharp
 from restorekit.errors import RestorekitError, UnreadableImage, UsageError
@@ -29,10 +26,11 @@ from restorekit.runtime.provenance import environment
 from restorekit.training import processes
 from restorekit.training.checkpoint import Checkpoint
 from restorekit.training.curves import draw_curves
+from restorekit.training.loading import load_batches, numbers_of_batches
 from restorekit.training.log import Log, LogRow, TensorBoard
 from restorekit.training.loss_means import LossMeans, NotFinite
 from restorekit.training.recipe import Recipe
-from restorekit.training.samples import Batch, Samples, find_training_pairs, hold_out
+from restorekit.training.samples import Samples, find_training_pairs, hold_out
 from restorekit.training.trainer import Trainer
 from restorekit.training.validation import ValidationSet, validate
 from restorekit.weights import state_dict
@@ -215,8 +213,11 @@ class _Run:
                 _begin_with(trainer.model, self.begun_with.module.state_dict(), self.out)
             first = trainer.steps_done
             skipped = max(checkpoint.batches_skipped if checkpoint else 0, first_batch - first)
+            numbers = numbers_of_batches(first + skipped, self.recipe.steps + skipped, self.recipe.batch)
+            batches = load_batches(self.samples, numbers, self.device, self.workers, self.progress)
             try:
-                self._train(trainer, checkpoint, skipped)
+                with closing(batches):  # or else the workers would live as long as an error is looked at
+                    self._train(trainer, checkpoint, batches, skipped)
                 return
             except NotFinite as error:
                 checkpoint = Checkpoint.read(self.out / "checkpoint.pt", self.recipe)
@@ -229,12 +230,15 @@ class _Run:
                 detail = RestorekitError(error.reason, hint)
                 self.progress.step(Event("training", 0, 0.0, "failed", detail))
 
-    def _train(self, trainer: Trainer, checkpoint: Checkpoint | None, skipped: int) -> None:
+    def _train(
+        self, trainer: Trainer, checkpoint: Checkpoint | None, batches: Iterator[tuple[Tensor, Tensor]], skipped: int
+    ) -> None:
         """Train from where the trainer is to the last step.
 
         Args:
             trainer: in the state of the checkpoint.
             checkpoint: None at the beginning.
+            batches: one for each step that is left.
             skipped: how many batches the run passes over; see `finish`.
 
         Raises:
@@ -256,7 +260,7 @@ class _Run:
         self.progress.begin(Work(recipe.steps - first, recipe.steps - first, "steps", description))
         saved = time.monotonic()
         begun = saved - (checkpoint.seconds if checkpoint else 0.0)
-        for degraded, sharp in self._batches(first + skipped, recipe.steps + skipped):
+        for degraded, sharp in batches:
             pending.add(trainer.step(degraded, sharp))
             step, now = trainer.steps_done, time.monotonic()
             stopped, late = processes.any_of(self.stop.is_set(), now - saved > 60 * self.checkpoint_minutes)
@@ -288,28 +292,6 @@ class _Run:
                 raise KeyboardInterrupt
         if writes:
             self._write_weights(trainer, "weights.safetensors", time.monotonic() - begun)
-
-    def _batches(self, first: int, end: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's shares of some batches as (degraded, sharp) on the device."""
-        loader = DataLoader(
-            self.samples,
-            batch_sampler=_numbers(first, end, self.recipe.batch),
-            collate_fn=_as_they_are,
-            num_workers=self.workers,
-            worker_init_fn=_ignore_signals,
-            pin_memory=self.device.type == "cuda",
-            prefetch_factor=4 if self.workers else None,
-        )
-        for item in cast(Iterator[Batch | RestorekitError], loader):
-            if isinstance(item, RestorekitError):
-                raise item
-            for error in item.unreadable:
-                self.progress.step(Event(str(error.path), 0, 0.0, "failed", error))
-            degraded, sharp = (
-                tensor.to(self.device, non_blocking=True, memory_format=torch.channels_last)
-                for tensor in (item.degraded, item.sharp)
-            )
-            yield degraded, sharp
 
     def _make_row(self, trainer: Trainer, losses: dict[str, float], seconds: float, validates: bool) -> LogRow:
         """A row of the log, with a validation if it is time."""
@@ -363,25 +345,6 @@ class _Run:
             with suppress(OSError, ValueError, LookupError, TypeError):  # what is gone or spoilt stops no run
                 earlier = json.loads(path.read_bytes())["sittings"]
         _write_json(path, {"sittings": [*earlier, sitting]})
-
-
-def _numbers(first: int, end: int, batch: int) -> Iterator[list[int]]:
-    """Numbers of the samples in this process's shares of the batches `first` to `end`, which is not among them."""
-    share = batch // processes.count()
-    for start in range(first * batch, end * batch, batch):
-        begin = start + processes.rank() * share
-        yield list(range(begin, begin + share))
-
-
-def _as_they_are(item: Any) -> Any:
-    """Samples come as a batch already."""
-    return item
-
-
-def _ignore_signals(worker: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM reach every process of a group, but a run that stops needs its workers to the end."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -46,12 +46,12 @@ def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
 
 
 class Batch(NamedTuple):
-    """Samples for one step of one process."""
+    """Samples for one step of one process, as small as they travel."""
 
     degraded: Tensor
-    """(N,3,H,W) float32 in 0..1."""
+    """(N,H,W,3) uint8."""
     sharp: Tensor
-    """(N,3,sH,sW)."""
+    """(N,sH,sW,3)."""
     unreadable: tuple[UnreadableImage, ...]
     """Images that were met on the way, and passed over."""
 
@@ -97,6 +97,20 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         Raises:
             UsageError: the image is smaller than a crop, or there is none.
         """
+        degraded, sharp = self._cut(number)
+        return to_unit_batch(degraded[None])[0], to_unit_batch(sharp[None])[0]
+
+    def __getitems__(self, numbers: Sequence[int]) -> Batch | RestorekitError:
+        """Several samples, for PyTorch's loader. An error comes as a value: a worker that raises one makes text of it."""
+        known = len(self._unreadable)
+        try:
+            degraded, sharp = zip(*(self._cut(number) for number in numbers), strict=True)
+        except RestorekitError as error:
+            return error
+        return Batch(torch.stack(degraded), torch.stack(sharp), tuple(self._unreadable.values())[known:])
+
+    def _cut(self, number: int) -> tuple[Tensor, Tensor]:
+        """Sample `number` as (H,W,3) uint8."""
         rng = np.random.default_rng([self.seed, number])
         turn = draw_turn(self.augment, rng)
         pair = self._draw_pair(rng)
@@ -113,16 +127,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             degraded = orient(self._degraded(pair), turn)[top : top + side, left : left + side]
         if self.augment == "sang":
             degraded, crop = change_colours(degraded, crop, rng)
-        return _to_tensor(degraded), _to_tensor(crop)
-
-    def __getitems__(self, numbers: Sequence[int]) -> Batch | RestorekitError:
-        """Several samples, for PyTorch's loader. An error comes as a value: a worker that raises one makes text of it."""
-        known = len(self._unreadable)
-        try:
-            degraded, sharp = zip(*(self[number] for number in numbers), strict=True)
-        except RestorekitError as error:
-            return error
-        return Batch(torch.stack(degraded), torch.stack(sharp), tuple(self._unreadable.values())[known:])
+        return torch.from_numpy(np.ascontiguousarray(degraded)), torch.from_numpy(np.ascontiguousarray(crop))
 
     def _draw_pair(self, rng: np.random.Generator) -> Pair:
         """A pair that can be read."""
@@ -187,6 +192,6 @@ class _ImageCache:
         return self.images[kind, path]
 
 
-def _to_tensor(image: Rgb8) -> Tensor:
-    """(H,W,3) uint8 to (3,H,W) float32 in 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
+def to_unit_batch(pixels: Tensor) -> Tensor:
+    """(N,H,W,3) uint8 to (N,3,H,W) float32 in 0..1, channels last as it comes."""
+    return pixels.permute(0, 3, 1, 2).float() / 255

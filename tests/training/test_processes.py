@@ -14,7 +14,7 @@ from helpers import SMALL
 from restorekit.errors import UsageError
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.training import processes, run
+from restorekit.training import loading, processes, run
 from restorekit.training.checkpoint import Checkpoint
 from restorekit.training.recipe import Recipe
 from restorekit.weights import state_dict
@@ -122,7 +122,7 @@ def test_processes_share_the_samples_of_every_batch(monkeypatch: pytest.MonkeyPa
     shares = []
     for rank in (0, 1):
         monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
-        shares.append(list(run._numbers(3, 5, batch=4)))
+        shares.append(list(loading.numbers_of_batches(3, 5, batch=4)))
     assert shares == [[[12, 13], [16, 17]], [[14, 15], [18, 19]]]
 
 

@@ -449,7 +449,7 @@ class Spoils:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
         self.batches: list[int] = []
-        numbers, step = run_module._numbers, Trainer.step
+        numbers, step = run_module.numbers_of_batches, Trainer.step
 
         def count(first: int, end: int, batch: int) -> Iterator[list[int]]:
             for chosen in numbers(first, end, batch):
@@ -460,7 +460,7 @@ class Spoils:
             terms = step(trainer, degraded, sharp)
             return terms | {"l1": terms["l1"] / 0} if self.batches[-1] in bad else terms
 
-        monkeypatch.setattr(run_module, "_numbers", count)
+        monkeypatch.setattr(run_module, "numbers_of_batches", count)
         monkeypatch.setattr(Trainer, "step", spoil)
 
 
@@ -534,6 +534,13 @@ def test_an_image_that_cannot_be_read_is_named_once_and_passed_over(sharp: Path,
     run(QUICK, sharp, tmp_path / "run", progress=told, workers=workers)
     assert sorted(line.split(":")[0] for line in told.failures) == [str(sharp / "1.png"), str(sharp / "2.png")]
     assert rows(tmp_path / "run")[-1]["validation/measured_on"] == "the central 256 px of 2 images"
+
+
+def test_no_worker_outlives_a_run_that_an_error_ends(sharp: Path, tmp_path: Path) -> None:
+    with pytest.raises(Stopped) as caught:
+        run(QUICK, sharp, tmp_path / "run", workers=1, progress=StopsAt(2))
+    assert caught.tb  # which keeps every frame of the run
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize("workers", [0, 1])
