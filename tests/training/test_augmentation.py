@@ -54,6 +54,13 @@ def test_channels_and_saturation_change_alike_on_both_halves_and_noise_joins_the
     assert max(deviations) > 3
 
 
+def test_the_degraded_half_stays_the_degraded_one() -> None:
+    bright, dark = (np.full((16, 16, 3), value, np.uint8) for value in (200, 50))
+    degraded, sharp = change_colours(dark, bright, np.random.default_rng(0))
+    assert degraded.mean() == pytest.approx(50, abs=1)
+    assert sharp.mean() == 200
+
+
 def test_saturation_ends_at_one() -> None:
     pure = np.full((4, 4, 3), (200, 10, 10), np.uint8)
     for seed in range(20):

@@ -158,6 +158,14 @@ def test_training_starts_where_workers_are_spawned(
     assert equal(run(recipe, sharp, tmp_path / "spawned", workers=1), straight)
 
 
+def test_a_run_augments_as_its_recipe_says(sharp: Path, tmp_path: Path) -> None:
+    plain, turned = (
+        run(TINY.replacing(steps=1, augment=augment), sharp, tmp_path / augment)
+        for augment in ("none", "flips-and-turns")
+    )
+    assert not equal(plain, turned)
+
+
 class FirstLine(Silent):
     """Keeps what a run says before its first step."""
 
