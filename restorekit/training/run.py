@@ -258,11 +258,12 @@ class _Run:
         if recipe.missing_features:
             description += f", without its paper's loss on VGG features ({recipe.missing_features})"
         self.progress.begin(Work(recipe.steps - first, recipe.steps - first, "steps", description))
-        saved = time.monotonic()
-        begun = saved - (checkpoint.seconds if checkpoint else 0.0)
+        saved, seconds = time.monotonic(), checkpoint.seconds if checkpoint else 0.0
+        begun = saved - seconds
         for degraded, sharp in batches:
             pending.add(trainer.step(degraded, sharp))
             step, now = trainer.steps_done, time.monotonic()
+            seconds = now - begun
             stopped, late = processes.any_of(self.stop.is_set(), now - saved > 60 * self.checkpoint_minutes)
             validates = step % self.validate_every == 0 or step == recipe.steps
             logs = validates or step == 1 or step % self.log_every == 0
@@ -272,10 +273,10 @@ class _Run:
             if saves or step in recipe.keep:
                 trainer.check_weights()
             if writes and step in recipe.keep:
-                self._write_weights(trainer, f"weights-{step}.safetensors", now - begun)
+                self._write_weights(trainer, f"weights-{step}.safetensors", seconds)
             row = None
             if logs and writes:
-                row = self._make_row(trainer, means, now - begun, validates)
+                row = self._make_row(trainer, means, seconds, validates)
                 log.append(row)
                 if board:
                     board.append(row)
@@ -291,7 +292,7 @@ class _Run:
             if stopped and step < recipe.steps:
                 raise KeyboardInterrupt
         if writes:
-            self._write_weights(trainer, "weights.safetensors", time.monotonic() - begun)
+            self._write_weights(trainer, "weights.safetensors", seconds)
 
     def _make_row(self, trainer: Trainer, losses: dict[str, float], seconds: float, validates: bool) -> LogRow:
         """A row of the log, with a validation if it is time."""
