@@ -74,8 +74,9 @@ def test_the_running_average_follows_by_its_decay() -> None:
         torch.testing.assert_close(value.detach(), expected[name])
 
 
-def test_gradients_are_clipped_to_their_largest_norm() -> None:
-    trainer = Trainer.build(Recipe("espcn", gradient_clip=1e-3), CPU, torch.float32)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_gradients_are_clipped_to_their_largest_norm(dtype: torch.dtype) -> None:
+    trainer = Trainer.build(Recipe("espcn", gradient_clip=1e-3), CPU, dtype)  # float16 scales them before
     sharp = noise(1, 3, 32, 32)
     trainer.step(sharp[..., ::4, ::4], sharp)
     gradients = torch.cat([parameter.grad.flatten() for parameter in trainer.model.parameters()])
@@ -135,3 +136,84 @@ def test_discriminators_take_their_steps_with_the_recipes_optimiser_and_are_cons
     assert not any(term.requires_grad for term in (first | second).values())
     assert trainer.discriminator_optimiser is not None
     assert trainer.discriminator_optimiser.param_groups[0]["betas"] == (0.5, 0.75)
+
+
+class Remembers(Watched):
+    """Keeps what both losses saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Tensor] = []
+        self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
+        terms, restored = super().generator_loss(model, degraded, sharp)
+        self.made.append(restored.detach().clone())
+        return terms, restored
+
+    def discriminator_loss(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
+        self.seen.append((degraded, restored, sharp))
+        return super().discriminator_loss(degraded, restored, sharp)
+
+
+def test_the_discriminator_sees_every_pass_as_the_generator_left_it() -> None:
+    objective = Remembers()
+    trainer = Trainer(Recipe("espcn", batch=4, accumulate=2), registry.build("espcn"), objective, torch.float32)
+    sharp = noise(4, 3, 32, 32)
+    degraded = sharp[..., ::4, ::4]
+    trainer.step(degraded, sharp)
+    assert len(objective.made) == 2
+    assert len(objective.seen) == 4  # two steps of two passes
+    for index, seen in enumerate(objective.seen):
+        half = slice(2 * (index % 2), 2 * (index % 2) + 2)
+        for one, other in zip(seen, (degraded[half], objective.made[index % 2], sharp[half]), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_passes_give_the_gradients_and_losses_of_the_whole_batch() -> None:
+    sharp = noise(4, 3, 32, 32)
+    whole, parts = (Trainer.build(Recipe("espcn", batch=4, accumulate=passes), CPU, torch.float32) for passes in (1, 4))
+    for _ in range(2):
+        expected, terms = (trainer.step(sharp[..., ::4, ::4], sharp) for trainer in (whole, parts))
+        torch.testing.assert_close(terms, expected, rtol=1e-5, atol=0)
+        for one, other in zip(parts.model.parameters(), whole.model.parameters(), strict=True):
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-4 * float(other.grad.abs().max()))
+
+
+def test_the_seed_decides_the_first_weights() -> None:
+    first, second, other = (Trainer.build(Recipe("espcn", seed=seed), CPU, torch.float32) for seed in (3, 3, 4))
+    (one, two, three) = (next(trainer.model.parameters()) for trainer in (first, second, other))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, three)
+
+
+class Alternates(Watched):
+    """One step of the discriminator after each of the generator, against which it plays."""
+
+    def discriminator_steps(self, step: int) -> int:
+        return 1
+
+    def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
+        restored = model(degraded)
+        return {"adversarial": self.discriminators(restored).mean()}, restored
+
+
+def test_a_trainer_goes_on_with_its_average_discriminators_and_optimisers() -> None:
+    recipe, sharp = Recipe("espcn", ema_decay=0.5, learning_rate=1e-2), noise(2, 3, 32, 32)
+
+    def build(seed: int) -> Trainer:
+        torch.manual_seed(seed)
+        return Trainer(recipe, registry.build("espcn"), Alternates(), torch.float32)
+
+    first, second = build(0), build(1)
+    first.step(sharp[..., ::4, ::4], sharp)
+    second.load_state(copy.deepcopy(first.state()))
+    for trainer in (first, second):
+        trainer.step(sharp[..., 1::4, 1::4], sharp)
+    for ours, theirs in (
+        (second.model, first.model),
+        (second.average, first.average),
+        (second.objective, first.objective),
+    ):
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(one, other)
