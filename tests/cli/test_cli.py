@@ -54,7 +54,7 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
     [
         (["deblur", "nowhere", "-o", "x"], ExitCode.USAGE, "nowhere"),
         (["deblur", "{folder}", "--model", "ggan"], ExitCode.USAGE, "gggan"),
-        (["deblur", "{folder}", "--model", "gggan"], ExitCode.WEIGHTS, "restorekit train --model gggan"),
+        (["deblur", "{folder}", "--model", "sang"], ExitCode.WEIGHTS, "restorekit train --model sang"),
         (["deblur", "{folder}", "-o", "x", "--tile", "big"], ExitCode.USAGE, "'--tile'"),
         (["deblur", "{folder}", "-o", "x", "--precision", "fp8"], ExitCode.USAGE, "bf16"),
         (["deblur", "{folder}", "-o", "x", "--device", "abacus"], ExitCode.USAGE, "abacus"),

@@ -61,7 +61,7 @@ def test_a_pipe_gets_every_system_with_all_its_facts(arguments: tuple[str, ...])
         assert table[name][4:6] == [f"{spec.parameters:,}", f"{spec.macs_per_pixel:,}"]
         radius = "not bounded" if spec.receptive_field is None else f"{spec.receptive_field} px"
         assert table[name][6] == f"{spec.tiling}, receptive field {radius}"
-    assert table["gggan"][7:] == ["none", "theirs (to be fetched), manual (browser), mine (fetched)"]
+    assert table["gggan"][7:] == ["endoscopy (default)", "theirs (to be fetched), manual (browser), mine (fetched)"]
     assert table["bicubic"][7:] == ["none needed", "none"]
     assert table["gggan-lite"][7:] == ["photo (default), endoscopy", "none"]
 
