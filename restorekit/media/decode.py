@@ -131,12 +131,15 @@ def read_rgb8(path: Path) -> NDArray[np.uint8]:
 def _read_with_pillow(data: bytes, format: Format, max_pixels: int) -> Image:
     if format == "webp":  # of which Pillow takes memory for the whole canvas at once
         check_size(*_webp_size(data), max_pixels)
-    image: PIL.Image.Image = READERS[format](io.BytesIO(data))
+    file = READERS[format](io.BytesIO(data))
+    image: PIL.Image.Image = file
     check_size(*image.size, max_pixels)
     if format == "jpeg":
         _check_enough(data, *image.size)
     elif format == "png":
         _check_png(data, image)
+    elif format == "bmp" and file.tile[0].codec_name == "raw" and image.width * image.height > 8 * len(data):
+        raise ValueError("it holds fewer pixels than its header promises")
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise UnreadableImage(

@@ -422,6 +422,19 @@ def test_an_interlaced_png_needs_the_pixels_of_all_passes(tmp_path: Path, lackin
         assert read(data, tmp_path).pixels[..., 0].tolist() == [[10 * y + x + 1 for x in range(5)] for y in range(5)]
 
 
+def test_a_bmp_far_too_short_for_its_header_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(RGB).convert("1").save(buffer, "BMP")  # the format's smallest pixels, of a bit
+    assert read(buffer.getvalue(), tmp_path).size == (6, 9)
+    data = bytearray(buffer.getvalue())
+    struct.pack_into("<ii", data, 18, 13000, 13000)
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(UnreadableImage, match="fewer pixels than its header promises"):
+        read(bytes(data), tmp_path)
+
+
 @pytest.mark.parametrize(("width", "height"), [(9, 16), (25, 6), (64, 64)])
 def test_a_jpeg_that_ends_early_is_refused(tmp_path: Path, width: int, height: int) -> None:
     with pytest.raises(UnreadableImage, match="fewer pixels"):
