@@ -93,10 +93,10 @@ def test_the_page_works_in_a_browser(page: Path, width: int) -> None:
 
 
 def test_error_maps_are_dark_where_nothing_differs_and_bright_from_64_grey_levels_on() -> None:
-    sharp = np.zeros((1, 4, 3), np.uint8)
+    sharp = np.full((1, 4, 3), 5, np.uint8)
     image = sharp.copy()
-    image[0, 1] = (96, 0, 0)  # 32 on average of the channels
-    image[0, 2] = 64
+    image[0, 1] += np.array((96, 0, 0), np.uint8)  # 32 on average of the channels
+    image[0, 2] += 64
     image[0, 3] = 250
     colours = cv2.applyColorMap(np.array([[0, 127, 255, 255]], np.uint8), cv2.COLORMAP_INFERNO)
     np.testing.assert_array_equal(_error_map(image, sharp), colours[..., ::-1])
