@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,18 @@ def test_validation_measures_what_it_says_and_leaves_the_network_as_it_was(sharp
     assert scores["input_ssim"] == pytest.approx(1)
 
 
+def test_validation_takes_the_mean_over_the_images(sharp: Path, tmp_path: Path) -> None:
+    spec, pairs = registry.spec_of("gggan-lite"), [Pair(sharp / "0.png", sharp / f"{number}.png") for number in (1, 2)]
+
+    def measure(*chosen: Pair) -> dict[str, float]:
+        images = ValidationSet(chosen, RandomBlur(), 0)
+        return validate(torch.nn.Identity(), spec, images, torch.device("cpu"), tmp_path / "strip.png")[0]
+
+    first, second, both = measure(pairs[0]), measure(pairs[1]), measure(*pairs)
+    assert first != second
+    assert both == pytest.approx({name: (first[name] + second[name]) / 2 for name in both})
+
+
 def test_validation_folds_a_copy_of_the_network_only(sharp: Path, tmp_path: Path) -> None:
     network = registry.build("msdn", **SMALL["msdn"])  # weight normalisation is folded for inference
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -418,6 +431,52 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_continues_to_the_bit(
         )
         assert equal(kept, expected)
         assert not equal(kept, straight)
+
+
+def test_a_run_that_is_asked_to_stop_in_its_last_step_ends_as_always(sharp: Path, tmp_path: Path) -> None:
+    interrupts = Interrupts(step=QUICK.steps - 1)
+    run(QUICK, sharp, tmp_path / "run", stop=interrupts.stop, progress=interrupts)
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_the_log_has_every_steps_own_learning_rate(sharp: Path, tmp_path: Path) -> None:
+    run(QUICK.replacing(steps=3, schedule="milestones", milestones=(2,)), sharp, tmp_path / "run")
+    assert [float(row["learning_rate"]) for row in rows(tmp_path / "run")] == pytest.approx([1e-3, 1e-3, 1e-4])
+
+
+def test_the_log_counts_the_time_of_all_sittings(sharp: Path, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        run(QUICK, sharp, tmp_path / "run", progress=StopsAt(3))
+    path = tmp_path / "run" / "checkpoint.pt"
+    checkpoint = Checkpoint.read(path, QUICK)
+    assert checkpoint is not None
+    replace(checkpoint, seconds=5000.0).write(path)
+    run(QUICK, sharp, tmp_path / "run")
+    with (tmp_path / "run" / "log.csv").open(newline="") as file:
+        assert float(list(csv.DictReader(file))[-1]["seconds"]) > 5000
+
+
+def test_the_averaged_weights_are_validated_and_saved(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def look(network: torch.nn.Module, *others: object) -> tuple[dict[str, float], str]:
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return {"psnr": 30.0}, "nothing"
+
+    monkeypatch.setattr(run_module, "validate", look)
+    recipe = QUICK.replacing(ema_decay=0.9, steps=2)
+    saved = run(recipe, sharp, tmp_path / "run")
+    checkpoint = Checkpoint.read(tmp_path / "run" / "checkpoint.pt", recipe)
+    assert checkpoint is not None
+    (average,) = seen
+    assert not equal(average, checkpoint.trainer["model"])
+    assert equal(
+        {f"module.{name}": value for name, value in average.items()},
+        {name: value for name, value in checkpoint.trainer["average"].items() if name != "n_averaged"},
+    )
+    assert equal(saved, {name: value.half() for name, value in average.items()})
 
 
 def test_weights_are_kept_at_named_steps_and_are_those_of_a_run_that_ends_there(sharp: Path, tmp_path: Path) -> None:
@@ -495,6 +554,15 @@ def test_a_loss_that_is_not_finite_returns_to_the_checkpoint_and_passes_over_its
     assert [row["step"] for row in rows(tmp_path / "run")] == list("123456")
     sittings = json.loads((tmp_path / "run" / "run.json").read_text())["sittings"]
     assert [(sitting["first_step"], sitting["batches_skipped"]) for sitting in sittings] == [(0, 0), (2, 1), (2, 3)]
+
+
+def test_returns_to_different_checkpoints_do_not_add_up(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Spoils(monkeypatch, {2, 5, 8, 11})  # each behind a checkpoint of its own
+    told = Told()
+    run(QUICK.replacing(steps=10), sharp, tmp_path / "run", progress=told)
+    assert len(told.failures) == 4
 
 
 def test_a_run_that_returned_and_was_stopped_continues_to_the_bit(

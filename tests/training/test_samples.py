@@ -162,3 +162,12 @@ def test_images_smaller_than_the_crop_are_named(sharp: Path) -> None:
 def test_an_empty_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No image"):
         find_training_pairs(tmp_path)
+
+
+def test_a_batch_names_what_it_met_and_could_not_read_for_the_first_time(sharp: Path) -> None:
+    (sharp / "1.png").write_bytes(b"no image")
+    samples = make(sharp, 48, CLEAN, seed=0)
+    batches = [samples.__getitems__(range(start, start + 16)) for start in (0, 16)]
+    assert [[error.path for error in batch.unreadable] for batch in batches] == [[sharp / "1.png"], []]
+    again = make(sharp, 48, CLEAN, seed=0)[20][1]  # whatever was met before
+    assert torch.equal(again, batches[1].sharp[4].permute(2, 0, 1) / 255)

@@ -217,3 +217,21 @@ def test_a_trainer_goes_on_with_its_average_discriminators_and_optimisers() -> N
     ):
         for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_both_losses_are_computed_in_the_type_that_is_asked_for(dtype: torch.dtype) -> None:
+    seen = []
+
+    class Looks(Alternates):
+        def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
+            seen.append(nn.functional.conv2d(degraded, degraded.new_ones(3, 3, 1, 1)).dtype)
+            return super().generator_loss(model, degraded, sharp)
+
+        def discriminator_loss(self, degraded: Tensor, restored: Tensor, sharp: Tensor) -> Tensor:
+            seen.append(self.discriminators(sharp).dtype)
+            return super().discriminator_loss(degraded, restored, sharp)
+
+    sharp = noise(1, 3, 32, 32)
+    Trainer(Recipe("espcn"), registry.build("espcn"), Looks(), dtype).step(sharp[..., ::4, ::4], sharp)
+    assert seen == [dtype, dtype]
