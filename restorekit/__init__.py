@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from restorekit._version import __version__
 
 if TYPE_CHECKING:
+    from restorekit.degradation.frames import FrameSettings, synthesize_frames
     from restorekit.degradation.pairs import synthesize_pairs
     from restorekit.degradation.synthetic_blur import BlurSettings
     from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UnwritableOutput, UsageError, WeightsError
@@ -29,6 +30,7 @@ _HOMES = {
     "BlurSettings": "degradation.synthetic_blur",
     "Engine": "inference.engine",
     "ExitCode": "errors",
+    "FrameSettings": "degradation.frames",
     "Model": "models.model",
     "RestorekitError": "errors",
     "Settings": "inference.settings",
@@ -43,6 +45,7 @@ _HOMES = {
     "restore_folder": "pipeline.files",
     "restore_image": "inference.image",
     "ssim": "metrics",
+    "synthesize_frames": "degradation.frames",
     "synthesize_pairs": "degradation.pairs",
 }
 """Where each public name lives. It is imported when it is first used: `import restorekit` loads neither torch nor OpenCV."""
@@ -51,6 +54,7 @@ __all__ = [
     "BlurSettings",
     "Engine",
     "ExitCode",
+    "FrameSettings",
     "Model",
     "RestorekitError",
     "Settings",
@@ -66,6 +70,7 @@ __all__ = [
     "restore_folder",
     "restore_image",
     "ssim",
+    "synthesize_frames",
     "synthesize_pairs",
 ]
 

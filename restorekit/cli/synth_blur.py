@@ -11,7 +11,7 @@ from restorekit.cli import console, options
 from restorekit.cli.progress import Bar
 from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.summary import print_counts, print_failures
-from restorekit.degradation.choices import BlurKind, ConvolutionBorder, Light
+from restorekit.degradation.choices import ConvolutionBorder, Light, SetKind
 from restorekit.errors import UsageError
 
 WIDE_SWEEP = 15  # degrees
@@ -21,10 +21,11 @@ def synth_blur(
     inputs: options.Inputs,
     out: Annotated[Path, typer.Option("--out", "-o", help="The set is written here.")],
     kind: Annotated[
-        BlurKind,
+        SetKind,
         typer.Option(
             help="linear: a straight path; trajectory: a shaking hand; rotational: a rolling camera; mixed: the first or "
-            "the third; shake: a camera that moves and rolls; scene: the same, with objects that move in front."
+            "the third; shake: a camera that moves and rolls; scene: the same, with objects that move in front; frames: "
+            "means of high-speed frames, INPUTS being folders of them or videos."
         ),
     ] = "linear",
     length: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Pixels travelled (not rotational).")] = "50:80",
@@ -42,17 +43,29 @@ def synth_blur(
         Light,
         typer.Option(
             help="Blur stored values, light by a gamma of 2.2 or by the curve of sRGB, or one of these at random. auto: "
-            "stored for linear and trajectory, gamma for the rest."
+            "stored for linear and trajectory, gamma for the rest; frames: both stored (blur/) and gamma (blur_gamma/)."
         ),
     ] = "auto",
     highlights: Annotated[
         str, typer.Option(metavar="LOW:HIGH", help="Factor for light above 0.95 before the blur: lamps leave streaks.")
     ] = "1",
+    frames: Annotated[
+        str, typer.Option(metavar="LOW:HIGH", help="Frames in a mean; an odd number is drawn (frames).")
+    ] = "7:23",
+    stride: Annotated[
+        int, typer.Option(min=0, help="Frames between the beginnings of two means; 0: none in common (frames).")
+    ] = 0,
+    resize: Annotated[
+        str, typer.Option(metavar="WxH", help="Size that images get first, e.g. 1349x1079, the GGGAN paper's.")
+    ] = "",
     noise: Annotated[
         float, typer.Option(min=0, help="Standard deviation of Gaussian noise in grey levels of 255.")
     ] = 0.0,
     split: Annotated[
-        str, typer.Option(help="Parts and their sizes, e.g. train=480,test=300. One part, all, by default.")
+        str,
+        typer.Option(
+            help="Parts and their sizes in images (frames: sequences), e.g. train=480,test=300. One part, all, by default."
+        ),
     ] = "",
     per_image: Annotated[int, typer.Option(min=1, help="Differently blurred copies of each image.")] = 1,
     seed: options.Seed = 0,
@@ -69,16 +82,23 @@ def synth_blur(
     lengths, angles, sweeps = options.span(length, "length"), options.span(angle, "angle"), options.span(sweep, "sweep")
     factors = options.span(highlights, "highlights")
     parts = _parts(split) if split else None
-    if kind not in ("linear", "trajectory") and sweeps[1] > WIDE_SWEEP:
+    if kind not in ("linear", "trajectory", "frames") and sweeps[1] > WIDE_SWEEP:
         console.say(f"Warning: a sweep of more than {WIDE_SWEEP} degrees leaves hardly anything to recognise.")
+    size = _size(resize) if resize else None
+    from restorekit.degradation.frames import FrameSettings, synthesize_frames
     from restorekit.degradation.pairs import synthesize_pairs
     from restorekit.degradation.synthetic_blur import BlurSettings
 
-    settings = BlurSettings(kind, lengths, angles, sweeps, border, light, factors, noise, seed)
     with quiet_decoders(), Bar("Blurring") as bar:
-        summary = synthesize_pairs(
-            inputs, out, settings=settings, split=parts, per_image=per_image, workers=workers or None, progress=bar
-        )
+        if kind == "frames":
+            fewest, most = (int(count) for count in options.span(frames, "frames"))
+            means = FrameSettings((fewest, most), stride, light, noise, seed, size)
+            summary = synthesize_frames(inputs, out, settings=means, split=parts, workers=workers or None, progress=bar)
+        else:
+            blur = BlurSettings(kind, lengths, angles, sweeps, border, light, factors, noise, seed, size)
+            summary = synthesize_pairs(
+                inputs, out, settings=blur, split=parts, per_image=per_image, workers=workers or None, progress=bar
+            )
     print_counts(summary.planned, summary.count)
     failed = [(result.key, result.reason) for result in summary.results if result.status == "failed"]
     print_failures(failed, "pair")
@@ -90,3 +110,10 @@ def _parts(text: str) -> dict[str, int]:
     if odd := [part for part, count in counts.items() if not count.is_integer()]:
         raise UsageError(f"--split cannot give {odd[0]} {counts[odd[0]]:g} images.", "Write whole numbers.")
     return {part: int(count) for part, count in counts.items()}
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"--resize {text} is no size.", "Write it like --resize 1349x1079.")
+    return int(width), int(height)

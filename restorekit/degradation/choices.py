@@ -5,6 +5,9 @@ from typing import Literal
 BlurKind = Literal["linear", "trajectory", "rotational", "mixed", "shake", "scene"]
 """Blur of paired sets, see `BlurSettings.kind`."""
 
+SetKind = Literal["linear", "trajectory", "rotational", "mixed", "shake", "scene", "frames"]
+"""What `synth-blur` makes: those, and means of frames, see `restorekit.degradation.frames`."""
+
 SampleKind = Literal["linear", "line", "trajectory", "defocus", "shake", "scene", "sharp"]
 """Blur of training samples, see `RandomBlur.shares`."""
 

@@ -45,8 +45,11 @@ def from_light(light: NDArray[np.float32], curve: Curve) -> NDArray[np.float32]:
 
 
 def raise_highlights(light: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """Multiply light above `BRIGHT` by a factor, before a blur: lamps are brighter than what was stored of them.
+    """Multiply pixels (H,W,C) of light above `BRIGHT` by a factor, before a blur: lamps are brighter than what was stored.
 
-    Blurred and clipped afterwards, they leave streaks (Lai et al. 2016, saturated images).
+    Blurred and clipped afterwards, they leave streaks (Lai et al. 2016, saturated images). The brightest channel decides
+    for all, so that colours stay.
     """
-    return light if factor == 1 else np.where(light > BRIGHT, light * np.float32(factor), light)
+    if factor == 1:
+        return light
+    return np.where(light.max(axis=-1, keepdims=True) > BRIGHT, light * np.float32(factor), light)

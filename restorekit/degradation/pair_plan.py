@@ -29,15 +29,9 @@ class PlannedPair:
         """The pair's name in records and reports."""
         return f"{self.part}/{self.name}"
 
-    @property
-    def blur(self) -> str:
-        """Path of the blurred image below the set's folder."""
-        return f"{self.part}/blur/{self.name}"
-
-    @property
-    def sharp(self) -> str:
-        """Path of the sharp image below the set's folder."""
-        return f"{self.part}/sharp/{self.name}"
+    def path(self, half: str) -> str:
+        """Path of one of its images below the set's folder; `half` is blur or sharp."""
+        return f"{self.part}/{half}/{self.name}"
 
 
 def plan_pairs(
@@ -74,18 +68,23 @@ def plan_pairs(
     names = {job: stem if uses[stem] == 1 else job.relative.as_posix() for job, stem in zip(jobs, stems, strict=True)}
     pairs = [
         PlannedPair(job, part, f"{names[job]}{f'_{copy}' if per_image > 1 else ''}.png", copy)
-        for part, job in sorted(_assign_parts(jobs, split, seed), key=lambda item: (item[0], item[1].relative))
+        for part, job in sorted(assign_parts(jobs, split, seed), key=lambda item: (item[0], item[1].relative))
         for copy in range(per_image)
     ]
     originals = {real_path(job.source) for job in jobs}
     for pair in pairs:
-        for path in (out / pair.blur, out / pair.sharp):
+        for path in (out / pair.path("blur"), out / pair.path("sharp")):
             if real_path(path) in originals:
                 raise UsageError("The pair would replace an original.", "Choose another folder for the set.", path)
     return pairs
 
 
-def _assign_parts(jobs: list[Job], split: Mapping[str, int] | None, seed: int) -> list[tuple[str, Job]]:
+def assign_parts(jobs: list[Job], split: Mapping[str, int] | None, seed: int) -> list[tuple[str, Job]]:
+    """The part of every job that gets into one, see `plan_pairs`.
+
+    Raises:
+        UsageError: the split names no folder, or asks for more jobs than there are.
+    """
     if split is None:
         return [("all", job) for job in jobs]
     for part, count in split.items():

@@ -22,19 +22,21 @@ pairs.jsonl is a `Journal`: one line of JSON for each pair, sorted by `key` when
 import base64
 import hashlib
 import os
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from restorekit._version import __version__
 from restorekit.degradation.pair_plan import NAMES, PlannedPair, plan_pairs
 from restorekit.degradation.synthetic_blur import ALGORITHM, BlurSettings, DrawnBlur
 from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UnwritableOutput, UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
+from restorekit.imaging.resize import resize
 from restorekit.media.decode import decode_image, read_content
 from restorekit.media.encode import encode_image
 from restorekit.media.image import Image
@@ -133,17 +135,36 @@ def synthesize_pairs(
     out = Path(out)
     planned = plan_pairs([Path(item) for item in inputs], out, split, per_image, settings.seed, excluded)
     planned = [pair for pair in planned if parts is None or pair.part in parts]
+    return complete_set(out, planned, PairMaker, settings, workers, progress)
+
+
+def complete_set(
+    out: Path,
+    planned: Sequence[PlannedPair],
+    maker: "type[PairMaker]",
+    settings: Any,
+    workers: int | None,
+    progress: Progress,
+) -> PairsSummary:
+    """Make what is missing of a planned set, and record it; see `synthesize_pairs`.
+
+    Args:
+        out, workers, progress: see `synthesize_pairs`.
+        planned: every pair.
+        maker: makes them.
+        settings: a dataclass as the maker takes it, with the `kind` of blur and its `halves`, the folders of a part.
+    """
     with working_in(out):
         journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
         _check_parts(planned, journal)
         journal.check()
-        for folder in {(out / path).parent for pair in planned for path in (pair.blur, pair.sharp)}:
+        for folder in {(out / pair.path(half)).parent for pair in planned for half in settings.halves}:
             remove_leftovers(folder)
-        maker = _PairMaker(out, settings, journal)
+        made_by = maker(out, settings, journal)
         progress.begin(Work(len(planned), len(planned), "pairs", f"{settings.kind} blur"))
         results = []
         with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            for made in pool.map(maker.make, planned):
+            for made in pool.map(made_by.make, planned):
                 if made.record is not None:
                     journal.record(made.result.key, **made.record)
                 results.append(made.result)
@@ -221,11 +242,12 @@ class _MadePair:
 
 
 @dataclass(frozen=True)
-class _PairMaker:
+class PairMaker:
     """Makes pairs, several at once: it only reads the journal."""
 
     out: Path
-    settings: BlurSettings
+    settings: Any
+    """`BlurSettings` here."""
     journal: Journal
 
     def make(self, pair: PlannedPair) -> _MadePair:
@@ -234,16 +256,12 @@ class _PairMaker:
         Whatever fails is this pair's failure; only where nothing can be written any more the run ends.
         """
         try:
-            source = read_content(pair.job.source)
-            seed = _image_seed(self.settings.seed, pair)
-            facts = {
-                "source": pair.job.relative.as_posix(),
-                "source_sha256": hashlib.sha256(source).hexdigest(),
-                "image_seed": seed,
-            }
+            source, facts = self.read(pair)
+            facts["image_seed"] = seed = _image_seed(self.settings.seed, pair)
             if self._is_there(pair, facts):
                 return _MadePair(PairResult(pair.key, "skipped"))
-            made = self._write(pair, source, seed)
+            images, record = self.render(pair, source, np.random.default_rng(seed))
+            record |= self._write(pair, images)
         except RestorekitError as error:
             if isinstance(error, UnwritableOutput) and no_room_left(error):
                 raise
@@ -251,38 +269,55 @@ class _PairMaker:
             return _MadePair(PairResult(pair.key, "failed", str(error)))
         except Exception as error:  # a codec's own exception, no memory for a huge image: the other pairs do not care
             return _MadePair(PairResult(pair.key, "failed", f"{pair.job.source}: {type(error).__name__}: {error}"))
-        record: dict[str, Any] = {
+        record |= {
             "facts": facts,
-            "blur": pair.blur,
-            "sharp": pair.sharp,
+            "blur": pair.path("blur"),
+            "sharp": pair.path("sharp"),
             "settings": asdict(self.settings),
             "restorekit": __version__,
             "algorithm": ALGORITHM,
         }
-        return _MadePair(PairResult(pair.key, "done"), record | made)
+        return _MadePair(PairResult(pair.key, "done"), record)
 
-    def _is_there(self, pair: PlannedPair, facts: dict[str, Any]) -> bool:
-        """Whether both files are those that a matching record names: a run with other settings may have replaced them."""
-        entry = self.journal.find(pair.key, facts)
-        return entry is not None and all(
-            _sha256(self.out / name) == entry.get(f"{half}_sha256")
-            for half, name in (("blur", pair.blur), ("sharp", pair.sharp))
-        )
+    def read(self, pair: PlannedPair) -> tuple[list[bytes], dict[str, Any]]:
+        """What the pair is made of, undecoded, and what the record says of it."""
+        source = read_content(pair.job.source)
+        return [source], {"source": pair.job.relative.as_posix(), "source_sha256": hashlib.sha256(source).hexdigest()}
 
-    def _write(self, pair: PlannedPair, source: bytes, seed: int) -> dict[str, Any]:
-        """Write both images; returns what the record says of them."""
-        pixels = decode_image(source).pixels
-        # PNG holds no floating point; 16 bits are enough for what a camera delivers.
-        stored = pixels if pixels.dtype != np.float32 else from_unit(to_unit(pixels), np.uint16)
-        rng = np.random.default_rng(seed)
+    def render(
+        self, pair: PlannedPair, source: list[bytes], rng: np.random.Generator
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """The images by their half's name, and what the record says of how they were made."""
+        stored = fit(to_storable(decode_image(source[0]).pixels), self.settings.resize)
         drawn = DrawnBlur.draw(self.settings, stored.shape[0], stored.shape[1], rng)
         blurred, shown = drawn.apply(stored, self.settings.noise, rng)
-        record = drawn.to_record()
-        for half, name, image in (("sharp", pair.sharp, shown), ("blur", pair.blur, blurred)):
+        return {"blur": blurred, "sharp": shown}, drawn.to_record()
+
+    def _is_there(self, pair: PlannedPair, facts: dict[str, Any]) -> bool:
+        """Whether all files are those that a matching record names: a run with other settings may have replaced them."""
+        entry = self.journal.find(pair.key, facts)
+        return entry is not None and all(
+            _sha256(self.out / pair.path(half)) == entry.get(f"{half}_sha256") for half in self.settings.halves
+        )
+
+    def _write(self, pair: PlannedPair, images: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        """Write the images; returns what the record says of them."""
+        digests = {}
+        for half, image in images.items():
             data = encode_image(Image(image)).data
-            write_atomically(self.out / name, data)
-            record[f"{half}_sha256"] = hashlib.sha256(data).hexdigest()
-        return record
+            write_atomically(self.out / pair.path(half), data)
+            digests[f"{half}_sha256"] = hashlib.sha256(data).hexdigest()
+        return digests
+
+
+def to_storable(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Pixels that PNG can hold: 16 bits are enough for what a camera delivers as floating point."""
+    return pixels if pixels.dtype != np.float32 else from_unit(to_unit(pixels), np.uint16)
+
+
+def fit(image: NDArray[Any], size: tuple[int, int] | None) -> NDArray[Any]:
+    """An image (H,W,C) in another size (width, height), with MATLAB's antialiased bicubic; as it is for None."""
+    return image if size in (None, image.shape[1::-1]) else resize(image, (size[1], size[0]))
 
 
 def _sha256(path: Path) -> str | None:

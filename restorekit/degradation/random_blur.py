@@ -118,27 +118,9 @@ class RandomBlur:
             The degraded crop and the sharp one, (size,size,3) uint8. A scene puts objects into both.
         """
         kind = "linear" if simple else self.draw_kind(rng)
-        longest = self.length[1]
-        if kind in ("shake", "scene"):
-            path = motion.draw_path(rng, rng.uniform(0, longest), rng.uniform(*self.sweep))
-            scene = Scene(path, spacing=POSE_SPACING)
-            margin = scene.margin(size, size)
-        else:
-            kernel = self.draw_psf(kind, rng)
-            margin = kernel.shape[0] // 2
-        mirrored = rng.random() < self.mirror_share
-        around = _cut_with_margin(sharp, top, left, size, 0 if mirrored else margin)
-        curve = draw_curve(self.light, kind not in ("shake", "scene"), rng)
-        factor = rng.uniform(*self.highlights) if self.highlights[1] > 1 else 1.0
-        crop = sharp[top : top + size, left : left + size]
-        if kind in ("shake", "scene"):
-            if kind == "scene":
-                scene = scene.with_objects(rng, (size, size), sharp.shape[:2], (0, longest), self.sweep)
-            blurred, rest = scene.photograph(around, 0 if mirrored else margin, sharp, curve, factor)
-            crop = from_unit(rest)
-        else:
-            light = raise_highlights(to_light(around, curve), factor)
-            blurred = from_light(convolve(light, kernel, "reflect" if mirrored else "valid"), curve)
+        blurred, crop = (self._expose if kind in ("shake", "scene") else self._convolve)(
+            kind, sharp, top, left, size, rng
+        )
         if simple:
             return from_unit(blurred), crop
         if rng.random() < self.noise_share:
@@ -146,6 +128,36 @@ class RandomBlur:
         if rng.random() < self.jpeg_share:
             blurred = jpeg_compress(blurred, int(rng.integers(self.jpeg[0], self.jpeg[1] + 1)))
         return from_unit(blurred), crop
+
+    def _convolve(
+        self, kind: str, sharp: Rgb8, top: int, left: int, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], Rgb8]:
+        """A crop blurred by a PSF, in 0..1, and the sharp one."""
+        kernel = self.draw_psf(kind, rng)
+        mirrored = rng.random() < self.mirror_share
+        around = _cut_with_margin(sharp, top, left, size, 0 if mirrored else kernel.shape[0] // 2)
+        curve = draw_curve(self.light, True, rng)
+        light = raise_highlights(to_light(around, curve), self._draw_highlights(rng))
+        blurred = from_light(convolve(light, kernel, "reflect" if mirrored else "valid"), curve)
+        return blurred, sharp[top : top + size, left : left + size]
+
+    def _expose(
+        self, kind: str, sharp: Rgb8, top: int, left: int, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], Rgb8]:
+        """A crop blurred by what moves, in 0..1, and the sharp one, with the objects of a scene."""
+        longest = self.length[1]
+        path = motion.draw_path(rng, rng.uniform(0, longest), rng.uniform(*self.sweep))
+        scene = Scene(path, spacing=POSE_SPACING)
+        margin = 0 if rng.random() < self.mirror_share else scene.margin(size, size)
+        curve, highlights = draw_curve(self.light, False, rng), self._draw_highlights(rng)
+        if kind == "scene":
+            scene = scene.with_objects(rng, (size, size), sharp.shape[:2], (0, longest), self.sweep)
+        around = _cut_with_margin(sharp, top, left, size, margin)
+        blurred, rest = scene.photograph(around, margin, sharp, curve, highlights)
+        return blurred, from_unit(rest)
+
+    def _draw_highlights(self, rng: np.random.Generator) -> float:
+        return rng.uniform(*self.highlights) if self.highlights[1] > 1 else 1.0
 
 
 def _cut_with_margin(image: Rgb8, top: int, left: int, size: int, margin: int) -> NDArray[np.float32]:

@@ -26,3 +26,13 @@ def check_range(name: str, limits: Range, minimum: float = -math.inf, maximum: f
         raise UsageError(f"`{name}` ends before it begins ({low:g}:{high:g}).", "Swap the two.")
     if low < minimum or high > maximum:
         raise UsageError(f"`{name}` must lie in {minimum:g} to {maximum:g}, not {low:g}:{high:g}.")
+
+
+def check_size(size: tuple[int, int] | None) -> None:
+    """Refuse a size (width, height) that no image has.
+
+    Raises:
+        UsageError: a side is not positive.
+    """
+    if size is not None and min(size) < 1:
+        raise UsageError(f"`resize` cannot be {size[0]}x{size[1]}.", "Give a width and a height in pixels.")

@@ -12,7 +12,7 @@ from restorekit.degradation.choices import BlurKind, ConvolutionBorder, Light
 from restorekit.degradation.convolution import convolve
 from restorekit.degradation.light import Curve, draw_curve, from_light, raise_highlights, to_light
 from restorekit.degradation.noise import add_noise
-from restorekit.degradation.ranges import Range, check_range
+from restorekit.degradation.ranges import Range, check_range, check_size
 from restorekit.degradation.scene import Scene
 from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
@@ -44,6 +44,13 @@ class BlurSettings:
     noise: float = 0.0
     """Standard deviation of Gaussian noise on the blurred image, in grey levels of 255."""
     seed: int = 0
+    resize: tuple[int, int] | None = None
+    """Width and height that images get before they are blurred, e.g. a paper's 1349x1079; None leaves them as they are."""
+
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """Folders that the images go to."""
+        return ("blur", "sharp")
 
     def __post_init__(self) -> None:
         for name, choices in (("kind", BlurKind), ("border", ConvolutionBorder), ("light", Light)):
@@ -54,6 +61,7 @@ class BlurSettings:
         check_range("sweep", self.sweep)
         check_range("highlights", self.highlights, 1)
         check_range("noise", (self.noise, self.noise), 0)
+        check_size(self.resize)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ def test_more_light_than_a_file_holds_is_white(curve: str) -> None:
 
 
 def test_highlights_alone_are_raised() -> None:
-    np.testing.assert_allclose(raise_highlights(values(0.2, 0.95, 0.96, 1), 3), [0.2, 0.95, 2.88, 3], rtol=1e-6)
+    light = np.array([[[0.2, 0.95, 0.5], [0.2, 0.5, 0.96]]], np.float32)
+    np.testing.assert_allclose(raise_highlights(light, 3), [[[0.2, 0.95, 0.5], [0.6, 1.5, 2.88]]], rtol=1e-6)
 
 
 def test_curves_are_drawn_evenly_where_asked_and_follow_the_blur_by_default() -> None:

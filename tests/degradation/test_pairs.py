@@ -392,8 +392,8 @@ PINNED = {
     ),
     "scene with highlights": (
         BlurSettings(kind="scene", length=(5, 9), border="valid", highlights=(1, 3)),
-        ("cde3d7c927090a68", "5bb34d08d2017a82"),
-        ("409b143a66723ee0", "16ce4682204499ab"),
+        ("d847028a1b7bfc29", "5bb34d08d2017a82"),
+        ("78561a3dee6bb4e8", "16ce4682204499ab"),
     ),
 }
 
