@@ -196,7 +196,7 @@ def _unpacked(header: Directory, data: bytes, pieces: list[_Piece], page: tifffi
     for piece in pieces:
         size = piece.height * (-(-piece.width * page.samplesperpixel * page.bitspersample // 8))
         packed = data[piece.offset : piece.offset + min(piece.length, 2 * size + 1024)]  # deflate never grows so much
-        pixels = packed[:size] if page.compression == UNCOMPRESSED else _inflated(packed, size)
+        pixels = packed[:size] if page.compression == UNCOMPRESSED else zlib.decompressobj().decompress(packed, size)
         if len(pixels) < size:
             raise ValueError("it holds fewer pixels than its header promises")
         if page.predictor == DIFFERENCES:
@@ -213,11 +213,6 @@ def _unpacked(header: Directory, data: bytes, pieces: list[_Piece], page: tifffi
         tags |= {STRIP_OFFSETS: _longs(header, 8), STRIP_LENGTHS: _longs(header, starts[-1] - 8)}
         tags[ROWS_PER_STRIP] = tags[HEIGHT]
     return _with_directory(bytes(8) + b"".join(plain), replace(header, tags=tags))
-
-
-def _inflated(packed: bytes, size: int) -> bytes:
-    # One byte more, so that the checksum behind the last one is looked at.
-    return zlib.decompressobj().decompress(packed, size + 1)[:size]
 
 
 def _with_directory(data: bytes, directory: Directory) -> bytes:

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -45,7 +45,8 @@ def working_in(folder: Path) -> Iterator[None]:
         write_atomically(holder, f"process {os.getpid()} on {platform.node()}".encode())
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):  # the disk may have become read-only
+            holder.unlink(missing_ok=True)
         lock.release()
 
 
