@@ -60,10 +60,9 @@ def read_bytes(path: Path, hint: str = FETCH_AGAIN) -> bytes:
     with reading(path), path.open("rb") as file:
         start = file.read(START)
         _identify(start, path, hint)  # before a large file of another kind fills the memory
-        data = start + file.read(LARGEST)
-    if len(data) > LARGEST:
-        raise WeightsError(f"The file is larger than {LARGEST >> 30} GiB, as no weights are.", hint, path)
-    return data
+        if path.stat().st_size > LARGEST:
+            raise WeightsError(f"The file is larger than {LARGEST >> 30} GiB, as no weights are.", hint, path)
+        return start + file.read()
 
 
 def parse(data: bytes, path: Path) -> object:
