@@ -64,14 +64,17 @@ def run_cases(
             process = context.Process(target=_work, args=(module, waiting, Path(scratch), limits, theirs))
             process.start()
             theirs.close()
-            for outcome in _outcomes(ours, waiting, limits):
-                waiting.remove(outcome.seed)
-                if outcome.fault and keep is not None:
-                    (keep / f"{module}-{outcome.seed}.txt").write_text(f"{outcome.kind}\n{outcome.fault}\n")
-                    shutil.copytree(Path(scratch) / str(outcome.seed), keep / f"{module}-{outcome.seed}", symlinks=True)
-                yield outcome
-            process.kill()
-            process.join()
+            try:
+                for outcome in _outcomes(ours, waiting, limits):
+                    waiting.remove(outcome.seed)
+                    if outcome.fault and keep is not None:
+                        (keep / f"{module}-{outcome.seed}.txt").write_text(f"{outcome.kind}\n{outcome.fault}\n")
+                        files = Path(scratch) / str(outcome.seed)
+                        shutil.copytree(files, keep / f"{module}-{outcome.seed}", symlinks=True, dirs_exist_ok=True)
+                    yield outcome
+            finally:
+                process.kill()
+                process.join()
 
 
 def _outcomes(connection: Connection, waiting: list[int], limits: Limits) -> Iterator[Outcome]:
