@@ -587,6 +587,12 @@ def test_a_label_is_what_stands_before_the_system(pairs: Path, text: str, label:
     assert (method.label, method.model, method.weights) == (label, model, weights)
 
 
+@pytest.mark.parametrize("name", ["input", "sharp", "psf", "Input"])
+def test_no_method_is_called_like_a_folder_of_what_is_compared(pairs: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"same name, '{name}'"):
+        plan_methods(BenchmarkRequest(PAIRS, pairs, restored={name: pairs}), find_dataset("pairs", pairs))
+
+
 def test_two_rows_of_one_name_are_refused_and_a_label_parts_them(pairs: Path) -> None:
     dataset = find_dataset("pairs", pairs)
     twice = BenchmarkRequest(PAIRS, pairs, models=("gggan-lite:a/w.safetensors", "gggan-lite:b/w.safetensors"))
