@@ -181,9 +181,8 @@ def configure(name: str, /, **options: object) -> tuple[object, Spec]:
         UnknownModel: no such system.
         UsageError: the system has no such option, or there is no network of these sizes.
     """
-    system, config = find(name), _config(name, options)
-    spec: Spec = system.describe(config) if hasattr(system, "describe") else system.spec
-    if config == (default := system.Config()):
+    config, spec = outline(name, **options)
+    if config == (default := find(name).Config()):
         return config, spec
     cost, usual = _cost(resolve(name), config), _cost(resolve(name), default)
     memory = math.ceil(spec.bytes_per_pixel * cost.widest / usual.widest)
@@ -191,9 +190,20 @@ def configure(name: str, /, **options: object) -> tuple[object, Spec]:
     return config, spec
 
 
-def _config(name: str, options: Mapping[str, object]) -> object:
-    config = find(name).Config
-    return config(**check_options(resolve(name), config, options))
+def outline(name: str, /, **options: object) -> tuple[object, Spec]:
+    """As `configure`, but what a network costs is not counted: it is the default configuration's. Nothing is built.
+
+    Args:
+        name: see `configure`.
+        options: see `configure`.
+
+    Raises:
+        UnknownModel: no such system.
+        UsageError: the system has no such option, or there is no network of these sizes.
+    """
+    system = find(name)
+    config = system.Config(**check_options(resolve(name), system.Config, options))
+    return config, system.describe(config) if hasattr(system, "describe") else system.spec
 
 
 @cache
@@ -214,7 +224,7 @@ def build(name: str, /, **options: object) -> nn.Module:
         UnknownModel: no such system.
         UsageError: the system has no such option, or there is no network of these sizes.
     """
-    return find(name).build(_config(name, options))
+    return find(name).build(outline(name, **options)[0])
 
 
 def from_upstream(name: str, state: dict[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]] | None:

@@ -124,7 +124,7 @@ def _fill(
     if source.scale is not None:
         config = {"scale": source.scale} | config
     try:
-        registry.configure(name, **config)
+        registry.outline(name, **config)
     except RestorekitError as error:
         raise WeightsError(f"The file is of another form of {name} ({error.reason})", "", path) from None
     except Exception as error:  # values of any type and size; what they provoke depends on the system
@@ -211,7 +211,7 @@ def _with_scale(name: str, config: dict[str, object], scale: int | None, told: b
     """
     if scale is None:
         return config
-    spec = registry.configure(name, **config)[1]
+    spec = registry.outline(name, **config)[1]
     if told and spec.scale != scale and not spec.every_scale:
         raise WeightsError(
             f"These weights enlarge by {spec.scale}, not by {scale}.",

@@ -32,8 +32,13 @@ class Config:
     channels: int = 3
 
 
+class Network(nn.Conv2d):
+    def forward(self, rgb):
+        return super().forward(rgb[:, :1].expand(-1, self.in_channels, -1, -1))
+
+
 def build(config):
-    return nn.Conv2d(config.channels, 3, 3)
+    return Network(config.channels, 3, 3)
 
 
 def describe(config):
