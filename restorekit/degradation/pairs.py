@@ -24,6 +24,7 @@ import hashlib
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,9 @@ def read_pairs(folder: Path) -> list[PairRecord]:
     """What the pairs.jsonl of a set says of its pairs; empty if there is none. Damaged lines are passed over."""
     records = []
     for entry in Journal(folder / RECORDS, {}).entries():
-        if {"blur", "sharp", "light", "facts"} <= entry.keys():
+        with suppress(
+            LookupError, TypeError, ValueError, AttributeError
+        ):  # whatever a damaged line makes of its values
             kernel = None
             if "kernel" in entry and entry["light"] == "stored":
                 side = entry["kernel_side"]

@@ -189,7 +189,7 @@ def _realblur(folder: Path) -> list[Item]:
     """Test lists name a sharp and a blurred file a line, with paths from the folder or its parent."""
     items = []
     for listing in sorted(folder.glob("*test*list*.txt")):
-        for line in listing.read_text(encoding="utf-8").splitlines():
+        for line in listing.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
             if len(parts := line.split()) < 2:
                 continue
             sharp, blurred = (_below(folder, part) for part in parts[:2])

@@ -80,8 +80,8 @@ def _read_file(path: Path) -> Iterable[tuple[int, Opinion]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise UsageError(f"The opinions cannot be read ({error.strerror}).", "Check its path.", path) from None
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise UsageError(f"The opinions cannot be read ({error}).", "It must be a CSV file in UTF-8.", path) from None
     if not rows or not set(COLUMNS) <= rows[0].keys():
         raise UsageError("This is no table of opinion scores.", f"Its first line must be {','.join(COLUMNS)}.", path)
     for line, row in enumerate(rows, start=2):

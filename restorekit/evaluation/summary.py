@@ -185,13 +185,18 @@ def write_results(result: BenchmarkResult, out: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["protocol", "subset", "image", "method", *result.metrics, "seconds", "grey", "mos", "reason"])
     for scores in result.scores:
-        head = [result.request.protocol.name, scores.subset, scores.item, scores.method]
+        head = [_as_text(cell) for cell in (result.request.protocol.name, scores.subset, scores.item, scores.method)]
         values = [scores.values.get(metric, "") for metric in result.metrics]
         seconds = "" if scores.seconds is None else scores.seconds
         opinion = result.opinion(scores.method, scores.subset, scores.item)
         mos = "" if opinion is None else opinion.mean
-        writer.writerow([*head, *values, seconds, int(scores.grey), mos, scores.reason])
+        writer.writerow([*head, *values, seconds, int(scores.grey), mos, _as_text(scores.reason)])
     write_atomically(out / RESULTS_CSV, text.getvalue().encode())
+
+
+def _as_text(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an image may be called =1+1.png."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _subset(result: BenchmarkResult, subset: str) -> dict[str, Any]:

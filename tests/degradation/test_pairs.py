@@ -429,3 +429,21 @@ def test_the_pairs_of_a_seed_stay_the_same_to_the_bit(
 def test_settings_that_make_no_sense_are_named(settings: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         BlurSettings(**settings)
+
+
+def test_lines_of_a_set_with_values_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
+    good: dict[str, object] = {
+        "key": "all/a.png",
+        "blur": "all/blur/a.png",
+        "sharp": "all/sharp/a.png",
+        "light": "stored",
+        "kernel_side": 1,
+        "kernel": "AACAPw==",  # 1.0
+        "facts": {"source_sha256": "00" * 32},
+    }
+    changes = ({"blur": 3}, {"sharp": None}, {"kernel_side": 2}, {"kernel_side": "x"}, {"kernel": 5}, {"kernel": "A"})
+    changes += ({"facts": []}, {"facts": {"source_sha256": "no hex"}})
+    lines = [json.dumps(good | change | {"key": f"all/{at}.png"}) for at, change in enumerate(changes)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join([*lines, json.dumps(good)]))
+    (record,) = read_pairs(tmp_path)
+    assert (record.key, record.kernel.tolist()) == ("all/a.png", [[1.0]])

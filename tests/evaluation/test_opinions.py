@@ -119,3 +119,14 @@ def test_our_opinions_stand_in_the_rows_beside_the_printed_ones(tmp_path: Path, 
     opinions = {(row[2], row[3]): row[table[0].index("mos")] for row in table[1:]}
     assert opinions["set14/comic", "bicubic"] == "1.5"
     assert opinions["set14/comic", "bicubic-as-published"] == ""
+
+
+def test_opinions_that_are_no_utf8_or_no_csv_are_refused_with_their_name(tmp_path: Path) -> None:
+    for content in (
+        b"image,method,rater,score\na\xff,ours,1,3\n",
+        b"image,method,rater,score\n" + b"x" * 200_000 + b",ours,1,3\n",
+    ):
+        (tmp_path / "mos.csv").write_bytes(content)
+        with pytest.raises(UsageError, match="cannot be read") as caught:
+            read_opinions(tmp_path / "mos.csv")
+        assert caught.value.path == tmp_path / "mos.csv"

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -212,3 +213,13 @@ def test_the_csv_file_has_a_line_for_every_pair(tmp_path: Path) -> None:
     }
     failed = next(line for line in lines if line["reason"])
     assert (failed["image"], failed["psnr"], failed["mos"], failed["reason"]) == ("f", "", "", "it is gone")
+
+
+def test_no_cell_of_the_csv_file_is_a_formula(tmp_path: Path) -> None:
+    named = result()
+    scores = tuple(replace(one, item=f"=1+1{one.item}", reason="-2") for one in named.scores)
+    summary.write_results(replace(named, scores=scores), tmp_path)
+    with (tmp_path / "results.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["image"][:5] for line in lines} == {"'=1+1"}
+    assert {line["reason"] for line in lines} == {"'-2"}
