@@ -177,7 +177,7 @@ PRINTED: dict[str, dict[str, Any]] = {
         "optimizer": "sgd",
         "momentum": 0.9,
         "weight_decay": 0.0,
-        "loss_weights.mse": 32.0 * 32.0,
+        "loss_weights.mse": 1.0,
     },
     "espcn": SUM | {"crop": 4 * 17, "floor": 1e-4, "downscale": "gauss", "loss_weights.mse": 1.0},
     "vdsr": SUM
@@ -192,11 +192,11 @@ PRINTED: dict[str, dict[str, Any]] = {
         "optimizer": "sgd",
         "momentum": 0.9,
         "weight_decay": 1e-4,
-        "gradient_clip": 0.01,
+        "gradient_clip": 0.001,
         "clip_by": "value",
         "clip_over_rate": True,
         "augment": "flips-and-turns",
-        "loss_weights.mse": 40 * 40 / 2,
+        "loss_weights.mse": 1 / 2,
     },
     "drrn": SUM
     | {
@@ -214,7 +214,7 @@ PRINTED: dict[str, dict[str, Any]] = {
         "clip_by": "norm",
         "clip_over_rate": True,
         "augment": "flips-and-turns",
-        "loss_weights.mse": 32 * 32 / 2,
+        "loss_weights.mse": 1 / 2,
     },
     "dsrn": SUM
     | {
@@ -312,7 +312,7 @@ OURS = {
     "srn": {"decay_from", "clip_over_rate"},
     "svrnn": {"decay_from"},
     "srcnn": {"crop", "weight_decay"},
-    "vdsr": {"crop"},
+    "vdsr": {"crop", "gradient_clip"},
     "drrn": {"crop"},
     "dsrn": {"clip_over_rate"},
     "srgan-em": {
