@@ -68,6 +68,9 @@ def synth_blur(
         ),
     ] = "",
     per_image: Annotated[int, typer.Option(min=1, help="Differently blurred copies of each image.")] = 1,
+    sheet: Annotated[
+        bool, typer.Option("--sheet", help="Draw the PSFs, or the motion of a grid of points, to OUT/sheet.png.")
+    ] = False,
     seed: options.Seed = 0,
     workers: Annotated[
         int, typer.Option(min=0, help="Threads; 0 takes all cores. The result does not depend on it.")
@@ -99,6 +102,12 @@ def synth_blur(
             summary = synthesize_pairs(
                 inputs, out, settings=blur, split=parts, per_image=per_image, workers=workers or None, progress=bar
             )
+    if sheet:
+        from restorekit.degradation.sheet import draw_sheet
+        from restorekit.media.encode import write_image
+        from restorekit.media.image import Image
+
+        write_image(Image(draw_sheet(out)), out / "sheet.png")
     print_counts(summary.planned, summary.count)
     failed = [(result.key, result.reason) for result in summary.results if result.status == "failed"]
     print_failures(failed, "pair")
