@@ -208,7 +208,7 @@ class _Run:
         while True:
             trainer = Trainer.build(self.recipe, self.device, self.dtype, compiled=self.compiled)
             if checkpoint:
-                trainer.load_state(checkpoint.trainer)
+                _restore(trainer, checkpoint, self.out)
             elif self.begun_with:
                 _begin_with(trainer.model, self.begun_with.module.state_dict(), self.out)
             first = trainer.steps_done
@@ -350,6 +350,17 @@ class _Run:
 
 def _write_json(path: Path, value: object) -> None:
     write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _restore(trainer: Trainer, checkpoint: Checkpoint, out: Path) -> None:
+    try:
+        trainer.load_state(checkpoint.trainer)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:  # of another version, or spoilt
+        raise UsageError(
+            f"The checkpoint cannot be used ({type(error).__name__}: {error}).",
+            "Choose another folder for the run.",
+            out / "checkpoint.pt",
+        ) from None
 
 
 def _begin_with(model: nn.Module, state: state_dict.StateDict, path: Path) -> None:

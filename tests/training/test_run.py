@@ -690,3 +690,12 @@ def test_gggan_begins_with_its_pre_network_and_may_keep_it(sharp: Path, tmp_path
 def test_a_part_that_the_network_does_not_have_cannot_be_frozen(sharp: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"No parameter of 'gggan-lite' is called like pernet\.\*"):
         run(TINY.replacing(rate_factors={"pernet.*": 0.0}), sharp, tmp_path / "run")
+
+
+@pytest.mark.parametrize("trainer", [{}, {"steps_done": 1, "model": {}}, {"steps_done": 1, "model": 3}])
+def test_a_checkpoint_that_does_not_fit_its_recipe_is_named(
+    sharp: Path, tmp_path: Path, trainer: dict[str, object]
+) -> None:
+    Checkpoint(QUICK.to_json(), "fp32", 1.0, trainer).write(tmp_path / "run" / "checkpoint.pt")
+    with pytest.raises(UsageError, match=r"checkpoint\.pt.*cannot be used"):
+        run(QUICK, sharp, tmp_path / "run")
