@@ -63,6 +63,14 @@ def test_scores_are_those_of_the_metrics_on_the_files(pairs: Path, tmp_path: Pat
     assert result.exit_code == ExitCode.OK
 
 
+def test_methods_that_need_the_psf_restore_the_images_that_have_one(pairs: Path, tmp_path: Path) -> None:
+    records = pairs / "pairs.jsonl"
+    records.write_text("".join(records.read_text().splitlines(keepends=True)[1:]))  # nothing is known of the first, a
+    result = run_benchmark(BenchmarkRequest(PAIRS, pairs, shown=0), tmp_path / "out")
+    assert set(scores(result, "wiener")) == {"all/b", "all/c"}
+    assert set(scores(result, "identity")) == {"all/a", "all/b", "all/c"}
+
+
 def test_a_second_run_measures_only_what_has_changed(pairs: Path, tmp_path: Path, weights_file: Path) -> None:
     first = BenchmarkRequest(PAIRS, pairs, models=(f"gggan-lite:{weights_file}",), repeats=0)
     before = run_benchmark(first, tmp_path / "out")
