@@ -140,3 +140,14 @@ def frame_times(path: Path) -> list[Fraction]:
     """When every decoded frame is shown, in seconds."""
     with av.open(str(path)) as container:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def damage_packet(path: Path, number: int) -> None:
+    """Overwrite the packet of one frame with junk."""
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][number]
+        position, size = packet.pos, packet.size
+    data = bytearray(path.read_bytes())
+    at = data.find(bytes(packet), position)
+    data[at : at + size] = bytes(range(7, 256)) * (size // 249) + bytes(range(7, 7 + size % 249))
+    path.write_bytes(data)

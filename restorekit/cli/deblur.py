@@ -29,11 +29,19 @@ def deblur(
     compare: options.Compare = None,
     report: options.Report = None,
     max_pixels: options.MaxPixels = MOST_PIXELS,
+    codec: options.Codec = None,
+    crf: options.Crf = None,
+    preset: options.Preset = None,
+    lossless: options.Lossless = False,
+    frames: options.Frames = None,
+    deinterlace: options.Deinterlace = False,
 ) -> None:
-    """Sharpen blurred images.
+    """Sharpen blurred images and videos.
 
     Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth and
     metadata. A second run does only what is missing. Inputs are never touched.
+
+    Videos keep every frame's time, sound, subtitles and chapters.
     """
     from restorekit.inference.settings import Settings
     from restorekit.models import registry
@@ -53,6 +61,7 @@ def deblur(
             compare=compare,
             report=report,
             max_pixels=max_pixels,
+            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace),
             progress=bar,
         )
     print_summary(run)

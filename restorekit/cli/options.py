@@ -1,7 +1,7 @@
 """Options and values that several subcommands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,10 @@ from restorekit.errors import UsageError
 from restorekit.inference import settings
 from restorekit.runtime import precision
 
-Inputs = Annotated[list[Path], typer.Argument(help="Images, folders (with everything below) or glob patterns.")]
+if TYPE_CHECKING:
+    from restorekit.pipeline.videos import VideoSettings
+
+Inputs = Annotated[list[Path], typer.Argument(help="Images, videos, folders (with everything below) or glob patterns.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
     precision.Precision, typer.Option(help="Type to compute in. auto is fp16 on a GPU, fp32 on a CPU.")
@@ -42,11 +45,47 @@ Statistics = Annotated[
 Batch = Annotated[int | None, typer.Option(min=1, help="Tiles computed together; by default what is fastest.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Restore again what is already done.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
-Compare = Annotated[Path | None, typer.Option(help="Write views of input and result side by side to this folder.")]
-Report = Annotated[Path | None, typer.Option(help="Write one line of JSON for every image to this file.")]
+Compare = Annotated[
+    Path | None, typer.Option(help="Write views of input and result side by side to this folder; not of videos.")
+]
+Report = Annotated[Path | None, typer.Option(help="Write one line of JSON for every image and video to this file.")]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Images with more pixels fail before memory is taken for them.")]
+Codec = Annotated[
+    str | None,
+    typer.Option(
+        help="Of videos: h264, hevc, vp9, av1, prores, ffv1 or FFmpeg's name of an encoder; by default h264, hevc for more "
+        "than 8 bits, vp9 in WebM."
+    ),
+]
+Crf = Annotated[int | None, typer.Option(help="Constant rate factor of videos; lower is better and larger.")]
+Preset = Annotated[str | None, typer.Option(help="Preset of a video's encoder, e.g. slow.")]
+Lossless = Annotated[bool, typer.Option("--lossless", help="Write videos as FFV1 in Matroska.")]
+Frames = Annotated[
+    str | None, typer.Option(help="Restore only a part of each video: FIRST:BEHIND, counted from 0, e.g. 100:200.")
+]
+Deinterlace = Annotated[bool, typer.Option("--deinterlace", help="Make whole frames of interlaced video first.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Results go here; the tree of folders is kept.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+
+
+def video_settings(
+    codec: str | None, crf: int | None, preset: str | None, lossless: bool, frames: str | None, deinterlace: bool
+) -> "VideoSettings":
+    """How videos are restored and written.
+
+    Raises:
+        UsageError: an option has no such value.
+    """
+    from restorekit.media.video_writer import Encoding
+    from restorekit.pipeline.videos import VideoSettings
+
+    part = None
+    if frames is not None:
+        first, _, behind = frames.partition(":")
+        if not (first.isdecimal() and behind.isdecimal() and int(first) < int(behind)):
+            raise UsageError(f"--frames {frames} is no part.", "Write it like --frames 100:200.")
+        part = int(first), int(behind)
+    return VideoSettings(Encoding(codec, crf, preset, lossless), part, deinterlace)
 
 
 def span(text: str, name: str) -> tuple[float, float]:

@@ -40,12 +40,20 @@ def sr(
     compare: options.Compare = None,
     report: options.Report = None,
     max_pixels: options.MaxPixels = MOST_PIXELS,
+    codec: options.Codec = None,
+    crf: options.Crf = None,
+    preset: options.Preset = None,
+    lossless: options.Lossless = False,
+    frames: options.Frames = None,
+    deinterlace: options.Deinterlace = False,
 ) -> None:
-    """Enlarge small images (super-resolution).
+    """Enlarge small images and videos (super-resolution).
 
     Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth, alpha
     and metadata. A second run does only what is missing. Inputs are never
     touched.
+
+    Videos keep every frame's time, sound, subtitles and chapters.
     """
     if sum(given is not None for given in (scale, outscale, size)) > 1:
         raise UsageError("--scale, --outscale and --size exclude each other.", "Give one of them.")
@@ -83,6 +91,7 @@ def sr(
             compare=compare,
             report=report,
             max_pixels=max_pixels,
+            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace),
             progress=bar,
         )
     print_summary(run)

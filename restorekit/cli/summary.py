@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from restorekit.pipeline.report import RunSummary
     from restorekit.runtime.progress import Status
 
+MOST_WARNINGS = 10  # of one video
 ENDS: tuple[Status, ...] = ("done", "skipped", "failed")
 
 
@@ -44,9 +45,12 @@ def print_summary(run: RunSummary) -> None:
     done = [result for result in run.results if result.status == "done"]
     infos = [result.info for result in done if result.info]
     megapixels, seconds = sum(result.megapixels for result in done), sum(result.seconds for result in done)
+    frames = sum(result.frames for result in done)
+    videos = [("videos", str(sum(result.frames > 0 for result in done))), ("frames", str(frames))] if frames else []
     print_counts(
         run.planned,
         run.count,
+        *videos,
         ("megapixels", f"{megapixels:.1f}"),
         ("time", f"{run.seconds:.1f} s"),
         ("MP/s in the network", f"{megapixels / seconds:.2f}" if seconds else "-"),
@@ -57,6 +61,13 @@ def print_summary(run: RunSummary) -> None:
         say(f"{count} of {len(done)} images are approximations: {reason}.")
     for loss, count in Counter(loss for result in done for loss in result.lost).items():
         say(f"Metadata of {count} of {len(done)} images: {loss}.")
+    for result in done:
+        for warning in result.warnings[:MOST_WARNINGS]:
+            say(f"{result.source}: {warning}.")
+        if (more := len(result.warnings) - MOST_WARNINGS) > 0:
+            say(f"{result.source}: {more} more such frames; --report lists them.")
+    if repeated := sum(result.repeated for result in done):
+        say(f"{repeated} of {frames} frames are equal to the one before and were computed once.")
     if redone := sum(info.redone for info in infos):
         say(f"{redone} tiles were not finite in {run.info.precision} and ran again in float32.")
     if halvings := sum(info.halvings for info in infos):

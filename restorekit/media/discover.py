@@ -1,23 +1,24 @@
-"""Find the images that a command is meant to work on."""
+"""Find the images and videos that a command is meant to work on."""
 
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from restorekit.errors import UsageError
-from restorekit.media.sniff import SIGNATURE_LENGTH, SUFFIXES, sniff
+from restorekit.media.sniff import SIGNATURE_LENGTH, SUFFIXES, is_video, sniff
 from restorekit.runtime.regular import open_regular
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image to work on."""
+    """One image or video to work on."""
 
     source: Path
     relative: Path
     """Where its result goes below the output folder."""
+    video: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Pair:
     blurred: Path | None
 
 
-def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = ()) -> list[Job]:
+def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = (), videos: bool = False) -> list[Job]:
     """List the images in files, folders (with all below them) and glob patterns, sorted by their results' paths.
 
     In folders, files count as images by content; a file that only has an image's name is listed too, so that the run
@@ -38,6 +39,7 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = ()) -> list[J
     Args:
         inputs: what the user named.
         excluded: folders that are not searched, e.g. those for results, which may lie inside an input.
+        videos: whether videos are listed too.
 
     Returns:
         Every source once. Folders keep their tree. Where results of several inputs would collide, all keep their
@@ -50,7 +52,7 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = ()) -> list[J
     sources: dict[Path, tuple[Path, Path]] = {}  # resolved file to (as named, base of its tree)
     for item in _expanded(inputs, passed_over):
         if item.is_dir():
-            for file in _walk(item, passed_over):
+            for file in _walk(item, passed_over, videos):
                 sources.setdefault(real_path(file), (file, item))
         else:
             sources.setdefault(real_path(item), (item, item.parent))
@@ -61,6 +63,8 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = ()) -> list[J
         jobs = [
             Job(file, (bases[base] / file.relative_to(base)).relative_to(common)) for file, base in sources.values()
         ]
+    if videos:
+        jobs = [replace(job, video=looks_like_video(job.source)) for job in jobs]
     return sorted(jobs, key=lambda job: job.relative)
 
 
@@ -95,10 +99,11 @@ def _expanded(inputs: Iterable[Path], passed_over: set[Path]) -> Iterator[Path]:
                 yield match
 
 
-def _walk(root: Path, passed_over: set[Path]) -> Iterator[Path]:
-    """Files that look like images, and folders that cannot be searched; links to folders are not followed.
+def _walk(root: Path, passed_over: set[Path], videos: bool) -> Iterator[Path]:
+    """Files that look like images or, if wanted, like videos, and folders that cannot be searched.
 
-    Folders wait in a list, not on the stack, which a tree of a thousand levels would fill.
+    Links to folders are not followed. Folders wait in a list, not on the stack, which a tree of a thousand levels would
+    fill.
     """
     waiting = [root]
     while waiting:
@@ -122,19 +127,26 @@ def _walk(root: Path, passed_over: set[Path]) -> Iterator[Path]:
                 continue
             if is_folder:
                 below.append(path)
-            elif _looks_like_image(path):
+            elif _looks_like_image(path) or (videos and looks_like_video(path)):
                 yield path
         waiting += reversed(below)
 
 
 def _looks_like_image(file: Path) -> bool:
-    if file.suffix.lower() in SUFFIXES:
-        return True
+    return file.suffix.lower() in SUFFIXES or sniff(_head(file)) is not None
+
+
+def looks_like_video(file: Path) -> bool:
+    """Whether a file is a video by its content, or claims to be one by its name."""
+    return file.suffix.lower() not in SUFFIXES and is_video(_head(file), file.suffix)
+
+
+def _head(file: Path) -> bytes:
     try:
         with open_regular(file) as stream:
-            return sniff(stream.read(SIGNATURE_LENGTH) or b"") is not None  # None where nothing is there yet
+            return stream.read(SIGNATURE_LENGTH) or b""  # None where nothing is there yet
     except OSError:
-        return False
+        return b""
 
 
 def find_pairs(folder: Path) -> list[Pair]:

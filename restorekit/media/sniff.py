@@ -1,4 +1,4 @@
-"""Tell the format of an image file by its first bytes; names only say what a file claims to be."""
+"""Tell the format of an image file, and videos, by their first bytes; names only say what a file claims to be."""
 
 from typing import Literal
 
@@ -31,3 +31,29 @@ def sniff(head: bytes) -> Format | None:
     if head.startswith(BMP):
         return "bmp"
     return None
+
+
+VIDEO_SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".mts"),
+    *(".wmv", ".flv", ".ogv", ".mxf"),
+}
+"""Names of videos; .ts is missing, since TypeScript has it too."""
+STILLS_AND_SOUND = {b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B "}
+"""Brands of files that have MP4's structure and are no videos."""
+
+
+def is_video(head: bytes, suffix: str) -> bool:
+    """Whether a file is a video, or claims to be one.
+
+    Args:
+        head: its first `SIGNATURE_LENGTH` bytes.
+        suffix: of its name.
+    """
+    suffix = suffix.lower()
+    return (
+        suffix in VIDEO_SUFFIXES
+        or (head[4:8] == b"ftyp" and head[8:12] not in STILLS_AND_SOUND and suffix not in SUFFIXES)
+        or (head[:4] == b"\x1aE\xdf\xa3" and suffix not in (".mka", ".mks"))
+        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        or (head[:1] == b"G" and suffix == ".ts")  # the byte that each packet of a transport stream begins with
+    )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,6 +27,7 @@ from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path
 from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
+from restorekit.pipeline.videos import VideoSettings, VideoWorker, video_facts, video_megapixels
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.journal import Journal
@@ -55,10 +57,11 @@ def restore_folder(
     compare: Path | None = None,
     report: Path | None = None,
     max_pixels: int = MOST_PIXELS,
+    video: VideoSettings = VideoSettings(),
     progress: Progress = SILENT,
     executor: Executor = LocalExecutor(),
 ) -> RunSummary:
-    """Restore images from files, folders and glob patterns into a folder that keeps their tree.
+    """Restore images and videos from files, folders and glob patterns into a folder that keeps their tree.
 
     Inputs are never touched. Results appear whole or not at all. What an earlier run finished with the same model, weights
     and settings, from the same input, is skipped.
@@ -75,14 +78,15 @@ def restore_folder(
         size: of the results; by default what the network gives.
         overwrite: restore also what is done.
         dry_run: only find out what would be done; nothing is written.
-        compare: folder for views of input and result side by side (PNG).
-        report: file that gets one line of JSON for every image.
+        compare: folder for views of input and result side by side (PNG), of images alone.
+        report: file that gets one line of JSON for every image and every video.
         max_pixels: an input that claims more fails before memory is taken for it.
+        video: how videos are restored and written.
         progress: sees the run; the `detail` of its events is a `FileResult`.
         executor: runs the work.
 
     Returns:
-        One result for every planned image.
+        One result for every planned image and video; images come first.
 
     Raises:
         UsageError: an input does not exist, there is no image, or a result would replace an input.
@@ -90,7 +94,7 @@ def restore_folder(
         UnwritableOutput: nothing can be written to `out`, or another run works there.
     """
     out = Path(out)
-    jobs = plan_files(map(Path, inputs), out, compare, report)
+    jobs = plan_files(map(Path, inputs), out, compare, report, video.encoding)
     network = load_model(model, weights, scale, config)
     _check_task(network, task)
     engine = Engine(network, settings)
@@ -98,7 +102,7 @@ def restore_folder(
     info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
     summary = RunSummary(len(jobs), info)
 
-    finished = set() if overwrite else {job for job in jobs if _is_finished(job, out, journal, compare)}
+    finished = set() if overwrite else {job for job in jobs if _is_finished(job, out, journal, compare, video)}
     missing = [job for job in jobs if job not in finished]
     skipped = [FileResult(job.source, out / job.relative, "skipped") for job in jobs if job in finished]
     if dry_run:
@@ -109,18 +113,22 @@ def restore_folder(
             journal.check()
         for folder in {path.parent for path, _ in destinations(jobs, out, compare, None)}:
             remove_leftovers(folder)
-        sizes = {job: megapixels(job.source, max_pixels) for job in missing}
+        images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
+        sizes = {job: megapixels(job.source, max_pixels) for job in images}
+        amount = sum(sizes.values()) + sum(video_megapixels(job.source) for job in videos)
         description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
-        progress.begin(Work(len(jobs), sum(sizes.values()), "MP", description))
+        progress.begin(Work(len(jobs), amount, "MP", description))
         begun = time.monotonic()
         worker = FileWorker(engine, size, out, compare, journal, sizes, max_pixels)
+        video_worker = VideoWorker(engine, size, out, journal, video, progress, overwrite, max_pixels)
         with _opened(report) as lines:
-            for result in _chained(skipped, executor.run(missing, worker)):
+            for result in chain(skipped, executor.run(images, worker), executor.run(videos, video_worker)):
                 summary.results.append(result)
                 if lines:
                     lines.write(report_line(result, info))
                 status = "done" if result.status == "planned" else result.status
-                progress.step(Event(str(result.source), 1, result.megapixels, status, result))
+                amount = 0.0 if result.frames else result.megapixels  # frames were told one by one
+                progress.step(Event(str(result.source), 1, amount, status, result))
     summary.seconds = time.monotonic() - begun
     progress.end(summary)
     return summary
@@ -217,11 +225,12 @@ def _facts(source: Mapping[str, int], output: Path) -> dict[str, object]:
     return {"source": dict(source), "output": output.stat().st_size}
 
 
-def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None) -> bool:
+def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, video: VideoSettings) -> bool:
     try:
-        if compare is not None:
+        if compare is not None and not job.video:
             side_by_side_path(compare, job).stat()
-        facts = _facts(file_stamp(job.source), out / job.relative)
+        stamp, output = file_stamp(job.source), out / job.relative
+        facts = video_facts(stamp, output, video) if job.video else _facts(stamp, output)
     except OSError:  # one of them is not there
         return False
     return journal.find(job.relative.as_posix(), facts) is not None
@@ -233,11 +242,6 @@ def _side_by_side(before: Image, after: Image) -> Image:
     if left.shape != right.shape:
         left = resize(left, after.size)
     return Image(np.hstack([left, np.full((after.size[0], GAP, 3), 255, np.uint8), right]))
-
-
-def _chained(skipped: list[FileResult], restored: Iterator[FileResult]) -> Iterator[FileResult]:
-    yield from skipped
-    yield from restored
 
 
 class _Report:

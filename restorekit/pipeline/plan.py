@@ -1,34 +1,45 @@
-"""Decide which images a run restores, and where everything that it writes goes."""
+"""Decide which images and videos a run restores, and where everything that it writes goes."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from restorekit.errors import UsageError
 from restorekit.media.discover import Job, find_images, real_path
+from restorekit.media.video_writer import Encoding, result_path
 
 LONGEST_NAME = 255  # bytes
 
 
-def plan_files(inputs: Iterable[Path], out: Path, compare: Path | None = None, report: Path | None = None) -> list[Job]:
-    """The images of a run, in the order of their results' paths.
+def plan_files(
+    inputs: Iterable[Path],
+    out: Path,
+    compare: Path | None = None,
+    report: Path | None = None,
+    encoding: Encoding = Encoding(),
+) -> list[Job]:
+    """The images and videos of a run, in the order of their results' paths.
 
     Args:
         inputs: files, folders (with everything below) or patterns.
         out: where results go; may lie inside an input.
         compare: where side-by-side views go; may lie inside an input.
         report: where the report goes.
+        encoding: of videos, which decides the names of their results.
 
     Raises:
         UsageError: an input does not exist, there is no image, or something that is written would replace an input or
             something else that is written.
     """
     inputs = list(inputs)
-    jobs = find_images(inputs, [out] if compare is None else [out, compare])
+    found = find_images(inputs, [out] if compare is None else [out, compare], videos=True)
+    jobs = [replace(job, relative=result_path(job.relative, encoding)) if job.video else job for job in found]
     if not jobs:
         raise UsageError(
-            f"No image was found in {', '.join(map(str, inputs))}.", "PNG, JPEG, WebP, TIFF or BMP are read."
+            f"No image was found in {', '.join(map(str, inputs))}, and no video.",
+            "PNG, JPEG, WebP, TIFF, BMP and most kinds of videos are read.",
         )
     sources = {real_path(job.source) for job in jobs}
     written: dict[Path, str] = {}
@@ -56,7 +67,7 @@ def destinations(jobs: list[Job], out: Path, compare: Path | None, report: Path 
     """Every file that a run writes, and what it is."""
     for job in jobs:
         yield out / job.relative, f"result of {job.source}"
-        if compare is not None:
+        if compare is not None and not job.video:
             yield side_by_side_path(compare, job), f"side-by-side view of {job.source}"
     if report is not None:
         yield report, "report"

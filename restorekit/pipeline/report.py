@@ -33,6 +33,12 @@ class FileResult:
     info: TilingInfo | None = None
     lost: tuple[str, ...] = ()
     """Metadata that the result could not keep, in words."""
+    frames: int = 0
+    """Of a video; 0 for an image."""
+    repeated: int = 0
+    """Frames equal to the one before them, whose result was taken."""
+    warnings: tuple[str, ...] = ()
+    """Damaged frames with their times, and whatever else one should know of a video."""
 
 
 def failed_result(source: Path, output: Path, error: Exception) -> FileResult:
@@ -99,4 +105,6 @@ def report_line(result: FileResult, info: RunInfo) -> str:
         line["lost"] = result.lost
     if result.info:
         line |= asdict(result.info)
+    if result.frames:
+        line |= {"frames": result.frames, "repeated": result.repeated, "warnings": result.warnings}
     return json.dumps(line) + "\n"  # ASCII: a path may hold bytes that are no text

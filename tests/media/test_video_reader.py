@@ -6,23 +6,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_clips import FRAMES, SECOND, make_clip, pattern
+from video_clips import FRAMES, SECOND, damage_packet, make_clip, pattern
 
 from restorekit.errors import UnreadableImage
 from restorekit.media.video_reader import VideoReader, read_info
 
 VARIABLE = [300, 2560, 5000, 7680, 10_000, 13_000, 15_360, 18_000, 20_480, 23_040, 25_600, 30_000]
-
-
-def damage_packet(path: Path, number: int) -> None:
-    """Overwrite the packet of one frame with junk."""
-    with av.open(str(path)) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.size][number]
-        position, size = packet.pos, packet.size
-    data = bytearray(path.read_bytes())
-    at = data.find(bytes(packet), position)
-    data[at : at + size] = bytes(range(7, 256)) * (size // 249) + bytes(range(7, 7 + size % 249))
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize(("name", "unit"), [("a.mp4", SECOND), ("a.mkv", 1000)])

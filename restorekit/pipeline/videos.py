@@ -1,0 +1,398 @@
+"""Restore videos: frame by frame through the engine, in segments that no later run repeats.
+
+Frames are the jobs of an executor, so decoding, computing and encoding overlap as they do for images. Every few seconds of
+video a segment is finished and noted in the journal. A run that was killed decodes again from the beginning, which is cheap
+beside a network and gives the same frames on every machine, but restores and encodes only from the first missing segment
+on. All segments are encoded on their own, so the result's bytes do not tell whether there was an interruption.
+"""
+
+import itertools
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from restorekit.errors import RestorekitError, UnreadableImage, UnwritableOutput, UsageError
+from restorekit.imaging.resize import resize
+from restorekit.inference.engine import Engine, TilingInfo
+from restorekit.inference.image import Size, restore_to_size
+from restorekit.inference.tiling import Limits
+from restorekit.media.discover import Job
+from restorekit.media.image import Image
+from restorekit.media.limits import MOST_PIXELS
+from restorekit.media.video import Frame
+from restorekit.media.video_reader import VideoInfo, VideoReader, header_pixels, read_info
+from restorekit.media.video_writer import Encoding, Format, Segment, SegmentWriter, choose_format, join_segments
+from restorekit.pipeline.report import FileResult, failed_result
+from restorekit.runtime.atomic import no_room_left
+from restorekit.runtime.executor import LocalExecutor
+from restorekit.runtime.journal import Journal
+from restorekit.runtime.lock import HIDDEN
+from restorekit.runtime.progress import Event, Progress
+from restorekit.runtime.provenance import digest, file_stamp
+
+SEGMENT = 4  # seconds; a killed run repeats no more than that
+MOST_FRAMES = 250  # of a segment: x264's own distance of key frames
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """How videos are restored and written."""
+
+    encoding: Encoding = Encoding()
+    frames: tuple[int, int] | None = None
+    """First frame and the first one behind, to restore a part; the result has that part of all streams."""
+    deinterlace: bool = False
+    """Make whole frames of interlaced ones first."""
+
+    def __post_init__(self) -> None:
+        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
+            raise UsageError(
+                f"frames cannot be {self.frames}.", "Give the first frame and the first one behind, from 0."
+            )
+
+
+def video_megapixels(path: Path) -> float:
+    """Pixels of all frames together in millions, as the file's header says; 0 if it does not."""
+    try:
+        return header_pixels(path) / 1e6
+    except UnreadableImage:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class ReadVideo:
+    """What is known of a video before its frames are read."""
+
+    info: VideoInfo
+    stamp: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RestoredVideo:
+    """A video of which all segments are finished."""
+
+    read: ReadVideo
+    format: Format
+    segments: list[Segment]
+    repeated: int
+    warnings: list[str]
+    seconds: float
+    tiling: TilingInfo | None
+
+
+@dataclass
+class VideoWorker:
+    """Restores the videos of one run; see `runtime.executor.Worker`."""
+
+    engine: Engine
+    size: Size
+    out: Path
+    journal: Journal
+    settings: VideoSettings
+    progress: Progress
+    overwrite: bool = False
+    max_pixels: int = MOST_PIXELS
+
+    def read(self, job: Job) -> ReadVideo:
+        """Find out what a video holds."""
+        stamp = file_stamp(job.source)
+        info = read_info(job.source)
+        if info.height * info.width > self.max_pixels:
+            raise UnreadableImage(
+                f"Its frames have {info.width}x{info.height} pixels, more than the {self.max_pixels} that are read.",
+                "Raise max_pixels if that is right.",
+                job.source,
+            )
+        return ReadVideo(info, stamp)
+
+    def compute(self, job: Job, item: ReadVideo) -> RestoredVideo:
+        """Restore and encode all segments that are missing."""
+        info = item.info
+        first, last = self.settings.frames or (0, len(info.video.times))
+        if first >= len(info.video.times):
+            raise UnreadableImage(
+                f"The video has {len(info.video.times)} frames, none of those that are asked for.",
+                "Ask for others.",
+                job.source,
+            )
+        interlaced = bool(info.field_order) and not self.settings.deinterlace
+        format = choose_format(
+            info, self._result_size(info), self.settings.encoding, job.relative.suffix.lower(), interlaced
+        )
+        worker = FrameWorker(
+            self.engine,
+            _filled(itertools.islice(VideoReader(info, self.settings.deinterlace), first, last), job.source),
+            self.size,
+            SegmentStore(
+                self.out / HIDDEN / "segments" / digest(job.relative.as_posix())[:16],
+                job.relative.as_posix(),
+                self.journal,
+                {"source": item.stamp, "format": repr(format), "settings": repr(self.settings)},
+                format,
+                info.video.time_base,
+                max(1, min(MOST_FRAMES, round(SEGMENT * info.rate))),
+                first,
+            ),
+        )
+        begun = time.monotonic()
+        worker.store.resume(self.overwrite)
+        if not worker.store.complete:
+            count = min(last, len(info.video.times)) - first
+            megapixels = info.height * info.width / 1e6
+            try:
+                for done in LocalExecutor().run(range(count), worker):
+                    if done:
+                        self.progress.step(Event(f"{job.source}: frame {done} of {count}", 0, megapixels))
+                worker.store.finish()
+            finally:
+                worker.store.abort()
+        warnings = [warning for content in worker.store.contents for warning in content["warnings"]]
+        if interlaced:
+            warnings.insert(0, "interlaced: both fields of a frame were restored together (deinterlace separates them)")
+        return RestoredVideo(
+            item,
+            format,
+            worker.store.segments(),
+            sum(content["repeated"] for content in worker.store.contents),
+            warnings,
+            time.monotonic() - begun,
+            worker.tiling,
+        )
+
+    def write(self, job: Job, computed: RestoredVideo) -> FileResult:
+        """Join the segments, and note the result once it is in its place."""
+        info, output = computed.read.info, self.out / job.relative
+        times = [time for segment in computed.segments for time in segment.times]
+        span = None
+        if self.settings.frames is not None:
+            behind = info.video.times[info.video.times > times[-1]]
+            span = (times[0], int(behind[0]) if len(behind) else info.video.end)
+        lost = join_segments(info, computed.segments, computed.format, output, span)
+        self.journal.record(job.relative.as_posix(), video_facts(computed.read.stamp, output, self.settings))
+        shutil.rmtree(computed.segments[0].path.parent, ignore_errors=True)
+        if info.alpha:
+            lost += ("transparency",)
+        if info.mastering and computed.format.encoder != "libx265":
+            lost += ("HDR10's mastering display",)
+        return FileResult(
+            job.source,
+            output,
+            "done",
+            len(times) * info.height * info.width / 1e6,
+            computed.seconds,
+            info=computed.tiling,
+            lost=lost,
+            frames=len(times),
+            repeated=computed.repeated,
+            warnings=tuple(computed.warnings),
+        )
+
+    def failed(self, job: Job, error: Exception) -> FileResult:
+        """What is wrong with one video stays with it; where nothing can be written any more the run ends."""
+        if isinstance(error, UnwritableOutput) and no_room_left(error):
+            raise error
+        return failed_result(job.source, self.out / job.relative, error)
+
+    def _result_size(self, info: VideoInfo) -> tuple[int, int]:
+        """Height and width; even ones for a factor, since most players want them."""
+        height, width = self.size.of(info.height, info.width, self.engine.spec.scale)
+        if self.size.factor is None or float(self.size.factor).is_integer():
+            return height, width
+        return height + height % 2, width + width % 2
+
+
+def video_facts(stamp: Mapping[str, int], output: Path, settings: VideoSettings) -> dict[str, object]:
+    """What tells that a video's result was made from this input in this way, and is still the one that was written."""
+    return {"source": dict(stamp), "output": output.stat().st_size, "settings": repr(settings)}
+
+
+@dataclass
+class SegmentStore:
+    """The segments of one video, finished ones noted in the journal. One thread at a time uses it."""
+
+    folder: Path
+    key: str
+    journal: Journal
+    facts: dict[str, object]
+    """What decides a segment beside the run's identity."""
+    format: Format
+    time_base: Fraction
+    length: int
+    """Frames of a segment."""
+    first: int
+    """Index of the first frame that is restored."""
+    contents: list[dict[str, Any]] = field(default_factory=list, init=False)
+    """Of every finished segment: times, delay, repeated, warnings, and whether it is the last."""
+    writer: SegmentWriter | None = field(default=None, init=False)
+    open: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def resume(self, overwrite: bool) -> None:
+        """Take over what an earlier run finished, unless it is to be overwritten; what else it left is removed."""
+        for number in itertools.count() if not overwrite else ():
+            entry = self.journal.find(self._key(number), self.facts)
+            if entry is None or not self._path(number).is_file():
+                break
+            self.contents.append(entry["content"])
+        kept = {self._path(number) for number in range(len(self.contents))}
+        for path in self.folder.glob("*"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last segment is finished."""
+        return bool(self.contents) and self.contents[-1]["last"]
+
+    def has(self, index: int) -> bool:
+        """Whether a frame is in a finished segment of an earlier run."""
+        return index - self.first < sum(len(content["times"]) for content in self.contents)
+
+    def add(self, frame: Frame, repeated: bool, warning: str) -> None:
+        """Append a frame."""
+        if self.writer is not None and len(self.open["times"]) == self.length:
+            self._commit(last=False)
+        if self.writer is None:
+            self.writer = SegmentWriter(self._path(len(self.contents)), self.format)
+            self.open = {"times": [], "repeated": 0, "warnings": []}
+        self.writer.write(frame)
+        self.open["times"].append(int(frame.timestamp / self.time_base))
+        self.open["repeated"] += repeated
+        self.open["warnings"] += [warning] if warning else []
+
+    def finish(self) -> None:
+        """No frame follows."""
+        if self.writer is not None:
+            self._commit(last=True)
+
+    def abort(self) -> None:
+        """Drop what is not finished."""
+        if self.writer is not None:
+            self.writer.abort()
+            self.writer = None
+
+    def segments(self) -> list[Segment]:
+        """All of them."""
+        return [
+            Segment(self._path(number), tuple(content["times"]), content["delay"])
+            for number, content in enumerate(self.contents)
+        ]
+
+    def _commit(self, last: bool) -> None:
+        assert self.writer is not None
+        self.writer.commit()
+        content = {**self.open, "delay": self.writer.delay, "last": last}
+        self.journal.record(self._key(len(self.contents)), self.facts, content=content)
+        self.contents.append(content)
+        self.writer = None
+
+    def _key(self, number: int) -> str:
+        return f"{self.key}//{number}"  # no path has two slashes
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06}.nut"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One frame to restore: its own image, or that which stands in for it."""
+
+    frame: Frame
+    warning: str = ""
+    """What is wrong with it."""
+
+
+@dataclass
+class FrameWorker:
+    """Restores the frames of one video in order; see `runtime.executor.Worker`. Jobs are counted, the source is read on."""
+
+    engine: Engine
+    slots: Iterator[Slot]
+    size: Size
+    store: SegmentStore
+    tiling: TilingInfo | None = field(default=None, init=False)
+    limits: Limits | None = field(default=None, init=False)
+    before: tuple[Image, Image] | None = field(default=None, init=False)
+    """The last image that was computed, and what became of it."""
+
+    def read(self, job: int) -> Slot | None:
+        """The next frame; None behind the last one."""
+        return next(self.slots, None)
+
+    def compute(self, job: int, item: Slot | None) -> tuple[Slot, Image | None, bool] | None:
+        """Restore a frame, or take the result of the one before where both are the same."""
+        if item is None or item.frame.image is None:
+            return None
+        if self.store.has(item.frame.index):
+            return item, None, False
+        image = item.frame.image
+        if self.before is not None and np.array_equal(image.pixels, self.before[0].pixels):
+            return item, self.before[1], True
+        try:
+            restored = restore_to_size(image, self.engine, self.size, self.limits)
+        except RestorekitError as error:
+            if self.before is None:  # the first one already: not the frame's fault
+                raise
+            height, width = self.size.of(*image.size, self.engine.spec.scale)
+            warning = f"{_name(item.frame)} is the input, resized: {error.reason}"
+            return replace(item, warning=warning), image.with_rgb(resize(image.rgb(), (height, width))), False
+        self.limits = restored.limits
+        self.tiling = restored.info if self.tiling is None else self.tiling + restored.info
+        self.before = image, restored.image
+        return item, restored.image, False
+
+    def write(self, job: int, computed: tuple[Slot, Image | None, bool] | None) -> int:
+        """Encode a frame; returns how many are done, 0 for none."""
+        if computed is None:
+            return 0
+        slot, image, repeated = computed
+        if image is not None:
+            self.store.add(replace(slot.frame, image=_fitted(image, self.store.format)), repeated, slot.warning)
+        return job + 1
+
+    def failed(self, job: int, error: Exception) -> int:
+        """An error that is not a frame's ends the video."""
+        raise error
+
+
+def _filled(frames: Iterator[Frame], path: Path) -> Iterator[Slot]:
+    """Give every slot an image: a damaged one that of the frame before it, or of the first good one."""
+    good: Image | None = None
+    leading: list[Frame] = []
+    for frame in frames:
+        if frame.image is None and good is None:
+            leading.append(frame)
+            continue
+        for damaged in leading:
+            yield _stand_in(damaged, frame.image, "the first good one")
+        leading = []
+        if frame.image is None:
+            yield _stand_in(frame, good, "the one before")
+        else:
+            good = frame.image
+            yield Slot(frame)
+    if good is None:
+        raise UnreadableImage("None of the frames can be decoded.", "Copy the video again from where it came.", path)
+
+
+def _stand_in(frame: Frame, image: Image | None, which: str) -> Slot:
+    return Slot(replace(frame, image=image, error=None), f"{_name(frame)} is damaged and shows {which}")
+
+
+def _name(frame: Frame) -> str:
+    return f"frame {frame.index} at {float(frame.timestamp):.3f} s"
+
+
+def _fitted(image: Image, format: Format) -> Image:
+    """An image at its format's size, which is even where that of a factor may be odd: the last row or column is repeated."""
+    height, width = image.size
+    if (height, width) == (format.height, format.width):
+        return image
+    missing = ((0, format.height - height), (0, format.width - width), (0, 0))
+    padded: Any = np.pad(image.pixels, missing, "edge")
+    return replace(image, pixels=padded)

@@ -1,0 +1,203 @@
+import json
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_clips import FRAMES, contents, damage_packet, frame_times, make_clip, pattern
+
+from restorekit import restore_folder
+from restorekit.errors import ExitCode
+from restorekit.inference.engine import Engine
+from restorekit.inference.image import Size
+from restorekit.inference.settings import Settings
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
+from restorekit.media.video_reader import VideoReader, read_info
+from restorekit.media.video_writer import Encoding
+from restorekit.pipeline import videos
+from restorekit.pipeline.videos import VideoSettings
+from restorekit.runtime.progress import SILENT, Event, Work
+from restorekit.weights.load import load_model
+
+BICUBIC = {"model": "bicubic", "scale": 2, "settings": Settings("cpu")}
+LOSSLESS = VideoSettings(Encoding(lossless=True))
+
+
+class Ear:
+    """Hears what is done."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def begin(self, work: Work) -> None:
+        self.told.append(work)
+
+    def step(self, event: Event) -> None:
+        self.told.append(event)
+
+    def end(self, summary: object) -> None:
+        pass
+
+
+def pixels(path: Path) -> list[np.ndarray]:
+    return [frame.image.pixels for frame in VideoReader(read_info(path))]
+
+
+def test_every_frame_goes_through_the_network(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0", audio_start=0.25)
+    restore_folder([source], tmp_path / "out", video=LOSSLESS, **BICUBIC)
+    engine = Engine(load_model("bicubic", scale=2), Settings("cpu"))
+    assert all(
+        np.array_equal(after, engine(before).pixels)
+        for before, after in zip(pixels(source), pixels(tmp_path / "out/a.mkv"), strict=True)
+    )
+    assert frame_times(tmp_path / "out/a.mkv") == frame_times(source)
+    assert contents(tmp_path / "out/a.mkv") == contents(source)
+
+
+def test_videos_and_images_of_a_folder_are_restored_together_and_one_bad_video_stops_nothing(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    make_clip(folder / "deeper" / "a.mp4")
+    make_clip(folder / "b.ts")
+    write_image(Image(pattern(0)), folder / "c.png")
+    (folder / "d.mp4").write_text("no video")
+    (folder / "e.ts").write_text("let x = 1;")
+    report, ear = tmp_path / "report.jsonl", Ear()
+    summary = restore_folder([folder], out, report=report, progress=ear, **BICUBIC)
+    assert {result.output.relative_to(out).as_posix(): result.status for result in summary.results} == {
+        "deeper/a.mp4": "done",
+        "b.ts.mkv": "done",
+        "c.png": "done",
+        "d.mp4": "failed",
+    }
+    assert summary.exit_code == ExitCode.SOME_FAILED
+    lines = {Path(line["source"]).name: line for line in map(json.loads, report.read_text().splitlines())}
+    assert lines["a.mp4"]["frames"] == FRAMES
+    assert "frames" not in lines["c.png"]
+    assert lines["d.mp4"]["reason"]
+    assert [event.items for event in ear.told[1:]].count(0) == 2 * FRAMES
+    work = (2 * FRAMES + 1) * 24 * 32 / 1e6
+    assert sum(event.amount for event in ear.told[1:]) == pytest.approx(work)
+    assert ear.told[0].amount == pytest.approx(work, rel=0.1)  # a transport stream does not count its frames
+    again = restore_folder([folder], out, **BICUBIC)
+    assert [again.count(status) for status in ("skipped", "failed", "done")] == [3, 1, 0]
+    other = restore_folder([folder / "deeper"], out, video=VideoSettings(Encoding(crf=30)), **BICUBIC)
+    assert other.count("done") == 1
+
+
+@pytest.mark.parametrize(("damaged", "shown"), [(5, 4), (0, 1)])
+def test_a_damaged_frame_shows_the_one_before_it_and_is_named(tmp_path: Path, damaged: int, shown: int) -> None:
+    source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0", options={"g": "1"})
+    damage_packet(source, damaged)
+    (result,) = restore_folder([source], tmp_path / "out", video=LOSSLESS, **BICUBIC).results
+    assert frame_times(tmp_path / "out/a.mkv") == [Fraction(index, 5) for index in range(FRAMES)]
+    frames = pixels(tmp_path / "out/a.mkv")
+    assert np.array_equal(frames[damaged], frames[shown])
+    assert not np.array_equal(frames[6], frames[7])
+    assert len(result.warnings) == 1
+    assert f"frame {damaged} at {damaged / 5:.3f} s is damaged" in result.warnings[0]
+
+
+def test_a_video_of_damaged_frames_alone_fails(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", "ffv1", options={"g": "1"})
+    for number in range(FRAMES):
+        damage_packet(source, number)
+    (result,) = restore_folder([source], tmp_path / "out", **BICUBIC).results
+    assert result.status == "failed"
+    assert "No frame can be decoded" in result.reason
+    assert not (tmp_path / "out/a.mkv").exists()
+
+
+def test_frames_that_repeat_are_computed_once_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    twos = [pattern(index // 2) for index in range(FRAMES)]
+    source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0", frames=twos)
+    computed, restore = [], videos.restore_to_size
+
+    def counted(image: Image, *rest: object) -> object:
+        computed.append(image)
+        return restore(image, *rest)
+
+    monkeypatch.setattr(videos, "restore_to_size", counted)
+    (result,) = restore_folder([source], tmp_path / "out", video=LOSSLESS, **BICUBIC).results
+    assert (len(computed), result.repeated, result.frames) == (6, 6, FRAMES)
+    frames = pixels(tmp_path / "out/a.mkv")
+    same = [np.array_equal(one, two) for one, two in pairwise(frames)]
+    assert same == [True, False] * 5 + [True]
+
+
+def test_a_part_is_restored_alone(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0")
+    settings = VideoSettings(Encoding(lossless=True), frames=(3, 7))
+    restore_folder([source], tmp_path / "part", video=settings, **BICUBIC)
+    restore_folder([source], tmp_path / "all", video=LOSSLESS, **BICUBIC)
+    assert frame_times(tmp_path / "part/a.mkv") == [Fraction(index, 5) for index in range(4)]
+    pairs = zip(pixels(tmp_path / "part/a.mkv"), pixels(tmp_path / "all/a.mkv")[3:7], strict=True)
+    assert all(np.array_equal(one, two) for one, two in pairs)
+    (result,) = restore_folder([source], tmp_path / "none", video=VideoSettings(frames=(12, 20)), **BICUBIC).results
+    assert "has 12 frames" in result.reason
+
+
+@pytest.mark.parametrize(("factor", "size"), [(2, (48, 64)), (1.4, (34, 46))])
+def test_a_factor_gives_sizes_that_players_want(tmp_path: Path, factor: float, size: tuple[int, int]) -> None:
+    source = make_clip(tmp_path / "a.mp4")  # 24x32: at 1.4 it would be 34x45
+    restore_folder([source], tmp_path / "out", size=Size(factor=factor), **BICUBIC)
+    result = read_info(tmp_path / "out/a.mp4")
+    assert ((result.height, result.width), result.pixel_format) == (size, "yuv420p")
+
+
+def test_interlaced_video_is_told(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", options={"x264-params": "tff=1", "flags": "+ildct"})
+    (result,) = restore_folder([source], tmp_path / "woven", **BICUBIC).results
+    assert "interlaced" in result.warnings[0]
+    (result,) = restore_folder([source], tmp_path / "whole", video=VideoSettings(deinterlace=True), **BICUBIC).results
+    assert result.warnings == ()
+    assert read_info(tmp_path / "whole/a.mkv").field_order == ""
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_stopped_run_goes_on_inside_the_video_to_the_same_bytes(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "SEGMENT", 1)  # five frames
+    source = make_clip(tmp_path / name, audio_start=0.5)
+    restore_folder([source], tmp_path / "straight", **BICUBIC)
+    computed, restore = [], videos.restore_to_size
+
+    def dying(image: Image, *rest: object) -> object:
+        computed.append(image)
+        if len(computed) == 9:
+            raise KeyboardInterrupt
+        return restore(image, *rest)
+
+    monkeypatch.setattr(videos, "restore_to_size", dying)
+    with pytest.raises(KeyboardInterrupt):
+        restore_folder([source], tmp_path / "out", **BICUBIC)
+    assert not (tmp_path / "out" / name).exists()
+    restore_folder([source], tmp_path / "out", **BICUBIC)
+    assert len(computed) == 9 + FRAMES - 5  # the first segment was finished
+    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+    assert not list((tmp_path / "out").rglob("*.nut"))
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path, weights_file: Path) -> None:
+    frames = [pattern(index, (96, 128)) for index in range(60)]
+    source, out = make_clip(tmp_path / "a.mp4", frames=frames, audio_start=0.0), tmp_path / "out"
+    command = [sys.executable, "-m", "restorekit", "deblur", str(source), "--weights", str(weights_file)]
+    child = subprocess.Popen(
+        [*command, "--device", "cpu", "-o", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while child.poll() is None and not list(out.rglob("000000.nut")):
+        time.sleep(0.002)
+    child.kill()
+    child.wait()
+    assert not (out / "a.mp4").exists()
+    options = {"weights": weights_file, "settings": Settings("cpu"), "progress": SILENT}
+    restore_folder([source], out, **options)
+    restore_folder([source], tmp_path / "straight", **options)
+    assert (out / "a.mp4").read_bytes() == (tmp_path / "straight" / "a.mp4").read_bytes()
