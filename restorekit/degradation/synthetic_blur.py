@@ -58,7 +58,7 @@ class BlurSettings:
                 raise UsageError(f"`{name}` cannot be '{getattr(self, name)}'.", f"Use {', '.join(get_args(choices))}.")
         check_range("length", self.length, 0, psf.MAX_LENGTH)
         check_range("angle", self.angle)
-        check_range("sweep", self.sweep)
+        check_range("sweep", self.sweep, -360, 360)
         check_range("highlights", self.highlights, 1)
         check_range("noise", (self.noise, self.noise), 0)
         check_size(self.resize)

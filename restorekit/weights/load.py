@@ -82,10 +82,17 @@ class _Source:
 
 def _locate(name: str, weights: str | Path, scale: int | None) -> _Source:
     tag = None if weights == "auto" else str(weights)
-    if tag and (isinstance(weights, Path) or Path(weights).suffix or Path(weights).is_file()):
+    if tag and (isinstance(weights, Path) or Path(weights).suffix or _is_file(Path(weights))):
         return _Source(Path(weights), str(weights))
     entry = load_manifest().choose(name, tag, scale)
     return _Source(entry.path, entry.tag, entry.expected_sha256, entry.scale, entry.hint)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _as_model(name: str, module: nn.Module, options: Mapping[str, object], weights: str, sha256: str = "") -> Model:

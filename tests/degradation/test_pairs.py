@@ -447,3 +447,8 @@ def test_lines_of_a_set_with_values_that_make_no_sense_are_passed_over(tmp_path:
     (tmp_path / "pairs.jsonl").write_text("\n".join([*lines, json.dumps(good)]))
     (record,) = read_pairs(tmp_path)
     assert (record.key, record.kernel.tolist()) == ("all/a.png", [[1.0]])
+
+
+def test_no_camera_rolls_more_than_once_around() -> None:
+    with pytest.raises(UsageError, match="`sweep` must lie in -360 to 360"):
+        BlurSettings("rotational", sweep=(1, 1e9))

@@ -69,6 +69,8 @@ def test_wrong_names_help() -> None:
         load_model("sang")
     with pytest.raises(WeightsError, match="no such weights file"):
         load_model("gggan-lite", Path("photo"))  # a path is never a tag
+    with pytest.raises(WeightsError, match="neither a file nor a tag"):
+        load_model("gggan-lite", "x" * 300)  # longer than any name of a file
 
 
 def test_a_folder_of_the_name_of_a_tag_does_not_hide_the_weights(
