@@ -45,7 +45,6 @@ recipe = {
         "weight_decay": 1e-4,
         "clip_over_rate": True,
         "augment": "flips-and-turns",
-        "loss_weights": {"l1": 0.0, "mse": 0.5},  # of the mean over pixels; the paper sums them
     },
     "code": {
         "milestones": (65_360, 130_720, 196_080, 261_440),  # every 10 epochs
@@ -53,7 +52,11 @@ recipe = {
         "gradient_clip": 0.01,
         "clip_by": "norm",
     },
-    "ours": {"steps": 326_800, "crop": 32},  # 50 epochs; 31 px in the paper, ours are multiples of the scale
+    "ours": {
+        "steps": 326_800,  # 50 epochs
+        "crop": 32,  # 31 px in the paper; ours are multiples of the scale
+        "loss_weights": {"l1": 0.0, "mse": 0.5},  # of the mean over pixels; the paper sums them
+    },
 }  # The paper's one network learns three scales at once.
 
 

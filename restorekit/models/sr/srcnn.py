@@ -44,10 +44,13 @@ recipe = {
         "schedule": "constant",
         "optimizer": "sgd",
         "momentum": 0.9,
-        "loss_weights": {"l1": 0.0, "mse": 1.0},  # a mean over pixels; the paper sums them
     },
     "code": {"batch": 128},
-    "ours": {"crop": 32, "augment": "none"},  # 33 px in the paper; ours are multiples of the scale
+    "ours": {
+        "crop": 32,  # 33 px in the paper; ours are multiples of the scale
+        "augment": "none",
+        "loss_weights": {"l1": 0.0, "mse": 1.0},  # a mean over pixels; the paper sums them
+    },
 }
 
 

@@ -48,9 +48,9 @@ recipe = {
         "clip_by": "value",
         "clip_over_rate": True,
         "augment": "flips-and-turns",
-        "loss_weights": {"l1": 0.0, "mse": 0.5},  # of the mean over pixels; the paper sums them
     },
     "ours": {
+        "loss_weights": {"l1": 0.0, "mse": 0.5},  # of the mean over pixels; the paper sums them
         "crop": 40,  # 41 px in the paper; ours are multiples of the scale
         "gradient_clip": 0.001,  # theta is not printed; with the usual 0.01 our network diverges within ten steps
     },
