@@ -444,6 +444,13 @@ def test_the_log_has_every_steps_own_learning_rate(sharp: Path, tmp_path: Path) 
     assert [float(row["learning_rate"]) for row in rows(tmp_path / "run")] == pytest.approx([1e-3, 1e-3, 1e-4])
 
 
+def test_a_row_has_the_means_since_the_last_one(sharp: Path, tmp_path: Path) -> None:
+    run(QUICK.replacing(steps=4), sharp, tmp_path / "each")
+    run(QUICK.replacing(steps=4), sharp, tmp_path / "second", log_every=2, validate_every=4)
+    each, second = ([float(row["loss/l1"]) for row in rows(tmp_path / name)] for name in ("each", "second"))
+    assert second == pytest.approx([each[0], each[1], (each[2] + each[3]) / 2], rel=1e-4)  # steps 1, 2 and 4
+
+
 def test_the_log_counts_the_time_of_all_sittings(sharp: Path, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         run(QUICK, sharp, tmp_path / "run", progress=StopsAt(3))
