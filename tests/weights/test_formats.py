@@ -236,6 +236,7 @@ def test_tensors_stay_inside_their_storage(layout: str) -> None:
         {"size": "I-2\n"},
         {"size": "I2\nI2\n"},
         {"size": "I9\n", "stride": "I0\n"},
+        {"size": "I1\n" * 9, "stride": "I1\n" * 9},
         {"size": "S'2'\n"},
         {"stride": "I4\n"},
         {"size": "I4611686018427387904\n", "stride": "I4611686018427387904\n"},
@@ -300,3 +301,10 @@ def test_a_damaged_module_file_never_ends_in_a_traceback(tmp_path: Path, zipped_
         except WeightsError:
             refused += 1
     assert refused > 40
+
+
+def test_a_file_larger_than_any_weights_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"a": torch.rand(3)}, tmp_path / "x.pth")
+    monkeypatch.setattr(formats, "LARGEST", 500)
+    with pytest.raises(WeightsError, match="larger than"):
+        formats.read_bytes(tmp_path / "x.pth")
