@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def test_the_frame_in_the_middle_is_the_sharp_one_and_both_gammas_are_written(tm
         assert (read_rgb8(tmp_path / "out/all/blur" / name) == stored).all()
         assert abs(int(read_rgb8(tmp_path / "out/all/blur_gamma" / name)[0, 0, 0]) - gamma) <= 0.6
     first, second = records(tmp_path / "out")
+    assert first["facts"]["source_sha256"] == hashlib.sha256((tmp_path / "run/frame1.png").read_bytes()).hexdigest()
     assert (first["facts"]["first"], first["facts"]["count"], first["facts"]["centre"]) == (0, 3, 1)
     assert (second["facts"]["first"], second["kind"], second["light"]) == (3, "frames", "stored")
     assert [pair.sharp.name for pair in find_pairs(tmp_path / "out/all")] == ["000001.png", "000004.png"]
