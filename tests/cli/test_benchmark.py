@@ -123,6 +123,7 @@ def longest_line(text: str) -> int:
     return max(map(len, text.splitlines()))
 
 
+@pytest.mark.slow
 def test_tables_fit_80_columns_and_break_no_word(
     pairs: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

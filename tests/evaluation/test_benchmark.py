@@ -71,6 +71,7 @@ def test_methods_that_need_the_psf_restore_the_images_that_have_one(pairs: Path,
     assert set(scores(result, "identity")) == {"all/a", "all/b", "all/c"}
 
 
+@pytest.mark.slow
 def test_a_second_run_measures_only_what_has_changed(pairs: Path, tmp_path: Path, weights_file: Path) -> None:
     first = BenchmarkRequest(PAIRS, pairs, models=(f"gggan-lite:{weights_file}",), repeats=0)
     before = run_benchmark(first, tmp_path / "out")

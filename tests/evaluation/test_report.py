@@ -67,6 +67,7 @@ def test_a_page_whose_parts_are_missing_is_not_made(page: Path, missing: str, wo
         write_report(page.parent)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 @pytest.mark.parametrize("width", [1280, 500])
 def test_the_page_works_in_a_browser(page: Path, width: int) -> None:

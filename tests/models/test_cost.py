@@ -69,6 +69,7 @@ OTHER: list[tuple[str, dict[str, object]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [*((name, {}) for name in registry.names()), *((name, SMALL[name]) for name in SMALL), *OTHER],

@@ -46,6 +46,7 @@ def test_ablations_of_a_system_add_up() -> None:
     assert (both.loss_weights["l1"], both.objective["gan"]) == (0.0, "saturating")
 
 
+@pytest.mark.slow
 def test_msdn_without_its_multi_scale_block_is_dn() -> None:
     with torch.device("meta"):
         ablated = registry.build("msdn", **Recipe.of_paper("msdn").ablated("single-scale").config)

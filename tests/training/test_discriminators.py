@@ -42,6 +42,7 @@ def test_a_crop_of_256_has_35x35_scores_of_patches() -> None:
         assert PatchGAN()(torch.zeros(2, 3, 256, 256)).shape == (2, 1, 35, 35)
 
 
+@pytest.mark.slow
 def test_the_other_discriminators_have_the_published_sizes() -> None:
     def count(discriminator: nn.Module) -> int:
         return sum(parameter.numel() for parameter in discriminator.parameters())

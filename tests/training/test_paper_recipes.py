@@ -313,7 +313,7 @@ OURS = {
     "svrnn": {"decay_from"},
     "srcnn": {"crop", "weight_decay", "loss_weights.l1", "loss_weights.mse"},
     "vdsr": {"crop", "gradient_clip", "loss_weights.l1", "loss_weights.mse"},
-    "drrn": {"crop", "loss_weights.mse"},
+    "drrn": {"crop", "loss_weights.l1", "loss_weights.mse"},
     "dsrn": {"clip_over_rate"},
     "srgan-em": {
         *("crop", "schedule", "milestones"),

@@ -140,6 +140,7 @@ def test_a_stopped_run_continues_to_the_bit(sharp: Path, tmp_path: Path, adversa
     assert [int(row["step"]) for row in rows(tmp_path / "straight")] == list(range(1, recipe.steps + 1))
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_workers(sharp: Path, tmp_path: Path) -> None:
     assert equal(run(TINY, sharp, tmp_path / "none"), run(TINY, sharp, tmp_path / "two", workers=2))
 
@@ -681,6 +682,7 @@ def test_only_a_run_that_asks_for_it_is_compiled(monkeypatch: pytest.MonkeyPatch
         assert seen == (["generator_loss", "discriminator_loss"] if compiled else [])
 
 
+@pytest.mark.slow
 def test_gggan_begins_with_its_pre_network_and_may_keep_it(sharp: Path, tmp_path: Path) -> None:
     sizes = {"channels": 8, "modules": 1, "taps": (1,), "prenet_widths": (4, 4, 4)}
     alone = Recipe("gggan", config=sizes | {"trunk": False}, steps=2, batch=1, crop=32, loss_weights=PLAIN)

@@ -14,6 +14,7 @@ from restorekit.training.trainer import Trainer
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 def test_a_trainer_goes_on_from_its_state_with_the_same_random_numbers() -> None:
     recipe = Recipe("msdn", config=SMALL["msdn"] | {"dropout": 0.3}, loss_weights={"adversarial": 0})
     sharp = noise(2, 3, 64, 64)
@@ -58,7 +59,7 @@ def test_a_batch_in_passes_gives_the_gradients_and_losses_of_the_whole_batch() -
             (parts.objective.discriminators, whole.objective.discriminators),
         ):
             for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-                torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-3 * float(other.grad.abs().max()))
+                torch.testing.assert_close(one.grad, other.grad, rtol=1e-2, atol=1e-2 * float(other.grad.abs().max()))
 
 
 def test_the_running_average_follows_by_its_decay() -> None:

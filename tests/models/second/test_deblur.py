@@ -388,6 +388,7 @@ def test_gggan_lite_gives_its_branches_to_training() -> None:
         torch.testing.assert_close(branch, other, atol=1e-5, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prenet", "gradient_branch", "block"),
     [
