@@ -16,8 +16,11 @@ from restorekit.weights import state_dict
 SLOW_SYSTEMS = {"deblurgan-v2-inception", "dn", "drrn", "msdn", "spsr"}
 """Systems that the quick tier leaves out: deep, recursive, or large even in their small form."""
 
-SLOW_FILES = {"test_deblurgan_v2.py", "test_objectives.py", "test_sweep.py", "test_upstream.py"}
-"""Tests of every system in turn, whole files of them."""
+SLOW_FILES = {
+    *("test_deblurgan_v2.py", "test_objectives.py", "test_sr.py", "test_sweep.py", "test_upstream.py"),
+    *("test_benchmark.py", "test_run.py"),
+}
+"""Tests of every system in turn and of whole runs of benchmark and train, whole files of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
