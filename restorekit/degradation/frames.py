@@ -18,16 +18,14 @@ from numpy.typing import NDArray
 from restorekit.degradation.choices import Light
 from restorekit.degradation.light import Curve, draw_curve, from_light, to_light
 from restorekit.degradation.noise import add_noise
-from restorekit.degradation.pair_plan import NAMES, PlannedPair, assign_parts
+from restorekit.degradation.pair_plan import PlannedPair, assign_parts, draw_digest
 from restorekit.degradation.pairs import PairMaker, PairsSummary, complete_set, fit, to_storable
 from restorekit.degradation.ranges import check_range, check_size
 from restorekit.errors import UnreadableImage, UsageError
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.decode import decode_image, read_content
-from restorekit.media.discover import Job, find_images
+from restorekit.media.discover import Job, find_images, looks_like_video
 from restorekit.runtime.progress import SILENT, Progress
-
-VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ def _find_sequences(inputs: list[Path], out: Path) -> dict[Job, tuple[Path, ...]
     """Sequences by name, with the files of their frames; none for a video."""
     sequences: dict[Job, tuple[Path, ...]] = {}
     for item in inputs:
-        if item.is_file() and item.suffix.lower() in VIDEOS:
+        if item.is_file() and looks_like_video(item):
             sequences[Job(item, Path(item.stem))] = ()
             continue
         folders: dict[Path, list[Path]] = {}
@@ -210,8 +208,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _plan_windows(part: str, job: Job, files: tuple[Path, ...], settings: FrameSettings) -> Iterable[PlannedWindow]:
     total = len(files) or _count_frames(job.source)
     name = job.relative.as_posix()
-    digest = hashlib.sha256(f"{settings.seed}|{name}".encode(errors=NAMES)).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    rng = np.random.default_rng(int.from_bytes(draw_digest(settings.seed, name)[:8], "big"))
     first = 0
     while first + (count := settings.draw_count(rng)) <= total:
         centre = first + count // 2

@@ -97,7 +97,10 @@ def assign_parts(jobs: list[Job], split: Mapping[str, int] | None, seed: int) ->
             f"`split` asks for {sum(split.values())} images, but there are {len(jobs)}.",
             "Ask for fewer; `per_image` makes several pairs of each.",
         )
-    order = iter(
-        sorted(jobs, key=lambda job: hashlib.sha256(f"{seed}|{job.relative.as_posix()}".encode(errors=NAMES)).digest())
-    )
+    order = iter(sorted(jobs, key=lambda job: draw_digest(seed, job.relative.as_posix())))
     return [(part, next(order)) for part in sorted(split) for _ in range(split[part])]
+
+
+def draw_digest(seed: int, name: str) -> bytes:
+    """Random bytes that depend on the seed and a name alone, so that other images change nothing."""
+    return hashlib.sha256(f"{seed}|{name}".encode(errors=NAMES)).digest()

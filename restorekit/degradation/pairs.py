@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from restorekit._version import __version__
 from restorekit.degradation.pair_plan import NAMES, PlannedPair, plan_pairs
 from restorekit.degradation.synthetic_blur import ALGORITHM, BlurSettings, DrawnBlur
-from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UnwritableOutput, UsageError
+from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 from restorekit.imaging.resize import resize
 from restorekit.media.decode import decode_image, read_content
@@ -266,7 +266,7 @@ class PairMaker:
             images, record = self.render(pair, source, np.random.default_rng(seed))
             record |= self._write(pair, images)
         except RestorekitError as error:
-            if isinstance(error, UnwritableOutput) and no_room_left(error):
+            if no_room_left(error):
                 raise
             error.path = error.path or pair.job.source
             return _MadePair(PairResult(pair.key, "failed", str(error)))

@@ -195,7 +195,7 @@ class FileWorker:
 
     def failed(self, job: Job, error: Exception) -> FileResult:
         """What is wrong with one image stays with it; where nothing can be written any more the run ends."""
-        if isinstance(error, UnwritableOutput) and no_room_left(error):
+        if no_room_left(error):
             raise error
         result = failed_result(job.source, self.out / job.relative, error)
         return replace(result, megapixels=self.megapixels[job])

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from restorekit.errors import RestorekitError, UnreadableImage, UnwritableOutput, UsageError
+from restorekit.errors import RestorekitError, UnreadableImage, UsageError
 from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.image import Size, restore_to_size
@@ -195,7 +195,7 @@ class VideoWorker:
 
     def failed(self, job: Job, error: Exception) -> FileResult:
         """What is wrong with one video stays with it; where nothing can be written any more the run ends."""
-        if isinstance(error, UnwritableOutput) and no_room_left(error):
+        if no_room_left(error):
             raise error
         return failed_result(job.source, self.out / job.relative, error)
 

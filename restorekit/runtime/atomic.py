@@ -82,9 +82,10 @@ def put_in_place(finished: Path, path: Path) -> None:
     _sync_folder(path.parent)
 
 
-def no_room_left(error: UnwritableOutput) -> bool:
+def no_room_left(error: Exception) -> bool:
     """Whether the next file would meet the same error of the disk: it is full, or became read-only."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_ROOM
+    cause = error.__cause__
+    return isinstance(error, UnwritableOutput) and isinstance(cause, OSError) and cause.errno in NO_ROOM
 
 
 def remove_leftovers(folder: Path) -> None:

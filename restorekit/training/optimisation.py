@@ -25,12 +25,17 @@ def check_patterns(recipe: Recipe, network: nn.Module) -> None:
 def make_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of a network, which has parameters.
 
-    Its groups hold parameters whose learning rate has the same "factor", and which are "clipped" or not.
+    Its groups hold parameters whose learning rate has the same "factor", and which are "clipped" or not. Those whose factor
+    is 0 keep their values: they get no gradient, which costs no work and counts in no norm.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         factors = [factor for pattern, factor in recipe.rate_factors.items() if fnmatchcase(name, pattern)]
-        kind = (factors[0] if factors else 1.0, fnmatchcase(name, recipe.clip_only or "*"))
+        factor = factors[0] if factors else 1.0
+        if not factor:
+            parameter.requires_grad_(False)
+            continue
+        kind = (factor, fnmatchcase(name, recipe.clip_only or "*"))
         groups.setdefault(kind, []).append(parameter)
     listed = [
         {"params": parameters, "factor": factor, "clipped": clipped} for (factor, clipped), parameters in groups.items()

@@ -210,7 +210,7 @@ class _Run:
             if checkpoint:
                 _restore(trainer, checkpoint, self.out)
             elif self.begun_with:
-                _begin_with(trainer.model, self.begun_with.module.state_dict(), self.out)
+                _begin_with(trainer.model, self.begun_with)
             first = trainer.steps_done
             skipped = max(checkpoint.batches_skipped if checkpoint else 0, first_batch - first)
             numbers = numbers_of_batches(first + skipped, self.recipe.steps + skipped, self.recipe.batch)
@@ -363,12 +363,13 @@ def _restore(trainer: Trainer, checkpoint: Checkpoint, out: Path) -> None:
         ) from None
 
 
-def _begin_with(model: nn.Module, state: state_dict.StateDict, path: Path) -> None:
-    """Fill a network, but for those of its parts that the state dict knows nothing of.
+def _begin_with(network: nn.Module, start: Model) -> None:
+    """Fill a network, but for those of its parts that the weights know nothing of.
 
     Raises:
-        WeightsError: the state dict does not fit, or has no part in common with the network.
+        WeightsError: the weights do not fit.
     """
+    state = start.module.state_dict()
     parts = {name.split(".")[0] for name in state}
-    fresh = {name: tensor for name, tensor in model.state_dict().items() if name.split(".")[0] not in parts}
-    state_dict.fit(model, fresh | state, path)
+    fresh = {name: tensor for name, tensor in network.state_dict().items() if name.split(".")[0] not in parts}
+    state_dict.fit(network, fresh | state, Path(start.provenance.weights))

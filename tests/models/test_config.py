@@ -139,3 +139,16 @@ def test_taps_do_not_matter_without_a_gradient_branch() -> None:
 def test_sizes_as_json_stores_them_are_understood() -> None:
     config, _ = registry.configure("gggan", taps=[1, 2], modules=2.0, trunk=1)
     assert config == registry.find("gggan").Config(taps=(1, 2), modules=2, trunk=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prenet": "none", "trunk": False}, "nothing is left"),
+        ({"prenet_widths": (8, 8)}, "prenet_widths=8,8 do not fit prenet=cells"),
+        ({"prenet": "pixels", "prenet_widths": (2,) * 7}, "do not fit prenet=pixels"),
+    ],
+)
+def test_a_gggan_of_no_or_wrong_parts_is_refused(options: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        registry.configure("gggan", **options)

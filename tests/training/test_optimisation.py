@@ -83,3 +83,15 @@ def test_gradients_are_clipped_as_the_recipe_says(settings: dict[str, object], e
     set_gradients(network, 2.0, -1.0, 2.0)
     clip_gradients(recipe, make_optimiser(recipe, network), learning_rate=0.5)
     assert gradients(network) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_parameter_whose_factor_is_zero_gets_no_gradient_and_counts_in_no_norm() -> None:
+    network = torch.nn.ModuleDict(
+        {"kept": torch.nn.Linear(1, 1, bias=False), "learned": torch.nn.Linear(1, 1, bias=False)}
+    )
+    recipe = Recipe("espcn", optimizer="sgd", rate_factors={"kept.*": 0.0}, gradient_clip=1.0)
+    optimiser = make_optimiser(recipe, network)
+    (100 * network["kept"](torch.ones(1, 1)) + 0.5 * network["learned"](torch.ones(1, 1))).sum().backward()
+    clip_gradients(recipe, optimiser, 1.0)
+    assert network["kept"].weight.grad is None
+    assert network["learned"].weight.grad.item() == pytest.approx(0.5)  # a norm with the 100 would leave 0.005

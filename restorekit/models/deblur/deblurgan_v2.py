@@ -19,7 +19,14 @@ from torch import Tensor
 from restorekit.models.backbones.mobilenet_v2 import mobilenet_v2
 from restorekit.models.image_norm import Statistics
 from restorekit.models.layers import without_autocast
-from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, Filters, TopDown, without_copies
+from restorekit.models.networks.feature_pyramid import (
+    RECIPE,
+    SIZE_MULTIPLE,
+    DeblurGANv2,
+    Filters,
+    TopDown,
+    without_copies,
+)
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -36,22 +43,7 @@ spec = Spec(
     bytes_per_pixel=800,
 )
 
-recipe = {
-    "printed": {
-        "steps": 600_000,  # 300 epochs of 2,000 pairs
-        "batch": 1,
-        "crop": 256,
-        "learning_rate": 1e-4,
-        "schedule": "linear",
-        "decay_from": 300_000,  # epoch 150
-        "floor": 1e-7,
-        "optimizer": "adam",
-        "loss_weights": {"mse": 0.5, "perceptual": 0.006, "adversarial": 0.01},
-        "objective": {"layer": "conv3_3"},
-    },
-    "code": {"betas": (0.9, 0.999)},
-    "ours": {"augment": "flips-and-turns"},
-}  # The paper freezes the backbone for three epochs; ours has no ImageNet weights that this would protect.
+recipe = RECIPE
 
 LEVELS = (0, 2, 4, 7, 11, 16)  # the backbone's blocks where each of the five levels begins, and the end
 

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from restorekit.models.backbones.inception_resnet_v2 import InceptionResNetV2
 from restorekit.models.image_norm import Statistics
-from restorekit.models.networks.feature_pyramid import SIZE_MULTIPLE, DeblurGANv2, Filters, TopDown, without_copies
+from restorekit.models.networks.feature_pyramid import (
+    RECIPE,
+    SIZE_MULTIPLE,
+    DeblurGANv2,
+    Filters,
+    TopDown,
+    without_copies,
+)
 from restorekit.models.spec import Spec
 
 spec = Spec(
@@ -33,22 +40,7 @@ spec = Spec(
     bytes_per_pixel=1700,
 )
 
-recipe = {
-    "printed": {
-        "steps": 600_000,  # 300 epochs of 2,000 pairs
-        "batch": 1,
-        "crop": 256,
-        "learning_rate": 1e-4,
-        "schedule": "linear",
-        "decay_from": 300_000,  # epoch 150
-        "floor": 1e-7,
-        "optimizer": "adam",
-        "loss_weights": {"mse": 0.5, "perceptual": 0.006, "adversarial": 0.01},
-        "objective": {"layer": "conv3_3"},
-    },
-    "code": {"betas": (0.9, 0.999)},
-    "ours": {"augment": "flips-and-turns"},
-}  # The paper freezes the backbone for three epochs; ours has no ImageNet weights that this would protect.
+recipe = RECIPE
 
 LEAST = 128  # the smallest multiple of 32 that leaves 2x2 pixels at 1/32, enough to mirror one
 PADS = ((0, 1, 0, 1), (1, 1, 1, 1), (1, 2, 1, 2), (1, 1, 1, 1), (1, 1, 1, 1))  # upstream's: left, right, top, bottom

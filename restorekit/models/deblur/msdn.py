@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from restorekit.models.networks import dense
-from restorekit.models.networks.dense import SIZE_MULTIPLE, DenseDeblur, receptive_field
+from restorekit.models.networks.dense import RECIPE, SIZE_MULTIPLE, DenseDeblur, receptive_field
 from restorekit.models.spec import Ablation, Spec
 
 spec = Spec(
@@ -26,21 +26,7 @@ spec = Spec(
     bytes_per_pixel=3500,
 )
 
-recipe = {
-    "printed": {
-        "steps": 630_000,  # 300 epochs of 2,100 pairs
-        "crop": 256,
-        "learning_rate": 1e-4,
-        "schedule": "linear",
-        "decay_from": 420_000,  # epoch 200
-        "floor": 1e-8,
-        "optimizer": "adam",
-        "loss_weights": {"perceptual": 100.0, "adversarial": 1.0},
-        "objective": {"discriminator_steps": 1, "generator_steps": 5, "layer": "vgg19.conv5_4"},
-    },
-    # DeblurGAN's, to which the paper refers for what it does not print.
-    "code": {"batch": 1, "betas": (0.5, 0.999), "augment": "flips", "loss_weights": {"gradient_penalty": 10.0}},
-}
+recipe = RECIPE
 
 
 ablations = {"single-scale": Ablation("without the multi-scale block: DN (Table 1)", {"multi_scale": False})}

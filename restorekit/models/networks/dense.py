@@ -29,6 +29,23 @@ from restorekit.models.config import Count, Dropout
 from restorekit.models.layers import clamp_output, pad_to_multiple, zero_init_
 from restorekit.models.receptive_field import Window
 
+RECIPE = {
+    "printed": {
+        "steps": 630_000,  # 300 epochs of 2,100 pairs
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "linear",
+        "decay_from": 420_000,  # epoch 200
+        "floor": 1e-8,
+        "optimizer": "adam",
+        "loss_weights": {"perceptual": 100.0, "adversarial": 1.0},
+        "objective": {"discriminator_steps": 1, "generator_steps": 5, "layer": "vgg19.conv5_4"},
+    },
+    # DeblurGAN's, to which the paper refers for what it does not print.
+    "code": {"batch": 1, "betas": (0.5, 0.999), "augment": "flips", "loss_weights": {"gradient_penalty": 10.0}},
+}
+"""What the paper says of training both of its networks."""
+
 SIZE_MULTIPLE = 32
 WINDOWS = (32, 16, 8, 4)  # of the multi-scale block's average pools, in pixels
 

@@ -17,6 +17,24 @@ from restorekit.models.config import LARGEST
 from restorekit.models.image_norm import ImageNorm, Statistics
 from restorekit.models.layers import clamp_output, conv3, pad_to_multiple, zero_init_
 
+RECIPE = {
+    "printed": {
+        "steps": 600_000,  # 300 epochs of 2,000 pairs
+        "batch": 1,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "linear",
+        "decay_from": 300_000,  # epoch 150
+        "floor": 1e-7,
+        "optimizer": "adam",
+        "loss_weights": {"mse": 0.5, "perceptual": 0.006, "adversarial": 0.01},
+        "objective": {"layer": "conv3_3"},
+    },
+    "code": {"betas": (0.9, 0.999)},
+    "ours": {"augment": "flips-and-turns"},
+}  # The paper freezes the backbone for three epochs; ours has no ImageNet weights that this would protect.
+"""What the paper and its code say of training, whatever the backbone."""
+
 SIZE_MULTIPLE = 32  # the deepest map is the image's 1/32
 
 Filters = Annotated[int, Field(ge=4, le=LARGEST)]
