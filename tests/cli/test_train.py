@@ -85,3 +85,8 @@ def test_features_can_be_fetched_by_their_network() -> None:
         ("vgg16", "397923af"),
     ):  # torchvision's names say how the hash begins
         assert (load_manifest().find_remote(network).sha256 or "").startswith(digits)
+
+
+def test_freeze_sets_the_rate_of_a_part_to_zero() -> None:
+    asked = train("--model", "gggan", "--show-recipe", "--json", "--freeze", "prenet")
+    assert json.loads(asked.stdout)["rate_factors"] == {"prenet.*": 0.0}

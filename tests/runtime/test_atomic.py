@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import subprocess
@@ -6,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from restorekit.errors import UnwritableOutput
-from restorekit.runtime.atomic import HOST, remove_leftovers, replacing, write_atomically
+from restorekit.errors import RestorekitError, UnreadableImage, UnwritableOutput
+from restorekit.runtime.atomic import HOST, no_room_left, remove_leftovers, replacing, write_atomically
 
 
 def test_a_file_is_replaced_as_a_whole_and_folders_are_made(tmp_path: Path) -> None:
@@ -101,3 +102,10 @@ def test_what_a_killed_process_left_is_removed_and_what_others_write_stays(tmp_p
         remove_leftovers(tmp_path)
         assert sorted(tmp_path.iterdir()) == sorted([other_machine, not_ours, beside])
     remove_leftovers(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(("kind", "ends"), [(UnwritableOutput, True), (UnreadableImage, False)])
+def test_a_full_disk_is_one_that_cannot_be_written(kind: type[RestorekitError], ends: bool) -> None:
+    error = kind("It is full.")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert no_room_left(error) is ends

@@ -20,7 +20,7 @@ from restorekit.degradation.downscale import Downscale
 from restorekit.degradation.pairs import synthesize_pairs
 from restorekit.degradation.random_blur import RandomBlur
 from restorekit.degradation.synthetic_blur import BlurSettings
-from restorekit.errors import RestorekitError, UnwritableOutput, UsageError
+from restorekit.errors import RestorekitError, UnwritableOutput, UsageError, WeightsError
 from restorekit.media.decode import read_rgb8
 from restorekit.media.discover import Pair
 from restorekit.media.encode import write_image
@@ -699,6 +699,8 @@ def test_gggan_begins_with_its_pre_network_and_may_keep_it(sharp: Path, tmp_path
 def test_a_part_that_the_network_does_not_have_cannot_be_frozen(sharp: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"No parameter of 'gggan-lite' is called like pernet\.\*"):
         run(TINY.replacing(rate_factors={"pernet.*": 0.0}), sharp, tmp_path / "run")
+    with pytest.raises(UsageError, match=r"called like lstn\.\*"):  # nor clipped alone
+        run(TINY.replacing(clip_only="lstn.*"), sharp, tmp_path / "run")
 
 
 @pytest.mark.parametrize("trainer", [{}, {"steps_done": 1, "model": {}}, {"steps_done": 1, "model": 3}])
@@ -708,3 +710,11 @@ def test_a_checkpoint_that_does_not_fit_its_recipe_is_named(
     Checkpoint(QUICK.to_json(), "fp32", 1.0, trainer).write(tmp_path / "run" / "checkpoint.pt")
     with pytest.raises(UsageError, match=r"checkpoint\.pt.*cannot be used"):
         run(QUICK, sharp, tmp_path / "run")
+
+
+def test_weights_that_lack_half_of_a_part_are_no_beginning(sharp: Path, tmp_path: Path) -> None:
+    run(TINY.replacing(steps=1), sharp, tmp_path / "shallow")
+    deeper = TINY.replacing(steps=1, config=TINY.config | {"blocks": 4})
+    with pytest.raises(WeightsError, match="missing: image_blocks") as caught:
+        run(deeper, sharp, tmp_path / "deep", start=tmp_path / "shallow/weights.safetensors")
+    assert caught.value.path == tmp_path / "shallow/weights.safetensors"
