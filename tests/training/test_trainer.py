@@ -42,7 +42,10 @@ def test_every_step_seed_and_process_draws_other_random_numbers(monkeypatch: pyt
 
 
 # Sang's discriminator has no batch normalisation: averages over a batch would be those of a pass.
-ADVERSARIAL = Recipe("sang", config=SMALL["sang"], batch=4, crop=128, gradient_clip=0.1, learning_rate=1e-5)
+# SGD, because Adam's first steps go by the sign of a gradient: rounding alone would part the two.
+ADVERSARIAL = Recipe(
+    "sang", config=SMALL["sang"], batch=4, crop=128, gradient_clip=0.1, optimizer="sgd", learning_rate=1e-5
+)
 
 
 @pytest.mark.slow
@@ -59,7 +62,7 @@ def test_a_batch_in_passes_gives_the_gradients_and_losses_of_the_whole_batch() -
             (parts.objective.discriminators, whole.objective.discriminators),
         ):
             for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-                torch.testing.assert_close(one.grad, other.grad, rtol=1e-2, atol=1e-2 * float(other.grad.abs().max()))
+                torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-3 * float(other.grad.abs().max()))
 
 
 def test_the_running_average_follows_by_its_decay() -> None:
