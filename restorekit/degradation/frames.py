@@ -5,13 +5,13 @@ frames or a video. Windows follow one another; where they begin and end depends 
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +25,7 @@ from restorekit.errors import UnreadableImage, UsageError
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.decode import decode_image, read_content
 from restorekit.media.discover import Job, find_images, looks_like_video
+from restorekit.media.video_reader import VideoInfo, VideoReader, read_info, upright
 from restorekit.runtime.progress import SILENT, Progress
 
 
@@ -78,6 +79,9 @@ class PlannedWindow(PlannedPair):
     count: int
     frames: tuple[Path, ...]
     """Their files; empty for a video."""
+    video: VideoInfo | None
+    digest: bytes
+    """SHA-256 of the video's file; empty for files of frames."""
 
     @property
     def centre(self) -> int:
@@ -98,7 +102,7 @@ def synthesize_frames(
 
     The record is that of `synthesize_pairs`, and the same is promised of its bytes. NNNNNN is the number of the sharp frame
     in its sequence, from 0; facts hold it as `centre`, and the window as `first` and `count`. `source_sha256` is that of the
-    sharp frame's file or of the video. A window of a video is decoded from its beginning: exact, but slow in a long one.
+    sharp frame's file or of the video.
 
     Args:
         inputs: folders of frames in the order of their names (numbers by their value), folders of such folders, videos.
@@ -141,10 +145,7 @@ class FrameMaker(PairMaker):
         """The files of a window's frames, or the video's own."""
         assert isinstance(pair, PlannedWindow)
         source = [read_content(path) for path in pair.frames]
-        digests = [hashlib.sha256(content).digest() for content in source]
-        if not pair.frames:
-            with pair.job.source.open("rb") as video:
-                digests = [hashlib.file_digest(video, "sha256").digest()]
+        digests = [hashlib.sha256(content).digest() for content in source] or [pair.digest]
         return source, {
             "source": pair.job.relative.as_posix(),
             "source_sha256": digests[pair.centre if pair.frames else 0].hex(),
@@ -159,10 +160,10 @@ class FrameMaker(PairMaker):
     ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The means and the frame in the middle."""
         assert isinstance(pair, PlannedWindow)
-        if pair.frames:
+        if pair.video is None:
             frames = [to_storable(decode_image(content).pixels) for content in source]
         else:
-            frames = _decode_video(pair.job.source, pair.first, pair.count)
+            frames = _decode_video(pair.video, pair.first, pair.count)
         sharp = frames[pair.centre]
         if {(frame.shape, frame.dtype) for frame in frames} != {(sharp.shape, sharp.dtype)}:
             raise UsageError("The frames of a window differ in size or type.", "Put one sequence into one folder.")
@@ -206,32 +207,32 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _plan_windows(part: str, job: Job, files: tuple[Path, ...], settings: FrameSettings) -> Iterable[PlannedWindow]:
-    total = len(files) or _count_frames(job.source)
+    video, digest = None, b""
+    if not files:
+        video = read_info(job.source)
+        with job.source.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+    total = len(files) if video is None else len(video.video.times)
     name = job.relative.as_posix()
     rng = np.random.default_rng(int.from_bytes(draw_digest(settings.seed, name)[:8], "big"))
     first = 0
     while first + (count := settings.draw_count(rng)) <= total:
-        centre = first + count // 2
-        yield PlannedWindow(job, part, f"{name}/{centre:06}.png", 0, first, count, files[first : first + count])
+        centre, chosen = first + count // 2, files[first : first + count]
+        yield PlannedWindow(job, part, f"{name}/{centre:06}.png", 0, first, count, chosen, video, digest)
         first += settings.stride or count
 
 
-def _count_frames(video: Path) -> int:
-    try:
-        return int(imageio_ffmpeg.count_frames_and_secs(str(video))[0])
-    except RuntimeError:
-        raise UnreadableImage("The video cannot be read.", "Convert it, or give its frames as images.", video) from None
+def _decode_video(video: VideoInfo, first: int, count: int) -> list[NDArray[Any]]:
+    """Frames `first` to `first + count - 1`, upright; counted as they are decoded, never by time.
 
-
-def _decode_video(video: Path, first: int, count: int) -> list[NDArray[np.uint8]]:
-    """Frames `first` to `first + count - 1`, RGB; counted as they are decoded, never by time."""
-    cut = f"trim=start_frame={first}:end_frame={first + count}"
-    reader = imageio_ffmpeg.read_frames(str(video), output_params=["-vf", cut, "-fps_mode", "passthrough"])
-    try:
-        width, height = next(reader)["size"]
-        frames = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
-    except (OSError, RuntimeError):
-        raise UnreadableImage("The video cannot be decoded.", "Give its frames as images.", video) from None
-    if len(frames) != count:
-        raise UnreadableImage(f"Frames {first} to {first + count - 1} cannot be decoded.", "", video)
-    return frames
+    Raises:
+        UnreadableImage: one of them is damaged.
+    """
+    images = []
+    for frame in itertools.islice(VideoReader(video, first=first), count):
+        if frame.error is not None:
+            raise frame.error
+        images.append(upright(frame, video).pixels)
+    if len(images) != count:
+        raise UnreadableImage(f"Frames {first} to {first + count - 1} cannot be decoded.", "", video.path)
+    return images

@@ -3,7 +3,8 @@
 PyAV and imageio-ffmpeg bring the same FFmpeg libraries. imageio-ffmpeg's binary gives frames through a pipe, which carries
 neither timestamps nor a list of streams, and says the rest in text for people. PyAV gives each frame's time, every packet of
 every stream, colour tags and side data as values, and tells a damaged frame from the end of the file. As a pipe it is no
-slower: 140 frames of 720p a second against 134, decoded to RGB on two cores. So videos are read and written with PyAV.
+slower: 140 frames of 720p a second against 134, decoded to RGB on two cores. So videos are read and written with PyAV, and
+imageio-ffmpeg's binary, a program with libraries of its own, is the tests' second opinion on what was written.
 
 One thing that PyAV does not tell is where chroma samples lie; `_chroma_location` asks FFmpeg's Matroska muxer.
 """
@@ -14,7 +15,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,nut"
 COPY_AGAIN = "Copy it again from where it came."
 SUBSAMPLINGS = {(1, 1): "444", (1, 2): "422", (2, 1): "440", (2, 2): "420"}
 _LOCATIONS = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft", (2, 1): "top"}  # Matroska: 1 is cosited, 2 midway
+_HIDING = ("vp8", "mpeg4")
+"""Codecs whose packets may hold frames that are never shown: only decoding counts those that are."""
 _LATE = Fraction(1, 2)
 """Seconds by which the last packet may end before the time that the header states."""
 
@@ -62,6 +65,8 @@ class StreamFacts:
     """When the last of them ends."""
     packets: int
     """How many there are, those included that are only decoded and not shown."""
+    keys: NDArray[np.int64]
+    """Times of those that can be decoded without any before them, as the file says; sorted."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +120,13 @@ def read_streams(path: Path) -> tuple[StreamFacts, ...]:
     """
     with opened(path) as container:
         times: list[list[int]] = [[] for _ in container.streams]
+        keys: list[list[int]] = [[] for _ in times]
         ends, counts = [0 for _ in times], [0 for _ in times]
         for packet in packets(container):
             counts[packet.stream_index] += 1
             if packet.pts is not None and not packet.is_discard:
                 times[packet.stream_index].append(packet.pts)
+                keys[packet.stream_index] += [packet.pts] if packet.is_keyframe else []
                 ends[packet.stream_index] = max(ends[packet.stream_index], packet.pts + (packet.duration or 0))
         return tuple(
             StreamFacts(
@@ -129,8 +136,9 @@ def read_streams(path: Path) -> tuple[StreamFacts, ...]:
                 np.array(sorted(shown), np.int64),
                 end,
                 count,
+                np.array(sorted(starts), np.int64),
             )
-            for stream, shown, end, count in zip(container.streams, times, ends, counts, strict=True)
+            for stream, shown, end, count, starts in zip(container.streams, times, ends, counts, keys, strict=True)
         )
 
 
@@ -187,6 +195,23 @@ def read_info(path: Path) -> VideoInfo:
         )
 
 
+def upright(frame: Frame, info: VideoInfo) -> Image:
+    """A frame's image as players show it: turned by quarters and flipped as the video says, for files that cannot say it.
+
+    Raises:
+        ValueError: the frame has no image.
+    """
+    if frame.image is None:
+        raise ValueError("a frame without an image cannot be turned")
+    across, down_by_across, _, across_by_down, down = (info.display_matrix or DISPLAY_MATRIX_UNIT)[:5]
+    pixels: Any = frame.image.pixels
+    if across == 0:
+        pixels, across, down = pixels.transpose(1, 0, 2), across_by_down, down_by_across
+    return replace(
+        frame.image, pixels=np.ascontiguousarray(pixels[:: 1 if down > 0 else -1, :: 1 if across > 0 else -1])
+    )
+
+
 def header_pixels(path: Path) -> float:
     """Pixels of all frames together, as the header says: an estimate, without reading the rest.
 
@@ -209,14 +234,23 @@ class VideoReader:
     info: VideoInfo
     deinterlace: bool = False
     """Make whole frames of interlaced ones, each at its first field's time."""
+    first: int = 0
+    """Index of the first frame that is given."""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Every frame once, in display order; see `FrameSource`."""
-        info, index, failed = self.info, 0, False
-        waiting = deque(info.video.times.tolist())
+        """Every frame from `first` on once, in display order; see `FrameSource`.
+
+        Those before it are decoded from the last key frame that gives the same pixels as decoding from the beginning.
+        """
+        return (frame for frame in self._from_key_frame() if frame.index >= self.first)
+
+    def _from_key_frame(self) -> Iterator[Frame]:
+        info, failed = self.info, False
+        index, key = _key_frame(info, self.first - self.deinterlace)  # made whole with the help of the one before it
+        waiting = deque(info.video.times[index:].tolist())
         with opened(info.path) as container:
             stream: Any = container.streams[info.index]
-            frames = _decoded(container, stream)
+            frames = _decoded(container, stream, key)
             for frame in _deinterlaced(frames) if self.deinterlace else frames:
                 if frame is None or frame.pts is None:
                     failed = True
@@ -296,18 +330,44 @@ def _check_complete(
     )
 
 
+def _key_frame(info: VideoInfo, frame: int) -> tuple[int, int | None]:
+    """The last key frame at or before a frame from which decoding is exact: its index and its time.
+
+    What a file marks as a key frame may need earlier ones (intra refresh), and seeking may end elsewhere. So the frame is
+    decoded: where it does not come out, decoding begins at the beginning, for which the time is None.
+    """
+    keys = info.video.keys[info.video.keys <= info.video.times[max(frame, 0)]]
+    if frame <= 0 or len(keys) < 2 or info.video.codec in _HIDING:
+        return 0, None
+    key = int(keys[-1])
+    with opened(info.path) as container:
+        stream: Any = container.streams[info.index]
+        shown = next((found for found in _decoded(container, stream, key) if found is not None), None)
+        if shown is None or shown.pts != key or shown.is_corrupt:
+            return 0, None
+    return int(np.searchsorted(info.video.times, key)), key
+
+
 def _decoded(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, key: int | None = None
 ) -> "Iterator[av.VideoFrame | None]":
-    """Frames as the decoder gives them, and None for a packet that it cannot decode."""
+    """Frames as the decoder gives them, and None for a packet that it cannot decode.
+
+    Args:
+        container: the file.
+        stream: its video.
+        key: time of the key frame to begin at; what is shown before it and comes behind it in the file is dropped.
+    """
     stream.thread_type = "SLICE"  # with threads for frames, an error would come with another packet than its own
+    if key is not None:
+        container.seek(key, stream=stream)
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
             yield None
             continue
-        yield from (frame for frame in frames if frame.pts is not None)
+        yield from (frame for frame in frames if frame.pts is not None and (key is None or frame.pts >= key))
 
 
 def _deinterlaced(frames: "Iterator[av.VideoFrame | None]") -> "Iterator[av.VideoFrame | None]":

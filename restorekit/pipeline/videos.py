@@ -1,9 +1,9 @@
 """Restore videos: frame by frame through the engine, in segments that no later run repeats.
 
 Frames are the jobs of an executor, so decoding, computing and encoding overlap as they do for images. Every few seconds of
-video a segment is finished and noted in the journal. A run that was killed decodes again from the beginning, which is cheap
-beside a network and gives the same frames on every machine, but restores and encodes only from the first missing segment
-on. All segments are encoded on their own, so the result's bytes do not tell whether there was an interruption.
+video a segment is finished and noted in the journal. A run that was killed seeks to the key frame before the first missing
+segment, where that gives the same frames as decoding from the beginning. All segments are encoded on their own, so the
+result's bytes do not tell whether there was an interruption.
 """
 
 import itertools
@@ -125,41 +125,41 @@ class VideoWorker:
         format = choose_format(
             info, self._result_size(info), self.settings.encoding, job.relative.suffix.lower(), interlaced
         )
-        worker = FrameWorker(
-            self.engine,
-            _filled(itertools.islice(VideoReader(info, self.settings.deinterlace), first, last), job.source),
-            self.size,
-            SegmentStore(
-                self.out / HIDDEN / "segments" / digest(job.relative.as_posix())[:16],
-                job.relative.as_posix(),
-                self.journal,
-                {"source": item.stamp, "format": repr(format), "settings": repr(self.settings)},
-                format,
-                info.video.time_base,
-                max(1, min(MOST_FRAMES, round(SEGMENT * info.rate))),
-                first,
-            ),
+        store = SegmentStore(
+            self.out / HIDDEN / "segments" / digest(job.relative.as_posix())[:16],
+            job.relative.as_posix(),
+            self.journal,
+            {"source": item.stamp, "format": repr(format), "settings": repr(self.settings)},
+            format,
+            info.video.time_base,
+            max(1, min(MOST_FRAMES, round(SEGMENT * info.rate))),
+            first,
         )
         begun = time.monotonic()
-        worker.store.resume(self.overwrite)
-        if not worker.store.complete:
-            count = min(last, len(info.video.times)) - first
+        store.resume(self.overwrite)
+        last = min(last, len(info.video.times))
+        start = store.start
+        frames = itertools.islice(VideoReader(info, self.settings.deinterlace, start), last - start)
+        worker = FrameWorker(self.engine, _filled(frames, job.source), self.size, store)
+        if not store.complete:
             megapixels = info.height * info.width / 1e6
+            if start > first:
+                self.progress.step(Event(f"{job.source}: {start - first} frames", 0, (start - first) * megapixels))
             try:
-                for done in LocalExecutor().run(range(count), worker):
+                for done in LocalExecutor().run(range(start - first, last - first), worker):
                     if done:
-                        self.progress.step(Event(f"{job.source}: frame {done} of {count}", 0, megapixels))
-                worker.store.finish()
+                        self.progress.step(Event(f"{job.source}: frame {done} of {last - first}", 0, megapixels))
+                store.finish()
             finally:
-                worker.store.abort()
-        warnings = [warning for content in worker.store.contents for warning in content["warnings"]]
+                store.abort()
+        warnings = [warning for content in store.contents for warning in content["warnings"]]
         if interlaced:
             warnings.insert(0, "interlaced: both fields of a frame were restored together (deinterlace separates them)")
         return RestoredVideo(
             item,
             format,
-            worker.store.segments(),
-            sum(content["repeated"] for content in worker.store.contents),
+            store.segments(),
+            sum(content["repeated"] for content in store.contents),
             warnings,
             time.monotonic() - begun,
             worker.tiling,
@@ -249,9 +249,19 @@ class SegmentStore:
         """Whether the last segment is finished."""
         return bool(self.contents) and self.contents[-1]["last"]
 
+    @property
+    def start(self) -> int:
+        """Index of the first frame to decode: the last one that is there, since a damaged one behind it would show it.
+
+        Where some of the last segment are damaged, what they show may come from anywhere before.
+        """
+        if not self.contents or self.contents[-1]["warnings"]:
+            return self.first
+        return self.first + self._finished - 1
+
     def has(self, index: int) -> bool:
         """Whether a frame is in a finished segment of an earlier run."""
-        return index - self.first < sum(len(content["times"]) for content in self.contents)
+        return index - self.first < self._finished
 
     def add(self, frame: Frame, repeated: bool, warning: str) -> None:
         """Append a frame."""
@@ -290,6 +300,10 @@ class SegmentStore:
         self.journal.record(self._key(len(self.contents)), self.facts, content=content)
         self.contents.append(content)
         self.writer = None
+
+    @property
+    def _finished(self) -> int:
+        return sum(len(content["times"]) for content in self.contents)
 
     def _key(self, number: int) -> str:
         return f"{self.key}//{number}"  # no path has two slashes

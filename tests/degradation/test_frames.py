@@ -5,9 +5,11 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from video_clips import make_clip, pattern
 
 from restorekit.degradation.frames import FrameSettings, mean_of_frames, synthesize_frames
 from restorekit.errors import UnreadableImage, UsageError
+from restorekit.media import video_reader
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.discover import find_pairs
 from restorekit.media.encode import write_image
@@ -151,6 +153,32 @@ def test_frames_of_a_video_are_counted_as_they_are_decoded(tmp_path: Path) -> No
     video.write_bytes(b"no video")
     with pytest.raises(UnreadableImage, match=r"clip\.mp4"):
         synthesize_frames([video], tmp_path / "other", settings=THREE)
+
+
+def test_a_window_of_a_video_is_decoded_from_the_key_frame_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = make_clip(tmp_path / "clip.mkv", "ffv1", "bgr0", options={"g": "1"})  # twelve key frames
+    given, decoded = [], video_reader._decoded
+
+    def counted(*rest: object) -> object:
+        for frame in decoded(*rest):
+            given.append(frame)
+            yield frame
+
+    monkeypatch.setattr(video_reader, "_decoded", counted)
+    synthesize_frames([video], tmp_path / "out", settings=THREE)
+    # One for what the video is, and for each of four windows its three frames, and one that shows that seeking is exact.
+    assert len(given) == 1 + 4 * 3 + 3
+    assert (read_rgb8(tmp_path / "out/all/sharp/clip/000007.png") == pattern(7)).all()
+
+
+def test_frames_of_a_video_are_upright(tmp_path: Path) -> None:
+    video = make_clip(tmp_path / "clip.mp4", rotation=90)
+    synthesize_frames([video], tmp_path / "out", settings=THREE)
+    sharp = read_rgb8(tmp_path / "out/all/sharp/clip/000001.png")
+    assert sharp.shape == (32, 24, 3)
+    assert np.abs(np.rot90(pattern(1)).astype(int) - sharp).mean() < 4
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 import math
 import struct
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from video_clips import FRAMES, SECOND, damage_packet, make_clip, pattern
 
 from restorekit.errors import UnreadableImage
-from restorekit.media.video_reader import VideoReader, read_info
+from restorekit.media import video_reader
+from restorekit.media.video_reader import VideoReader, read_info, upright
 
 VARIABLE = [300, 2560, 5000, 7680, 10_000, 13_000, 15_360, 18_000, 20_480, 23_040, 25_600, 30_000]
 
@@ -100,6 +103,82 @@ def test_interlaced_frames_are_made_whole_on_request(tmp_path: Path) -> None:
     rows = [frames[2].image.pixels.astype(int)[4:-4].mean(axis=(1, 2)) for frames in (woven, whole)]
     assert np.abs(np.diff(rows[0])).min() > 150
     assert np.abs(np.diff(rows[1])).max() < 60
+
+
+GROUPS = {  # how many frames are not decoded at most, of twelve with a key frame every fourth
+    "closed.mp4": ({"options": {"bf": "2", "b_strategy": "0"}}, 8),
+    # open groups have frames that are shown before their key frame and need the one before
+    "open.mkv": ({"options": {"bf": "2", "b_strategy": "0", "x264-params": "open-gop=1"}}, 8),
+    "hevc.mp4": ({"codec": "libx265", "options": {"x265-params": "log-level=none:open-gop=1:bframes=2:keyint=4"}}, 8),
+    "vp9.webm": ({"codec": "libvpx-vp9"}, 8),
+    "single.mkv": ({"codec": "ffv1", "options": {"g": "1"}}, 11),
+    # from here on seeking ends elsewhere, no frame stands alone, or packets hold no frame
+    "transport.ts": ({"options": {"bf": "2", "b_strategy": "0", "x264-params": "open-gop=1"}}, 0),
+    "refresh.mkv": (
+        {
+            "frames": [pattern(4 * index, (64, 128)) for index in range(FRAMES)],
+            "options": {"x264-params": "intra-refresh=1", "bf": "0", "crf": "20"},
+        },
+        0,
+    ),
+    "hidden.webm": ({"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "8"}}, 0),
+    "packed.avi": ({"codec": "mpeg4", "times": list(range(FRAMES)), "rate": SECOND, "options": {"bf": "2"}}, 0),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("deinterlace", [False, True])
+def test_frames_are_the_same_wherever_reading_begins(
+    tmp_path: Path, name: str, deinterlace: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, most = GROUPS[name]
+    info = read_info(make_clip(tmp_path / name, **clip))
+    frames = list(VideoReader(info, deinterlace))
+    assert len(frames) == FRAMES
+    starts, seek = [], video_reader._decoded
+
+    def seen(container: object, stream: object, key: int | None = None) -> object:
+        starts.append(key)
+        return seek(container, stream, key)
+
+    monkeypatch.setattr(video_reader, "_decoded", seen)
+    sought = 0
+    for first in range(1, FRAMES):
+        starts.clear()
+        again = list(VideoReader(info, deinterlace, first))
+        assert [(frame.index, frame.timestamp) for frame in again] == [
+            (frame.index, frame.timestamp) for frame in frames[first:]
+        ]
+        assert all(
+            np.array_equal(one.image.pixels, two.image.pixels) for one, two in zip(again, frames[first:], strict=True)
+        )
+        sought = max(sought, 0 if starts[-1] is None else int(np.searchsorted(info.video.times, starts[-1])))
+    assert sought == max(0, most - deinterlace * (most == FRAMES - 1))  # made whole with the one before
+
+
+@pytest.mark.parametrize(
+    ("degrees", "corner"), [(0, (0, 0)), (90, (-1, 0)), (180, (-1, -1)), (270, (0, -1)), (-90, (0, -1))]
+)
+def test_frames_are_turned_as_players_show_them(tmp_path: Path, degrees: int, corner: tuple[int, int]) -> None:
+    marked = np.zeros((24, 32, 3), np.uint8)
+    marked[:12, :16] = (
+        255  # FFmpeg's angles are counter-clockwise: after a quarter the top left lies at the bottom left
+    )
+    path = make_clip(tmp_path / "a.mp4", frames=[marked], rotation=degrees)
+    info = read_info(path)
+    image = upright(next(iter(VideoReader(info))), info)
+    assert image.size == ((24, 32) if degrees in (0, 180) else (32, 24))
+    corners = {(y, x): image.pixels[y, x, 0] > 128 for y in (0, -1) for x in (0, -1)}
+    assert [place for place, bright in corners.items() if bright] == [corner]
+    if degrees:  # ffmpeg turns frames by itself
+        raw = subprocess.run(
+            [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        other = np.frombuffer(raw, np.uint8).reshape(image.pixels.shape)
+        assert np.abs(other.astype(int) - image.pixels).max() < 40
+        assert np.abs(other.astype(int) - image.pixels).mean() < 3
 
 
 @pytest.mark.parametrize("number", [0, 5, 11])

@@ -15,6 +15,7 @@ from restorekit.errors import ExitCode
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size
 from restorekit.inference.settings import Settings
+from restorekit.media import video_reader
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.media.video_reader import VideoReader, read_info
@@ -159,29 +160,74 @@ def test_interlaced_video_is_told(tmp_path: Path) -> None:
     assert read_info(tmp_path / "whole/a.mkv").field_order == ""
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+OPEN_GROUPS = {"bf": "2", "b_strategy": "0", "x264-params": "open-gop=1"}
+INTERLACED = {"x264-params": "tff=1", "flags": "+ildct"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "deinterlace", "begins"),
+    [
+        ("a.mp4", {}, False, 8),
+        ("b.mkv", OPEN_GROUPS, False, 8),
+        ("c.ts", OPEN_GROUPS, False, 0),
+        ("d.mkv", INTERLACED, True, 8),
+    ],
+)
 def test_a_stopped_run_goes_on_inside_the_video_to_the_same_bytes(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str, options: dict, deinterlace: bool, begins: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(videos, "SEGMENT", 1)  # five frames
-    source = make_clip(tmp_path / name, audio_start=0.5)
-    restore_folder([source], tmp_path / "straight", **BICUBIC)
+    source = make_clip(tmp_path / name, audio_start=0.5, options=options)  # a key frame every fourth
+    arguments = {**BICUBIC, "video": VideoSettings(deinterlace=deinterlace)}
+    (straight,) = restore_folder([source], tmp_path / "straight", **arguments).results
     computed, restore = [], videos.restore_to_size
 
     def dying(image: Image, *rest: object) -> object:
         computed.append(image)
-        if len(computed) == 9:
+        if len(computed) == 12:
             raise KeyboardInterrupt
         return restore(image, *rest)
 
     monkeypatch.setattr(videos, "restore_to_size", dying)
     with pytest.raises(KeyboardInterrupt):
-        restore_folder([source], tmp_path / "out", **BICUBIC)
-    assert not (tmp_path / "out" / name).exists()
-    restore_folder([source], tmp_path / "out", **BICUBIC)
-    assert len(computed) == 9 + FRAMES - 5  # the first segment was finished
-    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+        restore_folder([source], tmp_path / "out", **arguments)
+    assert not list((tmp_path / "out").glob("[a-d].*"))
+    starts, key_frame = [], video_reader._key_frame
+
+    def begun(*rest: object) -> object:
+        starts.append(key_frame(*rest))
+        return starts[-1]
+
+    monkeypatch.setattr(video_reader, "_key_frame", begun)
+    (result,) = restore_folder([source], tmp_path / "out", **arguments).results
+    assert len(computed) == 12 + FRAMES - 10  # two segments were finished
+    assert [index for index, _ in starts] == [begins]
+    assert result.output.read_bytes() == straight.output.read_bytes()
     assert not list((tmp_path / "out").rglob("*.nut"))
+
+
+def test_a_frame_that_shows_one_of_a_finished_segment_still_does_when_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "SEGMENT", 1)  # five frames
+    source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0", options={"g": "1"})
+    for number in (4, 5):
+        damage_packet(source, number)
+    restore = videos.restore_to_size
+
+    def dying(image: Image, *rest: object) -> object:
+        if np.array_equal(image.pixels, pattern(7)):
+            raise KeyboardInterrupt
+        return restore(image, *rest)
+
+    monkeypatch.setattr(videos, "restore_to_size", dying)
+    with pytest.raises(KeyboardInterrupt):
+        restore_folder([source], tmp_path / "out", video=LOSSLESS, **BICUBIC)
+    monkeypatch.setattr(videos, "restore_to_size", restore)
+    restore_folder([source], tmp_path / "out", video=LOSSLESS, **BICUBIC)
+    frames = pixels(tmp_path / "out/a.mkv")
+    assert np.array_equal(frames[5], frames[3])
+    assert not np.array_equal(frames[6], frames[3])
 
 
 @pytest.mark.slow
