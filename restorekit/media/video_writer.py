@@ -19,6 +19,7 @@ import av.container
 import av.error
 import av.stream
 import av.video.stream
+import cv2
 import numpy as np
 
 from restorekit.errors import UnwritableOutput, UsageError
@@ -52,6 +53,7 @@ CRF = {"libx264": 16, "libx265": 18, "libvpx-vp9": 20, "libsvtav1": 20}
 """Constant rate factors that keep what a restoration has gained."""
 STATISTICS = ("_STATISTICS", "BPS", "DURATION", "NUMBER_OF_")
 """How tags begin that count the source's own packets."""
+AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
 RGB = 0  # matrix coefficients of H.273
 
 
@@ -121,6 +123,9 @@ def choose_format(info: VideoInfo, size: tuple[int, int], encoding: Encoding, su
     name = ENCODERS.get(codec, codec)
     pixel_format, depth, steps = _pixel_format(info, size, name)
     options = {"threads": "auto"}
+    if name == "libx264" and cv2.checkHardwareSupport(AVX_512F):
+        # x264's AVX-512 code for --mbtree reads memory that nobody wrote: the same frames would give other bytes every time.
+        options["x264opts"] = "asm=avx2"
     if info.chroma_location and steps != (1, 1):
         options["chroma_sample_location"] = info.chroma_location
     crf = encoding.crf if encoding.crf is not None else CRF.get(name)

@@ -111,6 +111,7 @@ GROUPS = {  # how many frames are not decoded at most, of twelve with a key fram
     "open.mkv": ({"options": {"bf": "2", "b_strategy": "0", "x264-params": "open-gop=1"}}, 8),
     "hevc.mp4": ({"codec": "libx265", "options": {"x265-params": "log-level=none:open-gop=1:bframes=2:keyint=4"}}, 8),
     "vp9.webm": ({"codec": "libvpx-vp9"}, 8),
+    "fields.mkv": ({"options": {"x264-params": "tff=1", "flags": "+ildct"}}, 8),
     "single.mkv": ({"codec": "ffv1", "options": {"g": "1"}}, 11),
     # from here on seeking ends elsewhere, no frame stands alone, or packets hold no frame
     "transport.ts": ({"options": {"bf": "2", "b_strategy": "0", "x264-params": "open-gop=1"}}, 0),

@@ -1,3 +1,4 @@
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -121,6 +122,22 @@ def test_lossless_keeps_every_sample(tmp_path: Path) -> None:
         assert result.video.codec == "ffv1"
         pairs = zip(VideoReader(info), VideoReader(result), strict=True)
         assert all(np.array_equal(one.image.pixels, two.image.pixels) for one, two in pairs)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1"])
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path, codec: str) -> None:
+    info = read_info(make_clip(tmp_path / "in.mkv", frames=[pattern(index, (48, 64)) for index in range(8)]))
+    format = choose_format(info, (48, 64), Encoding(codec), ".mkv", False)
+    frames, made = list(VideoReader(info)), set()
+    for number in range(5):
+        junk = [os.urandom(3000 * index) for index in range(1, 60)]  # leaves memory that is not zero
+        del junk[::2]
+        writer = SegmentWriter(tmp_path / f"{number}.nut", format)
+        for frame in frames:
+            writer.write(frame)
+        writer.commit()
+        made.add(writer.path.read_bytes())
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(
