@@ -132,7 +132,7 @@ def _tiling(spec: Spec) -> str:
 
 def _presence(entry: RemoteWeights) -> str:
     """Whether remote weights are on this machine, or how they come there."""
-    return "fetched" if entry.path.is_file() else "to be fetched" if entry.url else "browser"
+    return "fetched" if entry.is_here else "to be fetched" if entry.url else "browser"
 
 
 def _size(entry: Weights) -> str:
@@ -158,7 +158,7 @@ def _facts(spec: Spec | Broken, manifest: Manifest) -> dict[str, Any]:
         "ablations": {name: asdict(ablation) for name, ablation in registry.ablations(spec.name).items()},
         "bundled": [entry.model_dump(mode="json") for entry in manifest.bundled_for(spec.name)],
         "remote": [
-            {**entry.model_dump(mode="json"), "path": str(entry.path), "fetched": entry.path.is_file()}
+            {**entry.model_dump(mode="json"), "path": str(entry.path), "fetched": entry.is_here}
             for entry in manifest.remote_for(spec.name)
         ],
     }
@@ -267,7 +267,7 @@ def _show_remote(entry: RemoteWeights) -> None:
     _print_paragraph(f"page: {entry.page}", 4, 6)
     if entry.note:
         _print_paragraph(f"note: {entry.note}", 4, 6)
-    if not entry.path.is_file():
+    if not entry.is_here:
         _print_paragraph(f"fetch: restorekit models fetch {entry.name}", 4, 6)
 
 
@@ -299,7 +299,7 @@ def verify(
     from restorekit.weights.manifest import load_manifest
 
     manifest, models = load_manifest(), [registry.resolve(name) for name in names or []]
-    present: list[Weights] = [*manifest.bundled, *(entry for entry in manifest.remote if entry.path.is_file())]
+    present: list[Weights] = [*manifest.bundled, *(entry for entry in manifest.remote if entry.is_here)]
     entries = [entry for entry in present if not models or entry.model in models]
     states = [_state(entry) for entry in entries]
     columns = (Column("weights"), Column("file", optional=True), Column("state", wraps=True))
@@ -316,9 +316,9 @@ def _state(entry: Weights) -> str:
     """What `verify` says of a file."""
     from restorekit.weights import state_dict
 
-    if not entry.path.is_file():
+    if not entry.is_here:
         return "absent"
-    if entry.expected_sha256 not in (None, state_dict.sha256(entry.path)):
+    if any(part.expected_sha256 not in (None, state_dict.sha256(part.path)) for part in entry.parts):
         return "damaged"
     return "ok" if entry.sha256 else "as it came (its publisher states no hash)"
 
@@ -341,7 +341,7 @@ def fetch(
     manifest, code = load_manifest(), ExitCode.OK
     for entry in [_find_remote(manifest, name) for name in names]:
         if dry_run:
-            state = "here" if entry.path.is_file() else "would be fetched" if entry.url else manual_hint(entry)
+            state = "here" if entry.is_here else "would be fetched" if entry.url else manual_hint(entry)
         else:
             try:
                 state = _fetch(entry)
@@ -369,7 +369,7 @@ def _find_remote(manifest: Manifest, name: str) -> RemoteWeights:
 
 
 def _fetch(entry: RemoteWeights) -> str:
-    """Fetch one file behind a bar; what became of it."""
+    """Fetch weights behind a bar; what became of them."""
     from restorekit.weights.fetch import fetch
 
     with Bar(f"Fetching {entry.name}") as bar:

@@ -45,7 +45,7 @@ class _Interrupted(Exception):
 
 
 def fetch(entry: RemoteWeights, progress: Progress = SILENT, patience: Patience | None = None) -> bool:
-    """Fetch one weights file into the cache. Several processes may do so at once: one fetches, the others wait for it.
+    """Fetch weights into the cache. Several processes may do so at once: one fetches, the others wait for it.
 
     Args:
         entry: what to fetch; a file whose hash is right is never fetched again, and one that a person put in its place is
@@ -60,6 +60,12 @@ def fetch(entry: RemoteWeights, progress: Progress = SILENT, patience: Patience 
         WeightsError: no connection, no such file, not the file that the manifest describes, or a browser is needed.
         UnwritableOutput: the cache cannot be written.
     """
+    fetched = [_fetch_file(part, progress, patience or Patience()) for part in entry.parts]
+    return any(fetched)
+
+
+def _fetch_file(entry: RemoteWeights, progress: Progress, patience: Patience) -> bool:
+    """Fetch a single file; see `fetch`."""
     if _is_here(entry):
         return False
     with cache.locked(entry.path):
@@ -68,7 +74,7 @@ def fetch(entry: RemoteWeights, progress: Progress = SILENT, patience: Patience 
         if entry.url is None:
             raise WeightsError(f"{entry.name} can only be had with a browser.", manual_hint(entry))
         part = _Part(entry.path, entry.url)
-        sha256 = _download(entry, part, progress, patience or Patience())
+        sha256 = _download(entry, part, progress, patience)
         if entry.sha256 is None:
             cache.record_sha256(entry.path, sha256)
         with cache.writing(entry.path):

@@ -27,6 +27,10 @@ LARGEST = 1 << 32
 """Bytes; the largest known file has 250 MB."""
 UNFOLDED = 16
 """How many times the size of its file the tensors may take: modules share parts."""
+ENDINGS = (".pkl", ".pt", ".pth", ".safetensors")
+"""Of the files that count in a folder of weights."""
+MOST_FILES = 64
+"""In a folder of weights; the largest published network has 24."""
 FETCH_AGAIN = "Fetch it again."
 
 Kind = Literal["safetensors", "torch", "matlab"]
@@ -63,6 +67,27 @@ def read_bytes(path: Path, hint: str = FETCH_AGAIN) -> bytes:
         if path.stat().st_size > LARGEST:
             raise WeightsError(f"The file is larger than {LARGEST >> 30} GiB, as no weights are.", hint, path)
         return start + file.read()
+
+
+def read_files(path: Path, hint: str = FETCH_AGAIN) -> dict[str, bytes]:
+    """All bytes of a weights file or, for networks that are published in parts, of those in a folder.
+
+    Args:
+        path: the file, or the folder; files of other endings in it are passed over.
+        hint: what helps if one is no weights file.
+
+    Returns:
+        By name without ending, in order of these; a single file has no name.
+
+    Raises:
+        WeightsError: the folder holds none or too many, or see `read_bytes`.
+    """
+    if not path.is_dir():
+        return {"": read_bytes(path, hint)}
+    files = sorted(file for file in path.iterdir() if file.suffix in ENDINGS and not file.name.startswith("."))
+    if not 0 < len(files) <= MOST_FILES:
+        raise WeightsError(f"The folder holds {len(files)} weight files ({', '.join(ENDINGS)}).", hint, path)
+    return {file.stem: read_bytes(file, hint) for file in files}
 
 
 def parse(data: bytes, path: Path) -> object:

@@ -28,7 +28,8 @@ def load_model(
     Args:
         name: a system, e.g. "gggan-lite"; `restorekit models` lists them.
         weights: "auto" for the default weights that are bundled or else have been fetched, a tag such as "endoscopy", a
-            file, or None for an untrained network.
+            file or, for networks that are published in parts, a folder, or None for an untrained network. A text with a
+            slash or an ending is a path.
         scale: output pixels for one input pixel, for super-resolution; None for that of the weights or, where they serve
             every scale or do not tell, the system's default.
         config: options of the system that differ from those of the weights, e.g. {"variant": "lanczos"} for bicubic.
@@ -49,18 +50,19 @@ def load_model(
         options = dict(config) if scale is None else {**config, "scale": scale}
         return _as_model(name, registry.build(name, **options), options, "none" if learns else "none needed")
     source = _locate(name, weights, scale)
-    data = formats.read_bytes(source.path, source.hint)
-    sha256 = hashlib.sha256(data).hexdigest()
+    files = formats.read_files(source.path, source.hint)
+    sha256 = hashlib.sha256(b"".join(files.values())).hexdigest()
     if source.sha256 not in (None, sha256):
         raise WeightsError(
             f"The file is not the one the manifest describes (sha256 {sha256[:12]}, expected {source.sha256:.12}).",
             source.hint,
             source.path,
         )
-    module, options = _fill(name, data, source, scale, config)
+    state, header = state_dict.parse_files(files, source.path)
+    module, options = _fill(name, state, header, source, scale, config)
     model = _as_model(name, module, options, source.label, sha256)
-    trained_on, seconds = state_dict.read_training(data, source.path)
-    without = formats.header(data).get("without_features", "")
+    trained_on, seconds = state_dict.read_training(header, source.path)
+    without = header.get("without_features", "")
     provenance = replace(model.provenance, trained_on=trained_on, seconds_per_sample=seconds, without_features=without)
     return replace(model, provenance=provenance)
 
@@ -82,7 +84,7 @@ class _Source:
 
 def _locate(name: str, weights: str | Path, scale: int | None) -> _Source:
     tag = None if weights == "auto" else str(weights)
-    if tag and (isinstance(weights, Path) or Path(weights).suffix or _is_file(Path(weights))):
+    if tag and (isinstance(weights, Path) or "/" in tag or Path(tag).suffix or _is_file(Path(tag))):
         return _Source(Path(weights), str(weights))
     entry = load_manifest().choose(name, tag, scale)
     return _Source(entry.path, entry.tag, entry.expected_sha256, entry.scale, entry.hint)
@@ -108,22 +110,27 @@ def _changed(config: Any) -> dict[str, object]:
 
 
 def _fill(
-    name: str, data: bytes, source: _Source, scale: int | None, options: Mapping[str, object]
+    name: str,
+    state: state_dict.StateDict,
+    header: Mapping[str, str],
+    source: _Source,
+    scale: int | None,
+    options: Mapping[str, object],
 ) -> tuple[nn.Module, dict[str, object]]:
     """Build the network that a file was made for and fill it: our own files tell by their header, others by their tensors.
 
     Args:
         name: the system.
-        data: the file's bytes.
-        source: what is known of the file.
+        state: the file's tensors.
+        header: its texts; see `formats.header`.
+        source: what else is known of the file.
         scale: what was asked for.
         options: of the system, that differ from those of the file.
 
     Returns:
         The network and all its options.
     """
-    path, state, header = source.path, state_dict.parse(data, source.path), formats.header(data)
-    ours = "model" in header
+    path, ours = source.path, "model" in header
     if ours and header["model"] != name:
         raise WeightsError(f"These are weights of '{header['model']}'.", f"Take the model '{header['model']}'.", path)
     upstream = None if ours else _from_upstream(name, state, path)

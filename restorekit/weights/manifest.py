@@ -59,6 +59,16 @@ class Weights(_Table, ABC):
         """What helps where the file is absent or damaged."""
 
     @property
+    def parts(self) -> "tuple[Weights, ...]":
+        """The files one by one, where the weights are a folder of several; else these weights themselves."""
+        return (self,)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all files are on this machine."""
+        return all(part.path.is_file() for part in self.parts)
+
+    @property
     def name(self) -> str:
         """Model and tag, as `models fetch` takes them."""
         return f"{self.model}:{self.tag}"
@@ -108,9 +118,19 @@ class BundledWeights(Weights):
         return "Install restorekit again."
 
 
-class RemoteWeights(Weights):
-    """One weight file that others publish, to be fetched.
+class RemoteFile(_Table):
+    """One file of weights that are published as several."""
 
+    file: FileName
+    sha256: Sha256
+    size: PositiveInt
+    """Bytes."""
+
+
+class RemoteWeights(Weights):
+    """Weights that others publish, to be fetched: one file, or a folder of `files`.
+
+    A folder's `url` ends with a slash, its `sha256` is that of all files one after the other, in the order of their names.
     Where no `sha256` is stated, that of the first download is recorded: it finds later damage, and verifies nothing.
     """
 
@@ -122,6 +142,24 @@ class RemoteWeights(Weights):
     """Address of the file itself; None if it can only be had with a browser."""
     note: str | None = None
     """What a user should know beforehand."""
+    files: Annotated[tuple[RemoteFile, ...], Field(strict=False)] = ()
+    """Empty for a single file."""
+
+    @property
+    def parts(self) -> "tuple[RemoteWeights, ...]":
+        """See `Weights.parts`."""
+        return tuple(
+            self.model_copy(
+                update={
+                    "file": f"{self.file}/{part.file}",
+                    "url": self.url and self.url + part.file,
+                    "sha256": part.sha256,
+                    "size": part.size,
+                    "files": (),
+                }
+            )
+            for part in self.files
+        ) or (self,)
 
     @property
     def path(self) -> Path:
@@ -172,7 +210,7 @@ class Manifest(_Table):
         if tag is not None:
             return self._find(model, tag, [*bundled, *remote])
         defaults: list[Weights] = [entry for entry in bundled if entry.default]
-        defaults = defaults or [entry for entry in remote if entry.path.is_file()]
+        defaults = defaults or [entry for entry in remote if entry.is_here]
         if not defaults:
             raise self._absence(model)
         for entry in defaults:
@@ -198,7 +236,7 @@ class Manifest(_Table):
         """
         if not entries:
             raise self._absence(model)
-        absent = [entry for entry in entries if isinstance(entry, RemoteWeights) and not entry.path.is_file()]
+        absent = [entry for entry in entries if isinstance(entry, RemoteWeights) and not entry.is_here]
         for entry in entries:
             if entry.tag == tag and entry in absent:
                 raise WeightsError(f"The weights '{tag}' of {model} have not been fetched yet.", entry.hint)
@@ -239,7 +277,7 @@ class Manifest(_Table):
             factor: output pixels for one input pixel that are wanted.
         """
         entries = [*self.bundled_for(model), *self.remote_for(model)]
-        scales = {entry.scale for entry in entries if entry.path.is_file()}
+        scales = {entry.scale for entry in entries if entry.is_here}
         known = sorted(scale for scale in scales if scale is not None) if None not in scales else []
         known = known or [2, 3, 4, 8]  # the system serves every scale
         return next((scale for scale in known if scale >= factor), known[-1])

@@ -94,6 +94,25 @@ def parse(data: bytes, path: Path) -> StateDict:
     return state
 
 
+def parse_files(files: Mapping[str, bytes], path: Path) -> tuple[StateDict, dict[str, str]]:
+    """Read the state dict of a network that lies in one file or in several.
+
+    Args:
+        files: see `formats.read_files`; tensors of a file with a name get it before theirs, with a dot.
+        path: where they come from: a name for messages.
+
+    Returns:
+        Tensors by name, and the header of a single file.
+
+    Raises:
+        WeightsError: see `parse`.
+    """
+    if "" in files:
+        return parse(files[""], path), formats.header(files[""])
+    parsed = {part: parse(data, path / part) for part, data in files.items()}
+    return {f"{part}.{name}": tensor for part, state in parsed.items() for name, tensor in state.items()}, {}
+
+
 def _check_numbers(state: StateDict, file_size: int, path: Path) -> None:
     if sum(tensor.nbytes for tensor in state.values()) > formats.UNFOLDED * file_size:
         raise WeightsError("The file's tensors share so many numbers that they are no weights.", "", path)
@@ -144,17 +163,16 @@ def trained_config(header: Mapping[str, str], path: Path) -> dict[str, object]:
         raise WeightsError("The recipe in the file's header is damaged.", "Fetch it again.", path) from None
 
 
-def read_training(data: bytes, path: Path) -> tuple[frozenset[bytes], float | None]:
+def read_training(header: Mapping[str, str], path: Path) -> tuple[frozenset[bytes], float | None]:
     """What a file tells of its training: fingerprints of the images, and seconds by crop; nothing for foreign files.
 
     Args:
-        data: the file's bytes.
-        path: where they come from: a name for messages.
+        header: see `formats.header`.
+        path: where it comes from: a name for messages.
 
     Raises:
         WeightsError: the header is damaged.
     """
-    header = formats.header(data)
     try:
         seconds = header.get("seconds_per_sample")
         return fingerprints.unpack(header.get("trained_on", "")), None if seconds is None else float(seconds)

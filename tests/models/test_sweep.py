@@ -18,7 +18,7 @@ MEASURED = [
     # The v2 systems have tests of their own; the first needs the running statistics, the second minutes.
     if registry.spec_of(name).receptive_field is not None and not name.startswith("deblurgan-v2")
 ]
-AS_PUBLISHED = ("deepdeblur", "dgf", "sang", "spsr-deblur", "srn", "svrnn")
+AS_PUBLISHED = ("deepdeblur", "dgf", "dmphn", "sang", "spsr-deblur", "srn", "svrnn")
 """Deblurring systems that make the image anew instead of correcting it."""
 
 THIN = {"channels": 4}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from restorekit.errors import WeightsError
 from restorekit.models import registry
 from restorekit.weights import state_dict
+from restorekit.weights.load import load_model
 
 
 def noise(*shape: int) -> Tensor:
@@ -187,6 +188,84 @@ def test_spsr_without_enlargement_in_upstreams_layout() -> None:
     model = loaded("spsr-deblur", state)
     assert torch.equal(model.blocks[3].blocks[1].convs[4].weight, state["model.1.sub.3.RDB2.conv5.0.weight"])
     assert torch.equal(model.fusion[4].bias, state["f_HR_conv1.0.bias"])
+
+
+def dmphn_files(levels: int, stage: str = "") -> dict[str, Tensor]:
+    """Random tensors of the authors' files, which number their layers."""
+    generator = torch.Generator().manual_seed(2)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for level in range(1, levels + 1):
+        encoder, decoder = (f"{part}{stage}_lv{level}.layer" for part in ("encoder", "decoder"))
+        for first, before, width in ((1, 3, 32), (5, 32, 64), (9, 64, 128)):
+            shapes[f"{encoder}{first}"] = (width, before, 3, 3)
+            blocks = [
+                f"{encoder}{first + 1}",
+                f"{encoder}{first + 2}",
+                f"{decoder}{22 - first}",
+                f"{decoder}{23 - first}",
+            ]
+            for block in blocks:
+                shapes[f"{block}.0"] = shapes[f"{block}.2"] = (width, width, 3, 3)
+        shapes |= {f"{decoder}16": (128, 64, 4, 4), f"{decoder}20": (64, 32, 4, 4), f"{decoder}24": (3, 32, 3, 3)}
+    state = {}
+    for name, shape in shapes.items():
+        state[f"{name}.weight"] = torch.randn(shape, generator=generator) / (9 * shape[1]) ** 0.5
+        outputs = shape[1] if "layer16" in name or "layer20" in name else shape[0]
+        state[f"{name}.bias"] = torch.randn(outputs, generator=generator) / 5
+    return state
+
+
+def authors_dmphn(files: dict[str, Tensor], rgb: Tensor) -> Tensor:
+    """The 1-2 hierarchy: the halves first, then the whole."""
+
+    def conv(x: Tensor, name: str, stride: int = 1) -> Tensor:
+        return F.conv2d(x, files[f"{name}.weight"], files[f"{name}.bias"], stride, 1)
+
+    def blocks(x: Tensor, *names: str) -> Tensor:
+        for name in names:
+            x = conv(conv(x, f"{name}.0").relu(), f"{name}.2") + x
+        return x
+
+    def encode(x: Tensor, root: str) -> Tensor:
+        x = blocks(conv(x, f"{root}1"), f"{root}2", f"{root}3")
+        x = blocks(conv(x, f"{root}5", 2), f"{root}6", f"{root}7")
+        return blocks(conv(x, f"{root}9", 2), f"{root}10", f"{root}11")
+
+    def decode(x: Tensor, root: str) -> Tensor:
+        for first, second, up in ((13, 14, 16), (17, 18, 20)):
+            x = blocks(x, f"{root}{first}", f"{root}{second}")
+            x = F.conv_transpose2d(x, files[f"{root}{up}.weight"], files[f"{root}{up}.bias"], 2, 1)
+        return conv(blocks(x, f"{root}21", f"{root}22"), f"{root}24")
+
+    image, middle = rgb - 0.5, rgb.shape[2] // 2
+    upper, lower = (encode(half, "encoder_lv2.layer") for half in (image[:, :, :middle], image[:, :, middle:]))
+    maps = torch.cat([upper, lower], dim=2)
+    residual = decode(maps, "decoder_lv2.layer")
+    return decode(encode(image + residual, "encoder_lv1.layer") + maps, "decoder_lv1.layer") + 0.5
+
+
+def test_dmphn_in_the_authors_files(tmp_path: Path) -> None:
+    files = dmphn_files(2)
+    for part in ("encoder_lv1", "encoder_lv2", "decoder_lv1", "decoder_lv2"):
+        inside = {name.removeprefix(f"{part}."): tensor for name, tensor in files.items() if name.startswith(part)}
+        torch.save(inside, tmp_path / f"{part}.pkl", _use_new_zipfile_serialization=False)
+    (tmp_path / "readme.txt").write_text("not weights")
+    model = load_model("dmphn", f"{tmp_path}/")
+    model.module.training = True  # of this module alone: the output is not clipped
+    rgb = noise(1, 3, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(model(rgb), authors_dmphn(files, rgb), atol=1e-4, rtol=1e-4)
+
+
+def test_dmphn_tells_its_levels_and_stages_by_the_names() -> None:
+    stacked = dmphn_files(3, "_s1") | dmphn_files(3, "_s2")
+    recognised = registry.from_upstream("dmphn", stacked)
+    assert recognised is not None
+    config, converted = recognised
+    assert config == {"levels": 3, "stages": 2}
+    assert torch.equal(converted["stages.1.decoders.2.5.bias"], stacked["decoder_s2_lv3.layer20.bias"])
+    assert registry.from_upstream("dmphn", dmphn_files(4))[0] == {"levels": 4, "stages": 1}
+    assert registry.from_upstream("dmphn", {"layer1.weight": noise(1)}) is None
 
 
 @pytest.mark.parametrize(

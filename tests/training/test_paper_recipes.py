@@ -114,6 +114,19 @@ PRINTED: dict[str, dict[str, Any]] = {
         "loss_weights.mse": 1.0,
         "loss_weights.adversarial": 1e-4,
     },
+    "dmphn": {
+        "steps": 842_400,  # 2,400 epochs of 351
+        "batch": 6,
+        "crop": 256,
+        "learning_rate": 1e-4,
+        "schedule": "milestones",
+        "milestones": (351_000, 702_000),
+        "decay": 0.1,
+        "optimizer": "adam",
+        "augment": "none",
+        "loss_weights.l1": 0.0,
+        "loss_weights.mse": 1.0,
+    },
     "sang": {
         "steps": 600_000,
         "batch": 6,

@@ -23,7 +23,7 @@ from restorekit.weights import cache, load, manifest, state_dict
 from restorekit.weights import fetch as fetching
 from restorekit.weights.fetch import Patience, fetch
 from restorekit.weights.load import load_model
-from restorekit.weights.manifest import Manifest, RemoteWeights, load_manifest
+from restorekit.weights.manifest import Manifest, RemoteFile, RemoteWeights, load_manifest
 
 BYTES = bytes(range(251)) * 4000  # 1 MB; no two pieces of a power of two are alike
 HASTE = Patience(stall=0.25, attempts=3, pause=0.01)
@@ -38,6 +38,7 @@ class Server(ThreadingHTTPServer):
     date = ""
     faults: list[str]  # one is used up by each request; then the server behaves
     requests: list[dict[str, str]]
+    paths: list[str]
     ranges = True
     length = True
 
@@ -55,6 +56,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = self.server
         server.requests.append(dict(self.headers))
+        server.paths.append(self.path)
         fault = server.faults.pop(0) if server.faults else ""
         self.close_connection = True
         if fault.isdigit():
@@ -100,7 +102,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
     made = Server(("127.0.0.1", 0), Handler)
-    made.faults, made.requests = [], []
+    made.faults, made.requests, made.paths = [], [], []
     threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
     yield made
     made.shutdown()
@@ -167,6 +169,21 @@ def test_a_file_comes_whole_verified_and_only_once(server: Server, entry: Remote
     assert leftovers(entry) == []
     assert not fetch(entry)
     assert len(server.requests) == 1
+
+
+def test_weights_in_several_files_come_one_by_one_into_a_folder(server: Server, entry: RemoteWeights) -> None:
+    sha256 = hashlib.sha256(BYTES).hexdigest()
+    files = tuple(RemoteFile(file=name, sha256=sha256, size=len(BYTES)) for name in ("a.pkl", "b.pkl"))
+    folder = changed(entry, file="parts", url=entry.page + "s/", sha256=None, files=files)
+    server.faults = ["", "404"]
+    with pytest.raises(WeightsError):
+        fetch(folder, patience=replace(HASTE, attempts=0))
+    assert not folder.is_here
+    assert fetch(folder, patience=HASTE)
+    assert folder.is_here
+    assert [path.read_bytes() for path in sorted(folder.path.glob("*.pkl"))] == [BYTES, BYTES]
+    assert server.paths == ["/pages/a.pkl", "/pages/b.pkl", "/pages/b.pkl"]
+    assert not fetch(folder)
 
 
 @pytest.mark.parametrize("fault", ["cut", "stall", "reset"])
