@@ -45,9 +45,9 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def in_turns(rounds: int, sides: Mapping[str, Callable[[], object]]) -> Rounds:
+def in_turns(rounds: int, sides: Mapping[str, Callable[[], object]], warm_up: bool = True) -> Rounds:
     """Seconds of every side in every round, after a warm-up."""
-    for work in sides.values():
+    for work in sides.values() if warm_up else ():
         work()
     taken: Rounds = {side: [] for side in sides}
     for _ in range(rounds):

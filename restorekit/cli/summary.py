@@ -43,8 +43,10 @@ def print_summary(run: RunSummary) -> None:
         print_table("", [Column("planned", "right"), Column("skipped", "right")], [cells], terminal_width())
         return
     done = [result for result in run.results if result.status == "done"]
+    stills = [result for result in done if not result.frames]  # frames may repeat, or be there already
     infos = [result.info for result in done if result.info]
-    megapixels, seconds = sum(result.megapixels for result in done), sum(result.seconds for result in done)
+    megapixels, images = (sum(result.megapixels for result in some) for some in (done, stills))
+    seconds = sum(result.seconds for result in stills)
     frames = sum(result.frames for result in done)
     videos = [("videos", str(sum(result.frames > 0 for result in done))), ("frames", str(frames))] if frames else []
     print_counts(
@@ -53,14 +55,14 @@ def print_summary(run: RunSummary) -> None:
         *videos,
         ("megapixels", f"{megapixels:.1f}"),
         ("time", f"{run.seconds:.1f} s"),
-        ("MP/s in the network", f"{megapixels / seconds:.2f}" if seconds else "-"),
+        *([("MP/s in the network", f"{images / seconds:.2f}")] if seconds else []),
     )
     failed = [result for result in run.results if result.status == "failed"]
     print_failures([(str(result.source), f"{result.reason} {result.hint}".rstrip()) for result in failed], "file")
     for reason, count in Counter(info.approximation for info in infos if info.approximation).items():
-        say(f"{count} of {len(done)} images are approximations: {reason}.")
+        say(f"{count} of {len(done)} results are approximations: {reason}.")
     for loss, count in Counter(loss for result in done for loss in result.lost).items():
-        say(f"Metadata of {count} of {len(done)} images: {loss}.")
+        say(f"{count} of {len(done)} results could not keep all: {loss}.")
     for result in done:
         for warning in result.warnings[:MOST_WARNINGS]:
             say(f"{result.source}: {warning}.")

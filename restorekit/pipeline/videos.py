@@ -135,7 +135,6 @@ class VideoWorker:
             max(1, min(MOST_FRAMES, round(SEGMENT * info.rate))),
             first,
         )
-        begun = time.monotonic()
         store.resume(self.overwrite)
         last = min(last, len(info.video.times))
         start = store.start
@@ -161,7 +160,7 @@ class VideoWorker:
             store.segments(),
             sum(content["repeated"] for content in store.contents),
             warnings,
-            time.monotonic() - begun,
+            worker.seconds,
             worker.tiling,
         )
 
@@ -177,9 +176,9 @@ class VideoWorker:
         self.journal.record(job.relative.as_posix(), video_facts(computed.read.stamp, output, self.settings))
         shutil.rmtree(computed.segments[0].path.parent, ignore_errors=True)
         if info.alpha:
-            lost += ("transparency",)
+            lost += ("transparency dropped",)
         if info.mastering and computed.format.encoder != "libx265":
-            lost += ("HDR10's mastering display",)
+            lost += ("HDR10's mastering display dropped",)
         return FileResult(
             job.source,
             output,
@@ -329,6 +328,8 @@ class FrameWorker:
     slots: Iterator[Slot]
     size: Size
     store: SegmentStore
+    seconds: float = field(default=0.0, init=False)
+    """Time in the network."""
     tiling: TilingInfo | None = field(default=None, init=False)
     limits: Limits | None = field(default=None, init=False)
     before: tuple[Image, Image] | None = field(default=None, init=False)
@@ -347,6 +348,7 @@ class FrameWorker:
         image = item.frame.image
         if self.before is not None and np.array_equal(image.pixels, self.before[0].pixels):
             return item, self.before[1], True
+        begun = time.monotonic()
         try:
             restored = restore_to_size(image, self.engine, self.size, self.limits)
         except RestorekitError as error:
@@ -355,6 +357,7 @@ class FrameWorker:
             height, width = self.size.of(*image.size, self.engine.spec.scale)
             warning = f"{_name(item.frame)} is the input, resized: {error.reason}"
             return replace(item, warning=warning), image.with_rgb(resize(image.rgb(), (height, width))), False
+        self.seconds += time.monotonic() - begun
         self.limits = restored.limits
         self.tiling = restored.info if self.tiling is None else self.tiling + restored.info
         self.before = image, restored.image

@@ -1,8 +1,12 @@
-"""Tables in terminals of any width."""
+"""Tables in terminals of any width, and what they say."""
+
+from pathlib import Path
 
 import pytest
 
+from restorekit.cli.summary import print_summary
 from restorekit.cli.tables import Column, print_table
+from restorekit.pipeline.report import FileResult, RunInfo, RunSummary
 
 
 def test_a_table_that_fits_no_terminal_is_printed_as_wide_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,3 +34,14 @@ def test_the_room_for_a_column_counts_characters_of_double_width(
 def test_a_cell_is_text_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("", [Column("file")], [["[bold]a[/]:smile:\x1b[31m.png"]], width=None)
     assert capsys.readouterr().out.splitlines()[-1].rstrip() == "[bold]a[/]:smile:\\x1b[31m.png"
+
+
+def test_speed_is_that_of_images_and_losses_name_results_of_any_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    image = FileResult(Path("a.png"), Path("o/a.png"), "done", megapixels=3, seconds=2)
+    video = FileResult(
+        Path("b.mp4"), Path("o/b.mp4"), "done", megapixels=100, seconds=1, frames=50, lost=("transparency dropped",)
+    )
+    print_summary(RunSummary(2, RunInfo("bicubic", "none", "cpu", "fp32"), [image, video]))
+    shown = "".join(capsys.readouterr())
+    assert "1.50" in shown
+    assert "1 of 2 results could not keep all: transparency dropped." in shown
