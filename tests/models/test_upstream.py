@@ -1,5 +1,6 @@
 """Weights published elsewhere: networks written down here as upstream lays them out must give the same images as ours."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
+from restorekit.inference.image import restore_image
+from restorekit.inference.settings import Settings
+from restorekit.media.decode import read_rgb8
 from restorekit.models import registry
 from restorekit.weights import state_dict
 from restorekit.weights.load import load_model
+from restorekit.weights.manifest import load_manifest
 
 
 def noise(*shape: int) -> Tensor:
@@ -255,6 +260,22 @@ def test_dmphn_in_the_authors_files(tmp_path: Path) -> None:
     rgb = noise(1, 3, 16, 24)
     with torch.no_grad():
         torch.testing.assert_close(model(rgb), authors_dmphn(files, rgb), atol=1e-4, rtol=1e-4)
+
+
+DATA = Path(os.environ.get("RESTOREKIT_DATA", "nowhere")) / "real_blur"
+DMPHN = load_manifest().find_remote("dmphn")
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="RESTOREKIT_DATA names no folder with real_blur")
+@pytest.mark.skipif(not DMPHN.is_here, reason="`restorekit models fetch dmphn` has not been run")
+@pytest.mark.parametrize("name", ["000002.png", "000005.png", "000014.png"])
+def test_dmphn_gives_what_its_authors_published(name: str) -> None:
+    restored = restore_image(
+        read_rgb8(DATA / "dmphn_inputs" / name), model="dmphn", settings=Settings(precision="fp32")
+    )
+    published = read_rgb8(DATA / "dmphn_outputs" / name).astype(int)
+    assert abs(restored.astype(int) - published).max() <= 1
 
 
 def test_dmphn_tells_its_levels_and_stages_by_the_names() -> None:

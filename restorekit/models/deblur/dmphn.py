@@ -4,9 +4,9 @@ Zhang, Dai, Li, Koniusz. Deep Stacked Hierarchical Multi-patch Network for Image
 Figs. 2 to 4, in the form of the authors' code. The best of the general deblurring networks here whose weights a program can
 fetch; none of the five papers that restorekit began with has it.
 
-The image is cut in its middle, so what a pixel becomes depends on where it lies in the image: tiles are cut anew and cannot
-equal the whole. Measured with the authors' weights on a GoPro image of 1280x720 (30.74 dB whole): six tiles with an overlap of
-32 px give 30.72 dB and differ by up to 25 grey levels at a cut; overlaps of 96 and 160 px are no better.
+The image is cut in its middle, so what a pixel becomes depends on where it lies in the image: tiles are cut anew and
+cannot equal the whole. Measured with the authors' weights on a GoPro image of 1280x720 (30.74 dB whole): six tiles with
+an overlap of 32 px give 30.72 dB and differ by up to 25 grey levels at a cut; 96 and 160 px are no better.
 """
 
 import math
