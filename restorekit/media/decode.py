@@ -24,9 +24,17 @@ from restorekit.media.image import Image
 from restorekit.media.limits import LARGEST_PIXEL, MOST_METADATA, MOST_PIXELS
 from restorekit.media.metadata import jpeg_segments, png_chunks, read_metadata
 from restorekit.media.profiles import colour_space, convert_to_srgb
-from restorekit.media.samples import check_size, decode_with_opencv, described, expanded_mode, split_alpha, turn
+from restorekit.media.samples import (
+    check_size,
+    decode_with_opencv,
+    decoding,
+    described,
+    expanded_mode,
+    split_alpha,
+    turn,
+)
 from restorekit.media.sniff import SIGNATURE_LENGTH, Format, sniff
-from restorekit.media.tags import read_sides
+from restorekit.media.tags import Bytes, read_sides
 from restorekit.runtime.regular import open_regular, read_regular
 
 WEBP_HEADER = 30  # bytes
@@ -87,17 +95,8 @@ def decode_image(data: bytes, max_pixels: int = MOST_PIXELS) -> Image:
         raise UnreadableImage(
             "The content is no PNG, JPEG, WebP, TIFF or BMP.", "Remove the file or give it its right name."
         )
-    try:
+    with decoding():
         return read_tiff(data, max_pixels) if format == "tiff" else _read_with_pillow(data, format, max_pixels)
-    except UnreadableImage:
-        raise
-    except MemoryError as error:
-        raise UnreadableImage("The image does not fit into memory.", "Cut it into parts.") from error
-    except Exception as error:  # decoders raise anything on damaged files, from zlib.error to RecursionError
-        reason = str(error) or type(error).__name__
-        raise UnreadableImage(
-            f"The file is damaged or cut off ({reason}).", "Copy it again from its source."
-        ) from error
 
 
 def megapixels(path: Path, max_pixels: int = MOST_PIXELS) -> float:
@@ -135,7 +134,7 @@ def _read_with_pillow(data: bytes, format: Format, max_pixels: int) -> Image:
     image: PIL.Image.Image = file
     check_size(*image.size, max_pixels)
     if format == "jpeg":
-        _check_enough(data, *image.size)
+        check_enough_jpeg(data, *image.size)
     elif format == "png":
         _check_png(data, image)
     elif format == "bmp" and file.tile[0].codec_name == "raw" and image.width * image.height > 8 * len(data):
@@ -191,7 +190,7 @@ def _check_png(data: bytes, image: PIL.Image.Image) -> None:
             raise ValueError("it holds fewer pixels than its header promises")
 
 
-def _check_enough(data: bytes, width: int, height: int) -> None:
+def check_enough_jpeg(data: Bytes, width: int, height: int) -> None:
     """Refuse a JPEG that is too short for its size: 8x8 pixels take half a bit at least.
 
     Arithmetic coding (SOF9 to SOF11) may take less.

@@ -28,6 +28,7 @@ from restorekit.media.tags import (
     LONG,
     TYPE_SIZES,
     WIDTH,
+    Bytes,
     Directory,
     Tag,
     as_block,
@@ -44,7 +45,7 @@ DIFFERENCES = 2  # the predictor: each sample less the one on its left
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
     """A strip or tile: where it lies in the file, and its pixels."""
 
     offset: int
@@ -60,24 +61,18 @@ def read_tiff(data: bytes, max_pixels: int) -> Image:
         UnreadableImage: too large, or of a kind that would lose something or cannot be decoded.
         Exception: the file is damaged.
     """
-    header = read_directory(data)
-    if 8 <= header.next < len(data) or _whole(header, IMAGE_DEPTH, 1) > 1:
-        raise UnreadableImage("The TIFF holds several pages.", "Split it into single images.")
-    if DNG_VERSION in header.tags:
-        raise UnreadableImage("The TIFF is a camera's raw file (DNG).", "Develop it to TIFF or PNG first.")
-    check_size(_whole(header, WIDTH), _whole(header, HEIGHT), max_pixels)
-    header = _about_pixels(header)
-    page = _page(as_block(header))
-    _check_kind(page)
+    header, page = check_header(data, max_pixels)
     metadata, orientation = read_tiff_metadata(data)
     icc = metadata.icc
     lost: tuple[str, ...] = ()
     premultiplied = is_premultiplied(metadata)
-    pieces = [] if page.compression == OLD_JPEG else _pieces(header, data, max_pixels)  # that has a place of its own
+    pieces = (
+        [] if page.compression == OLD_JPEG else find_pieces(header, data, max_pixels)
+    )  # that has a place of its own
     if page.compression in (UNCOMPRESSED, *DEFLATE) and page.photometric != YCBCR:
         alone = _unpacked(header, data, pieces, page)
     else:
-        alone = _with_directory(data, header)
+        alone = with_directory(data, header)
     if page.compression in (UNCOMPRESSED, *DEFLATE) and page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
         samples = _page(alone).asarray()
         samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
@@ -105,7 +100,26 @@ def read_tiff(data: bytes, max_pixels: int) -> Image:
     return Image(pixels, alpha, described(metadata, icc, lost, orientation, pixels), "tiff")
 
 
-def _whole(header: Directory, number: int, default: int = 0) -> int:
+def check_header(data: Bytes, max_pixels: int) -> tuple[Directory, tifffile.TiffPage]:
+    """The tags about pixels of a TIFF that can be decoded, and what tifffile makes of them.
+
+    Raises:
+        UnreadableImage: several pages, too large, or of a kind that would lose something.
+        ValueError: the directory is damaged.
+    """
+    header = read_directory(data)
+    if 8 <= header.next < len(data) or whole_number(header, IMAGE_DEPTH, 1) > 1:
+        raise UnreadableImage("The TIFF holds several pages.", "Split it into single images.")
+    if DNG_VERSION in header.tags:
+        raise UnreadableImage("The TIFF is a camera's raw file (DNG).", "Develop it to TIFF or PNG first.")
+    check_size(whole_number(header, WIDTH), whole_number(header, HEIGHT), max_pixels)
+    header = _about_pixels(header)
+    page = _page(as_block(header))
+    _check_kind(page)
+    return header, page
+
+
+def whole_number(header: Directory, number: int, default: int = 0) -> int:
     """The value of a tag that must be one positive whole number; `default` where it is absent, if that is one."""
     values = header.integers(number) if number in header.tags else (default,)
     if len(values) != 1 or values[0] < 1:
@@ -118,11 +132,12 @@ def _about_pixels(header: Directory) -> Directory:
     tags = {number: tag for number, tag in header.tags.items() if number in PIXEL_TAGS}
     for number, tag in tags.items():
         if tag.type not in TYPE_SIZES and max(header.integers(number), default=1 << 32) < 1 << 32:
-            tags[number] = _longs(header, *header.integers(number))
+            tags[number] = longs(header, *header.integers(number))
     return Directory(header.order, tags, {})
 
 
-def _longs(header: Directory, *values: int) -> Tag:
+def longs(header: Directory, *values: int) -> Tag:
+    """A tag of such numbers, in the byte order of the header."""
     return Tag(LONG, len(values), struct.pack(f"{header.order}{len(values)}I", *values))
 
 
@@ -153,19 +168,19 @@ def _check_kind(page: tifffile.TiffPage) -> None:
         )
 
 
-def _pieces(header: Directory, data: bytes, max_pixels: int) -> list[_Piece]:
+def find_pieces(header: Directory, data: Bytes, max_pixels: int) -> list[Piece]:
     """Every strip or tile, row by row.
 
     Raises:
         ValueError: there are fewer than the image's size asks for, or one lies outside the file.
         UnreadableImage: the tiles together have more than `max_pixels`.
     """
-    height, width = _whole(header, HEIGHT), _whole(header, WIDTH)
+    height, width = whole_number(header, HEIGHT), whole_number(header, WIDTH)
     tiled = TILE_WIDTH in header.tags
     if tiled:
-        rows, columns = _whole(header, TILE_HEIGHT), _whole(header, TILE_WIDTH)
+        rows, columns = whole_number(header, TILE_HEIGHT), whole_number(header, TILE_WIDTH)
     else:
-        rows, columns = min(_whole(header, ROWS_PER_STRIP, height), height), width
+        rows, columns = min(whole_number(header, ROWS_PER_STRIP, height), height), width
     down, across = -(-height // rows), -(-width // columns)
     if tiled:
         check_size(across * columns, down * rows, max_pixels)
@@ -176,7 +191,7 @@ def _pieces(header: Directory, data: bytes, max_pixels: int) -> list[_Piece]:
     starts = header.integers(offsets)[: down * across]
     sizes = header.integers(lengths) or [len(data) - start for start in starts]  # old writers leave them out
     pieces = [
-        _Piece(start, size, rows if tiled else min(rows, height - index * rows), columns)
+        Piece(start, size, rows if tiled else min(rows, height - index * rows), columns)
         for index, (start, size) in enumerate(zip(starts, sizes, strict=False))
     ]
     if not pieces or any(piece.offset + piece.length > len(data) for piece in pieces):
@@ -184,7 +199,7 @@ def _pieces(header: Directory, data: bytes, max_pixels: int) -> list[_Piece]:
     return pieces
 
 
-def _unpacked(header: Directory, data: bytes, pieces: list[_Piece], page: tifffile.TiffPage) -> bytes:
+def _unpacked(header: Directory, data: bytes, pieces: list[Piece], page: tifffile.TiffPage) -> bytes:
     """An uncompressed file of the same pixels; its strips become one.
 
     Raises:
@@ -204,18 +219,18 @@ def _unpacked(header: Directory, data: bytes, pieces: list[_Piece], page: tifffi
             pixels = rows.cumsum(axis=1, dtype=dtype).tobytes()
         plain.append(pixels)
     starts = list(itertools.accumulate(map(len, plain), initial=8))
-    tags = {**header.tags, COMPRESSION: _longs(header, UNCOMPRESSED)}
+    tags = {**header.tags, COMPRESSION: longs(header, UNCOMPRESSED)}
     if page.predictor == DIFFERENCES:
         del tags[PREDICTOR]
     if TILE_WIDTH in tags:
-        tags |= {TILE_OFFSETS: _longs(header, *starts[:-1]), TILE_LENGTHS: _longs(header, *map(len, plain))}
+        tags |= {TILE_OFFSETS: longs(header, *starts[:-1]), TILE_LENGTHS: longs(header, *map(len, plain))}
     else:
-        tags |= {STRIP_OFFSETS: _longs(header, 8), STRIP_LENGTHS: _longs(header, starts[-1] - 8)}
+        tags |= {STRIP_OFFSETS: longs(header, 8), STRIP_LENGTHS: longs(header, starts[-1] - 8)}
         tags[ROWS_PER_STRIP] = tags[HEIGHT]
-    return _with_directory(bytes(8) + b"".join(plain), replace(header, tags=tags))
+    return with_directory(bytes(8) + b"".join(plain), replace(header, tags=tags))
 
 
-def _with_directory(data: bytes, directory: Directory) -> bytes:
+def with_directory(data: bytes, directory: Directory) -> bytes:
     """A TIFF of the same bytes with another directory."""
     data += bytes(len(data) % 2)
     mark = b"II" if directory.order == "<" else b"MM"

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from restorekit.media.sniff import PNG, Format
-from restorekit.media.tags import ByteOrder, Directory, Tag, as_block, read_directory, write_directory
+from restorekit.media.tags import ByteOrder, Bytes, Directory, Tag, as_block, read_directory, write_directory
 
 EXIF_PREFIX = b"Exif\0\0"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -85,7 +85,7 @@ class Metadata:
 # Reading
 
 
-def read_metadata(format: Format, data: bytes, info: Mapping[Any, Any]) -> tuple[Metadata, int]:
+def read_metadata(format: Format, data: Bytes, info: Mapping[Any, Any]) -> tuple[Metadata, int]:
     """Read the metadata of a PNG, JPEG, WebP or BMP.
 
     Args:
@@ -102,12 +102,12 @@ def read_metadata(format: Format, data: bytes, info: Mapping[Any, Any]) -> tuple
     if format == "jpeg":
         return _upright(_from_jpeg(metadata, data, info))
     if format == "bmp" and int.from_bytes(data[14:18], "little") >= 40:  # an older header states no resolution
-        per_metre = struct.unpack_from("<ii", data, 38)
+        per_metre = struct.unpack("<ii", data[38:46])
         metadata = replace(metadata, resolution=_resolution(*(value * INCH for value in per_metre)))
     return _upright(metadata)
 
 
-def _from_png(data: bytes) -> Metadata:
+def _from_png(data: Bytes) -> Metadata:
     exif, icc, xmp, resolution = b"", b"", b"", None
     blocks: list[Block] = []
     lost: list[str] = []
@@ -133,11 +133,11 @@ def _from_png(data: bytes) -> Metadata:
     return Metadata(exif, icc, xmp, resolution, tuple(blocks), tuple(lost))
 
 
-def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+def png_chunks(data: Bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Type, body and the whole of every PNG chunk."""
     at = len(PNG)
     while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
+        (length,) = struct.unpack(">I", data[at : at + 4])
         yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length], data[at : at + 12 + length]
         at += 12 + length
 
@@ -159,7 +159,7 @@ def _unpacked(packed: bytes) -> bytes:
     return text
 
 
-def _from_jpeg(metadata: Metadata, data: bytes, info: Mapping[Any, Any]) -> Metadata:
+def _from_jpeg(metadata: Metadata, data: Bytes, info: Mapping[Any, Any]) -> Metadata:
     unit, density = info.get("jfif_unit", 0), info.get("jfif_density", (1, 1))
     blocks: list[Block] = []
     lost: list[str] = []
@@ -186,11 +186,11 @@ def _is_read_or_rewritten(marker: int, body: bytes) -> bool:
     return body.startswith(known.get(marker, ()))
 
 
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def jpeg_segments(data: Bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Marker, body and the whole of every JPEG segment up to the compressed pixels."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
+    while at + 4 <= len(data) and data[at : at + 1] == b"\xff":
+        (marker,) = data[at + 1 : at + 2]
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
@@ -201,7 +201,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         at = end
 
 
-def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
+def read_tiff_metadata(data: Bytes) -> tuple[Metadata, int]:
     """Read the metadata of a TIFF; see `read_metadata`.
 
     Raises:
@@ -393,6 +393,13 @@ def is_premultiplied(metadata: Metadata) -> bool:
 def add_to_tiff(data: bytes, metadata: Metadata) -> bytes:
     """Put all metadata into a TIFF of the right `byte_order`: a new directory at its end replaces the first one."""
     pixels = read_directory(data)
+    data += bytes(len(data) % 2)
+    directory = write_directory(tiff_directory(pixels, metadata), len(data))
+    return data[:4] + struct.pack(f"{pixels.order}I", len(data)) + data[8:] + directory
+
+
+def tiff_directory(pixels: Directory, metadata: Metadata) -> Directory:
+    """All tags of a TIFF of the right `byte_order`: those about pixels from `pixels`, the others from the metadata."""
     described = _directory(metadata.exif) or Directory(pixels.order, {}, {})
     tags = {number: tag for number, tag in described.tags.items() if number not in PIXEL_TAGS}
     tags |= {number: tag for number, tag in pixels.tags.items() if number in PIXEL_TAGS}
@@ -405,6 +412,4 @@ def add_to_tiff(data: bytes, metadata: Metadata) -> bytes:
         tags[ICC] = Tag(7, len(metadata.icc), metadata.icc)
     if metadata.xmp:
         tags[XMP] = Tag(1, len(metadata.xmp), metadata.xmp)
-    data += bytes(len(data) % 2)
-    directory = write_directory(replace(described, order=pixels.order, tags=tags), len(data))
-    return data[:4] + struct.pack(f"{pixels.order}I", len(data)) + data[8:] + directory
+    return replace(described, order=pixels.order, tags=tags)

@@ -1,5 +1,8 @@
 """Read and write an image by bands of rows, so that memory need not hold all of it."""
 
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -136,3 +139,54 @@ class ArrayReader:
         if not 0 <= start < stop <= self.height:
             raise ValueError(f"rows {start} to {stop} do not lie in an image of {self.height} rows")
         return self.pixels[start:stop]
+
+
+class SequentialReader(ABC):
+    """Rows of what can only be made from top to bottom, as a `RowReader`.
+
+    It keeps what was read last, from the first row asked for; whoever goes back further makes it begin again.
+
+    Args:
+        height, width: of the image in pixels.
+        channels: 3 for RGB, 1 for grey.
+        dtype: uint8, uint16 or float32.
+    """
+
+    def __init__(self, height: int, width: int, channels: int, dtype: np.dtype[Any]) -> None:
+        self.height, self.width, self.channels, self.dtype = height, width, channels, dtype
+        self._source: Iterator[NDArray[Any]] | None = None
+        self._kept: deque[NDArray[Any]] = deque()  # consecutive rows, from `_top` to `_bottom` - 1
+        self._top = self._bottom = 0
+
+    @abstractmethod
+    def parts(self) -> Iterator[NDArray[Any]]:
+        """Begin at the top: (n, width, channels), some rows at a time, each part once."""
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop - 1`; see `RowReader.rows`."""
+        if not 0 <= start < stop <= self.height:
+            raise ValueError(f"rows {start} to {stop} do not lie in an image of {self.height} rows")
+        if self._source is None or start < self._top:
+            self._source, self._top, self._bottom = self.parts(), 0, 0
+            self._kept.clear()
+        while self._bottom < stop:
+            self._forget(start)
+            part = next(self._source)
+            self._kept.append(part)
+            self._bottom += len(part)
+        wanted = []
+        top = self._top
+        for part in self._kept:
+            if top < stop and start < top + len(part):
+                wanted.append(part[max(0, start - top) : stop - top])
+            top += len(part)
+        return wanted[0] if len(wanted) == 1 else np.concatenate(wanted)
+
+    def _forget(self, start: int) -> None:
+        """Drop the rows above `start`. Of a part with some above and some below, those below are copied."""
+        while self._kept and self._top < start:
+            part = self._kept.popleft()
+            above = min(len(part), start - self._top)
+            self._top += above
+            if above < len(part):
+                self._kept.appendleft(part[above:].copy())

@@ -1,5 +1,7 @@
 """What decoders of all formats share: how samples become the upright pixels of an `Image`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,22 @@ from numpy.typing import NDArray
 from restorekit.errors import UnreadableImage
 from restorekit.media.metadata import Metadata
 from restorekit.media.profiles import matching_profile
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Whatever a decoder raises, as what is wrong with the file: anything from zlib.error to RecursionError."""
+    try:
+        yield
+    except UnreadableImage:
+        raise
+    except MemoryError as error:
+        raise UnreadableImage("The image does not fit into memory.", "Cut it into parts.") from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise UnreadableImage(
+            f"The file is damaged or cut off ({reason}).", "Copy it again from its source."
+        ) from error
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

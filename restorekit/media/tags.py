@@ -1,4 +1,4 @@
-"""Directories of tags (IFDs): what TIFF files and EXIF blocks are made of. TIFF 6.0, section 2; BigTIFF can be read.
+"""Directories of tags (IFDs): what TIFF files and EXIF blocks are made of. TIFF 6.0, section 2, and BigTIFF.
 
 Values stay bytes in the byte order of their file. Nothing is interpreted, so types, rationals and texts in any encoding
 survive.
@@ -7,13 +7,15 @@ survive.
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
+
+from restorekit.media.limits import MOST_METADATA
 
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
 """Bytes of one value: BYTE, ASCII, SHORT, LONG, RATIONAL, their signed forms, UNDEFINED, FLOAT, DOUBLE, IFD, UTF-8."""
 BIG_TYPE_SIZES = TYPE_SIZES | {16: 8, 17: 8, 18: 8}
 """BigTIFF adds LONG8, SLONG8 and IFD8."""
-LONG = 4
+LONG, LONG8 = 4, 16
 WIDTH, HEIGHT = 256, 257
 MOST_ENTRIES = 1 << 16
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
@@ -24,6 +26,18 @@ _INTEGERS = {1: "B", 3: "H", 4: "I", 5: "II", 13: "I", 16: "Q", 18: "Q"}  # stru
 
 ByteOrder = Literal["<", ">"]
 """As `struct` writes it: "<" for II, ">" for MM."""
+
+
+class Bytes(Protocol):
+    """Bytes in memory, or those of a file; see `media.file_bytes`."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __getitem__(self, key: slice, /) -> bytes:
+        """Some of them; as many as there are."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ def _integers(tag: Tag, order: str) -> tuple[int, ...]:
     return struct.unpack(order + _INTEGERS[tag.type] * tag.count, tag.value) if tag.type in _INTEGERS else ()
 
 
-def read_directory(data: bytes) -> Directory:
+def read_directory(data: Bytes) -> Directory:
     """Read the first directory of a TIFF file or EXIF block, and those it points to.
 
     Raises:
@@ -74,15 +88,15 @@ def read_directory(data: bytes) -> Directory:
     order = _ORDERS.get(data[:2])
     if order is None or len(data) < 8:
         raise ValueError("it is no TIFF structure")
-    version, first = struct.unpack_from(order + "HI", data, 2)
+    version, first = struct.unpack(order + "HI", data[2:8])
     if version == 43 and len(data) >= 16:
-        return _read(data, order, True, struct.unpack_from(order + "Q", data, 8)[0], ())
+        return _read(data, order, True, struct.unpack(order + "Q", data[8:16])[0], ())
     if version != 42:
         raise ValueError("it is no TIFF structure")
     return _read(data, order, False, first, ())
 
 
-def _read(data: bytes, order: ByteOrder, big: bool, offset: int, parents: tuple[int, ...]) -> Directory:
+def _read(data: Bytes, order: ByteOrder, big: bool, offset: int, parents: tuple[int, ...]) -> Directory:
     """Read a directory; `parents` are the offsets of those that lead to it."""
     count_format, word, sizes = ("Q", "Q", BIG_TYPE_SIZES) if big else ("H", "I", TYPE_SIZES)
     inline = struct.calcsize(word)  # a value of up to this many bytes stands in its entry
@@ -90,26 +104,28 @@ def _read(data: bytes, order: ByteOrder, big: bool, offset: int, parents: tuple[
     start = offset + struct.calcsize(count_format)
     if offset in parents or start > len(data):
         raise ValueError("a directory of tags lies outside the data")
-    (entries,) = struct.unpack_from(order + count_format, data, offset)
+    (entries,) = struct.unpack(order + count_format, data[offset:start])
     end = start + entries * (entry.size + inline)
     if end > len(data):
         raise ValueError("a directory of tags is cut off")
     tags: dict[int, Tag] = {}
     children: dict[int, Directory] = {}
     damaged: list[int] = []
-    room = len(data)  # values do not overlap; without this bound a small file could ask for any amount of memory
+    room = min(
+        len(data), MOST_METADATA
+    )  # values do not overlap; without this bound a small file could ask for any amount of memory
     for position in range(start, end, entry.size + inline):
-        number, type_, count = entry.unpack_from(data, position)
-        size = sizes.get(type_, 0) * count
         place = position + entry.size
+        number, type_, count = entry.unpack(data[position:place])
+        size = sizes.get(type_, 0) * count
         if size > inline:
-            (place,) = struct.unpack_from(order + word, data, place)
+            (place,) = struct.unpack(order + word, data[place : place + inline])
             room -= size
         if size == 0 or place + size > len(data) or room < 0:
             damaged.append(number)
             continue
         tags[number] = Tag(type_, count, data[place : place + size], place)
-    following = struct.unpack_from(order + word, data, end)[0] if end + inline <= len(data) else 0
+    following = struct.unpack(order + word, data[end : end + inline])[0] if end + inline <= len(data) else 0
     for pointer in POINTERS:
         if pointer in tags:
             try:
@@ -143,32 +159,35 @@ def read_sides(stream: BinaryIO) -> tuple[int, int]:
     return sides[WIDTH], sides[HEIGHT]
 
 
-def write_directory(directory: Directory, at: int) -> bytes:
+def write_directory(directory: Directory, at: int, big: bool = False) -> bytes:
     """The bytes of a directory and its children; none follows it.
 
     Args:
-        directory: to be written in its own byte order. Types of BigTIFF are left out.
+        directory: to be written in its own byte order. Types of BigTIFF are left out unless it is `big`.
         at: even offset at which the bytes will stand.
+        big: write it as BigTIFF has it.
     """
     order = directory.order
-    tags = {number: tag for number, tag in directory.tags.items() if tag.type in TYPE_SIZES}
+    count, word, pointer, sizes = ("Q", "Q", LONG8, BIG_TYPE_SIZES) if big else ("H", "I", LONG, TYPE_SIZES)
+    width = struct.calcsize(word)
+    tags = {number: tag for number, tag in directory.tags.items() if tag.type in sizes}
     numbers = sorted({*tags, *directory.children})
-    entries = struct.pack(order + "H", len(numbers))
+    entries = struct.pack(order + count, len(numbers))
     values = bytearray()
-    first = at + 2 + 12 * len(numbers) + 4
+    first = at + len(entries) + (4 + 2 * width) * len(numbers) + width
     for number in numbers:
-        target = struct.pack(order + "I", first + len(values))
+        target = struct.pack(order + word, first + len(values))
         if number in directory.children:
-            entries += struct.pack(order + "HHI", number, LONG, 1) + target
-            values += write_directory(directory.children[number], first + len(values))
+            entries += struct.pack(f"{order}HH{word}", number, pointer, 1) + target
+            values += write_directory(directory.children[number], first + len(values), big)
         else:
             tag = tags[number]
-            inline = len(tag.value) <= 4
-            entries += struct.pack(order + "HHI", number, tag.type, tag.count)
-            entries += tag.value.ljust(4, b"\0") if inline else target
+            inline = len(tag.value) <= width
+            entries += struct.pack(f"{order}HH{word}", number, tag.type, tag.count)
+            entries += tag.value.ljust(width, b"\0") if inline else target
             values += b"" if inline else tag.value
         values += b"\0" * (len(values) % 2)
-    return bytes(entries + struct.pack(order + "I", 0) + values)
+    return bytes(entries + struct.pack(order + word, 0) + values)
 
 
 def as_block(directory: Directory) -> bytes:
