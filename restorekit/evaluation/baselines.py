@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from restorekit import deconvolution
 from restorekit.evaluation.preparation import Degraded, Rgb
@@ -26,15 +28,25 @@ def unsharp_mask(degraded: Degraded) -> Rgb:
 
 
 def wiener(degraded: Degraded) -> Rgb:
-    """Deconvolve with scikit-image's Wiener filter, noise-to-signal ratio 0.01, and the known PSF; mirrored edges."""
-    assert degraded.psf is not None  # methods that need one are only asked where it is known
-    return from_unit(deconvolution.wiener(to_unit(degraded.pixels), degraded.psf))
+    """Deconvolve with Wiener's filter on gradients, the noise estimated, and the known PSF; tapered edges."""
+    image, kernel = _known(degraded)
+    return _to_rgb(deconvolution.wiener(image, kernel, deconvolution.noise_level(image)))
 
 
 def richardson_lucy(degraded: Degraded) -> Rgb:
-    """Deconvolve with scikit-image's Richardson-Lucy, 30 iterations, and the known PSF; mirrored edges."""
-    assert degraded.psf is not None
-    return from_unit(deconvolution.richardson_lucy(to_unit(degraded.pixels), degraded.psf))
+    """Deconvolve with Richardson-Lucy, 30 iterations, and the known PSF; unknown edges."""
+    return _to_rgb(deconvolution.richardson_lucy(*_known(degraded)))
+
+
+def _known(degraded: Degraded) -> tuple[Tensor, deconvolution.Kernel]:
+    """The image (1,3,h,w), and what blurred it."""
+    assert degraded.psf is not None  # methods that need one are only asked where it is known
+    image = torch.from_numpy(to_unit(degraded.pixels)).permute(2, 0, 1)[None].contiguous()
+    return image, deconvolution.Kernel(degraded.psf)
+
+
+def _to_rgb(image: Tensor) -> Rgb:
+    return from_unit(image[0].permute(1, 2, 0).numpy())
 
 
 def bicubic(degraded: Degraded) -> Rgb:

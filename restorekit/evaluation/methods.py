@@ -134,8 +134,8 @@ class BaselineMethod:
 
     @property
     def identity(self) -> Mapping[str, object]:
-        """The function's name: its parameters are constants."""
-        return {"baseline": self.baseline.function.__name__}
+        """The function's name, and what it does: its parameters are constants."""
+        return {"baseline": self.baseline.function.__name__, "does": self.facts.paper}
 
     @property
     def keeps_images(self) -> bool:

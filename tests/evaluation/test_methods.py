@@ -61,7 +61,7 @@ def test_baselines_tell_what_they_do_and_only_results_are_kept() -> None:
         BaselineMethod(Baseline("identity", identity)),
     )
     assert enlarging.facts.paper.startswith("Enlarge by MATLAB's")
-    assert enlarging.identity == {"baseline": "bicubic"}
+    assert enlarging.identity == {"baseline": "bicubic", "does": enlarging.facts.paper}
     assert (enlarging.keeps_images, doing_nothing.keeps_images) == (True, False)
     assert not enlarging.needs_psf
     assert enlarging.source(item("a")) is None

@@ -1,0 +1,149 @@
+"""Straight motion that differs from pixel to pixel."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restorekit.deconvolution.blurs import Blur, Kernel, Operator
+from restorekit.errors import UsageError
+
+LONGEST = 1000  # px of a motion
+CHUNK = 1 << 16  # pixels whose lines are drawn together
+
+
+@dataclass(frozen=True, eq=False)
+class Lines(Blur):
+    """Every pixel is the mean along a line of its own, centred on it; beyond the edge the edge goes on.
+
+    Lines are drawn as MATLAB's `fspecial('motion')` draws them, so a vector counts pixels: length 1 and below is sharp
+    (Sun et al., CVPR 2015; Gong et al., CVPR 2017). (u, v) and (-u, -v) are the same blur.
+
+    Raises:
+        UsageError: two fields of different shape, values that are not finite, or motion beyond 1000 px.
+    """
+
+    u: NDArray[np.float32]
+    """(H,W): pixels to the right during the exposure."""
+    v: NDArray[np.float32]
+    """(H,W): pixels down."""
+
+    def __post_init__(self) -> None:
+        if self.u.ndim != 2 or self.u.shape != self.v.shape or 0 in self.u.shape:
+            raise UsageError(f"A motion field has two planes of one shape, not {self.u.shape} and {self.v.shape}.")
+        longest = np.hypot(self.u, self.v).max()
+        if not longest <= LONGEST:  # false for NaN
+            raise UsageError(f"A motion field holds vectors of {longest:g} px.", f"At most {LONGEST} are taken.")
+
+    @property
+    def radius(self) -> int:
+        """Half the longest line, and the pixel beyond its end."""
+        return max(0, math.ceil((float(np.hypot(self.u, self.v).max()) - 1) / 2)) + 1
+
+    def crop(self, top: int, left: int, height: int, width: int) -> "Lines":
+        """The same vectors; beyond the field those at its edge go on."""
+        rows = np.clip(np.arange(top, top + height), 0, self.u.shape[0] - 1)[:, None]
+        columns = np.clip(np.arange(left, left + width), 0, self.u.shape[1] - 1)
+        return Lines(self.u[rows, columns], self.v[rows, columns])
+
+    def on(self, canvas: Tensor) -> "LinesOperator":
+        """Draw every pixel's line.
+
+        Raises:
+            UsageError: the field has another size.
+        """
+        if tuple(canvas.shape[-2:]) != self.u.shape:
+            raise UsageError(
+                f"A motion field of {self.u.shape[1]}x{self.u.shape[0]} px does not fit "
+                f"{canvas.shape[-1]}x{canvas.shape[-2]} px."
+            )
+        return LinesOperator(self, canvas)
+
+
+class _Products(NamedTuple):
+    """A sparse matrix by its rows, as `embedding_bag` takes it."""
+
+    columns: Tensor
+    offsets: Tensor
+    weights: Tensor
+
+    def __matmul__(self, image: Tensor) -> Tensor:
+        """The product with every channel of (N,C,H,W)."""
+        flat = image.flatten(2).flatten(0, 1).T.contiguous()  # (HW,NC)
+        product = F.embedding_bag(
+            self.columns, flat, self.offsets, mode="sum", per_sample_weights=self.weights, include_last_offset=True
+        )
+        return product.T.reshape(image.shape)
+
+
+class LinesOperator(Operator):
+    """Two sparse matrices: one gathers, its transpose scatters."""
+
+    def __init__(self, lines: Lines, canvas: Tensor) -> None:
+        height, width = lines.u.shape
+        u, v = (torch.from_numpy(field.ravel()).to(canvas) for field in (lines.u, lines.v))
+        parts = []
+        for start in range(0, height * width, CHUNK):
+            pixels = torch.arange(start, min(start + CHUNK, height * width), device=canvas.device)
+            down, across, weights = draw_lines(u[pixels], v[pixels])
+            rows = (pixels[:, None] // width + down).clamp_(0, height - 1)
+            cells = rows * width + (pixels[:, None] % width + across).clamp_(0, width - 1)
+            used = weights > 0
+            parts.append((used.sum(1), cells[used].int(), weights[used]))
+        counts, cells, weights = (torch.cat(part) for part in zip(*parts, strict=True))
+        self.gather = _Products(cells, _offsets(counts), weights)
+        order = cells.argsort(stable=True)
+        pixels = torch.repeat_interleave(torch.arange(len(counts), device=canvas.device, dtype=torch.int32), counts)
+        self.scatter = _Products(pixels[order], _offsets(cells.bincount(minlength=len(counts))), weights[order])
+
+    def forward(self, scene: Tensor) -> Tensor:
+        """Every pixel gathers its line."""
+        return self.gather @ scene
+
+    def adjoint(self, image: Tensor) -> Tensor:
+        """Every pixel is spread over its line."""
+        return self.scatter @ image
+
+
+def _offsets(counts: Tensor) -> Tensor:
+    return F.pad(counts.cumsum(0), (1, 0)).int()
+
+
+def draw_lines(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw centred lines as MATLAB's `fspecial('motion')`: a cell's weight falls from 1 on the line to 0 a pixel from it.
+
+    Args:
+        u, v: (P,), right and down; a line has the length max(1, |(u, v)|), of which its cells' middles span one less.
+
+    Returns:
+        For every line M cells (P,M): rows down, columns to the right, and weights that sum to 1.
+    """
+    length = torch.hypot(u, v)
+    safe = length.clamp(min=1e-6)
+    right, down = torch.where(length > 1e-6, u / safe, 1.0)[:, None], (v / safe)[:, None]  # a direction
+    half = ((length - 1) / 2).clamp(min=0)[:, None]
+    steps = torch.arange(-math.ceil(float(half.max())) - 1, math.ceil(float(half.max())) + 2, device=u.device)
+    steep = down.abs() > right.abs()
+    slope = torch.where(steep, right / torch.where(steep, down, 1.0), down / torch.where(steep, 1.0, right))
+    beside = (steps * slope).floor()[:, :, None] + torch.arange(-1, 3, device=u.device)  # four cells hold all within 1
+    along = steps[None, :, None].expand_as(beside)
+    x, y = (torch.where(steep[:, :, None], a, b).flatten(1) for a, b in ((beside, along), (along, beside)))
+    distance = y * right - x * down
+    beyond = torch.where(torch.hypot(x, y) >= half, half - (x * right + y * down).abs(), 0.0)
+    weights = (1 - torch.hypot(distance, beyond)).clamp_(min=0)
+    return y.long(), x.long(), weights / weights.sum(1, keepdim=True)
+
+
+def line_kernel(u: float, v: float) -> Kernel:
+    """The PSF of one line, see `draw_lines`."""
+    rows, columns, weights = draw_lines(torch.tensor([u], dtype=torch.float64), torch.tensor([v], dtype=torch.float64))
+    used = weights > 0
+    radius = int(max(rows[used].abs().max(), columns[used].abs().max()))
+    psf = torch.zeros(2 * radius + 1, 2 * radius + 1, dtype=torch.float64)
+    psf[rows[used] + radius, columns[used] + radius] = weights[used]
+    return Kernel(psf.float().numpy())
