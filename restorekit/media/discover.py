@@ -39,7 +39,7 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = (), videos: b
     Args:
         inputs: what the user named.
         excluded: folders that are not searched, e.g. those for results, which may lie inside an input.
-        videos: whether videos are listed too.
+        videos: whether videos and GIFs are listed too.
 
     Returns:
         Every source once. Folders keep their tree. Where results of several inputs would collide, all keep their
@@ -127,7 +127,7 @@ def _walk(root: Path, passed_over: set[Path], videos: bool) -> Iterator[Path]:
                 continue
             if is_folder:
                 below.append(path)
-            elif _looks_like_image(path) or (videos and looks_like_video(path)):
+            elif _looks_like_image(path) or (videos and (path.suffix.lower() == ".gif" or looks_like_video(path))):
                 yield path
         waiting += reversed(below)
 

@@ -32,11 +32,11 @@ from restorekit.media.metadata import (
     pillow_options,
     png_chunk,
 )
-from restorekit.media.sniff import PNG, Format
+from restorekit.media.sniff import PNG
 from restorekit.runtime.atomic import write_atomically
 
 JPEG_QUALITY = 95
-LARGEST_SIDE: dict[Format, int] = {"jpeg": 65500, "webp": 16383}
+LARGEST_SIDE = {"jpeg": 65500, "webp": 16383, "gif": 65535}
 """Pixels; the other formats hold more than memory does."""
 _OTHER_FORMAT = "Convert the source to PNG, whose results are PNG files too: they hold any size, depth and alpha."
 
@@ -93,11 +93,11 @@ def encode_image(image: Image) -> Encoded:
     return Encoded(data, (*image.metadata.lost, *unstorable, *rounded))
 
 
-def check_storable(format: Format, height: int, width: int) -> None:
+def check_storable(format: str, height: int, width: int) -> None:
     """Check that a format can hold an image of that size, which is worth knowing before it is computed.
 
     Raises:
-        UnwritableOutput: JPEG holds at most 65500 pixels a side, WebP 16383.
+        UnwritableOutput: JPEG holds at most 65500 pixels a side, WebP 16383, GIF 65535.
     """
     most = LARGEST_SIDE.get(format)
     if most is not None and max(height, width) > most:

@@ -18,6 +18,7 @@ from restorekit.inference.engine import Engine
 from restorekit.inference.image import RestoredImage, Size, restore_to_size
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
+from restorekit.media.animation import Animation, read_animation, write_animation
 from restorekit.media.decode import megapixels, read_image
 from restorekit.media.discover import Job
 from restorekit.media.encode import check_storable, write_image
@@ -25,6 +26,7 @@ from restorekit.media.image import Image
 from restorekit.media.limits import MOST_PIXELS
 from restorekit.models.model import Model
 from restorekit.models.spec import Task
+from restorekit.pipeline.animations import RestoredAnimation, restore_animation
 from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path
 from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
 from restorekit.pipeline.videos import VideoSettings, VideoWorker, video_facts, video_megapixels
@@ -136,9 +138,9 @@ def restore_folder(
 
 @dataclass(frozen=True)
 class ReadFile:
-    """An image in memory, and the file as it was before it was read."""
+    """An image or animation in memory, and the file as it was before it was read."""
 
-    image: Image
+    image: Image | Animation
     stamp: dict[str, int]
 
 
@@ -147,7 +149,7 @@ class RestoredFile:
     """An image before and after."""
 
     read: ReadFile
-    restored: RestoredImage
+    restored: RestoredImage | RestoredAnimation
     seconds: float
 
 
@@ -166,31 +168,43 @@ class FileWorker:
     """Of tiles that fitted the images before; only `compute` uses it."""
 
     def read(self, job: Job) -> ReadFile:
-        """Decode one image."""
+        """Decode one image or animation."""
         try:
             stamp = file_stamp(job.source)
         except OSError:  # reading tells why; what has no stamp is never taken for done
             stamp = {}
-        return ReadFile(read_image(job.source, self.max_pixels), stamp)
+        image = read_animation(job.source, self.max_pixels) or read_image(job.source, self.max_pixels)
+        return ReadFile(image, stamp)
 
     def compute(self, job: Job, item: ReadFile) -> RestoredFile:
         """Restore one image, if its format can hold the result."""
-        check_storable(item.image.format, *self.size.of(*item.image.size, self.engine.spec.scale))
+        check_storable(item.image.format, *self.size.of(*_still(item.image).size, self.engine.spec.scale))
         begun = time.monotonic()
-        restored = restore_to_size(item.image, self.engine, self.size, self.limits)
+        restored: RestoredImage | RestoredAnimation
+        if isinstance(item.image, Animation):
+            restored = restore_animation(item.image, self.engine, self.size, self.limits)
+        else:
+            restored = restore_to_size(item.image, self.engine, self.size, self.limits)
         self.limits = restored.limits
         return RestoredFile(item, restored, time.monotonic() - begun)
 
     def write(self, job: Job, computed: RestoredFile) -> FileResult:
         """Store one result, and note it once it is in its place."""
-        before, restored = computed.read.image, computed.restored
-        output = self.out / job.relative
+        before, after, output = computed.read.image, computed.restored.image, self.out / job.relative
         if self.compare is not None:
-            write_image(_side_by_side(before, restored.image), side_by_side_path(self.compare, job))
-        lost = write_image(restored.image, output)
+            write_image(_side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
+        lost = write_animation(after, output) if isinstance(after, Animation) else write_image(after, output)
         self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output))
         return FileResult(
-            job.source, output, "done", self.megapixels[job], computed.seconds, info=restored.info, lost=lost
+            job.source,
+            output,
+            "done",
+            self.megapixels[job],
+            computed.seconds,
+            info=computed.restored.info,
+            lost=lost,
+            frames=len(after.frames) if isinstance(after, Animation) else 0,
+            repeated=computed.restored.repeated if isinstance(computed.restored, RestoredAnimation) else 0,
         )
 
     def failed(self, job: Job, error: Exception) -> FileResult:
@@ -234,6 +248,10 @@ def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, vi
     except OSError:  # one of them is not there
         return False
     return journal.find(job.relative.as_posix(), facts) is not None
+
+
+def _still(image: Image | Animation) -> Image:
+    return image.frames[0] if isinstance(image, Animation) else image
 
 
 def _side_by_side(before: Image, after: Image) -> Image:

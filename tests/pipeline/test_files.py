@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from restorekit import restore_folder
@@ -386,3 +387,33 @@ def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path, photo: np.ndar
     assert summary.count("skipped") >= len(there) - 1
     restore_folder([folder], tmp_path / "straight", weights=weights_file, settings=CPU)
     assert tree(out) == tree(tmp_path / "straight")
+
+
+def test_animations_are_restored_frame_by_frame_with_their_times(tmp_path: Path) -> None:
+    frames = [PIL.Image.new("RGB", (12, 10), colour) for colour in ((200, 40, 40), (40, 40, 200))]
+    (tmp_path / "in").mkdir()
+    for name in ("a.gif", "b.webp", "c.png"):
+        options = {"save_all": True, "append_images": frames[1:], "duration": [300, 50], "loop": 2}
+        frames[0].save(tmp_path / "in" / name, **options, **({"lossless": True} if name == "b.webp" else {}))
+    run = restore_folder(
+        [tmp_path / "in"],
+        tmp_path / "out",
+        model="bicubic",
+        scale=2,
+        settings=Settings("cpu"),
+        compare=tmp_path / "views",
+    )
+    assert [(result.output.name, result.status, result.frames) for result in run.results] == [
+        ("a.gif", "done", 2),
+        ("b.webp", "done", 2),
+        ("c.png", "done", 2),
+    ]
+    for result in run.results:
+        with PIL.Image.open(result.output) as image:
+            assert (image.size, image.n_frames, image.info["loop"]) == ((24, 20), 2, 2)
+            for index, (colour, duration) in enumerate((((200, 40, 40), 300), ((40, 40, 200), 50))):
+                image.seek(index)
+                assert np.abs(np.asarray(image.convert("RGB")).astype(int) - colour).max() <= 2
+                assert image.info["duration"] == duration
+    again = restore_folder([tmp_path / "in"], tmp_path / "out", model="bicubic", scale=2, settings=Settings("cpu"))
+    assert again.count("skipped") == 3
