@@ -216,7 +216,7 @@ def _unpacked(header: Directory, data: bytes, pieces: list[Piece], page: tifffil
             raise ValueError("it holds fewer pixels than its header promises")
         if page.predictor == DIFFERENCES:
             rows = np.frombuffer(pixels, dtype).reshape(piece.height, piece.width, -1)
-            pixels = rows.cumsum(axis=1, dtype=dtype).tobytes()
+            pixels = rows.cumsum(axis=1, dtype=dtype.newbyteorder("=")).astype(dtype).tobytes()  # sums are native
         plain.append(pixels)
     starts = list(itertools.accumulate(map(len, plain), initial=8))
     tags = {**header.tags, COMPRESSION: longs(header, UNCOMPRESSED)}

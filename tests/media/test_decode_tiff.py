@@ -23,6 +23,14 @@ def deflated(packed: bytes, height: int, width: int, **more: object) -> bytes:
     return tiff.finished(tiff.directory(own | {int(number[1:]): value for number, value in more.items()}))
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_differences_add_up_in_either_byte_order(tmp_path: Path, order: str) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", GREY, photometric="minisblack", compression="zlib", predictor=2, byteorder=order
+    )
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels[..., 0], GREY)
+
+
 @pytest.mark.parametrize("pixels", [GREY, COLOURS, (COLOURS >> 8).astype(np.uint8), (GREY / 65535).astype(np.float32)])
 @pytest.mark.parametrize(
     "options",
