@@ -36,21 +36,33 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UnwritableOutput: no permission, no space, no such place. Nothing is left behind.
     """
-    # A name of its own, short enough for any file system.
-    beside = path.with_name(f".{HOST}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
+    beside = name_beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        put_in_place(beside, path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield beside
+            put_in_place(beside, path)
+    finally:
+        with suppress(OSError):  # where nothing can be written nothing was left either
+            beside.unlink(missing_ok=True)
+
+
+def name_beside(path: Path) -> Path:
+    """A name of its own in the same folder, short enough for any file system; see `remove_leftovers`."""
+    return path.with_name(f".{HOST}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system says against writing a file, as `UnwritableOutput`."""
+    try:
+        yield
     except OSError as error:
         raise UnwritableOutput(
             f"The file cannot be written ({error.strerror or error}).",
             "Make room or choose another place; running again continues.",
             path,
         ) from error
-    finally:
-        with suppress(OSError):  # where nothing can be written nothing was left either
-            beside.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
