@@ -14,7 +14,7 @@ from restorekit.media.limits import MOST_PIXELS
 
 def deblur(
     inputs: options.Inputs,
-    out: options.Out = Path("restored"),
+    out: options.Target = Path("restored"),
     model: Annotated[str, typer.Option(help="A system; see `restorekit models`.")] = "gggan-lite",
     weights: options.Weights = "auto",
     config: options.Config = None,
@@ -35,6 +35,7 @@ def deblur(
     lossless: options.Lossless = False,
     frames: options.Frames = None,
     deinterlace: options.Deinterlace = False,
+    fps: options.Fps = None,
 ) -> None:
     """Sharpen blurred images and videos.
 
@@ -61,7 +62,7 @@ def deblur(
             compare=compare,
             report=report,
             max_pixels=max_pixels,
-            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace),
+            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps),
             progress=bar,
         )
     print_summary(run)

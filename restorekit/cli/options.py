@@ -1,5 +1,6 @@
 """Options and values that several subcommands share."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,12 +65,30 @@ Frames = Annotated[
     str | None, typer.Option(help="Restore only a part of each video: FIRST:BEHIND, counted from 0, e.g. 100:200.")
 ]
 Deinterlace = Annotated[bool, typer.Option("--deinterlace", help="Make whole frames of interlaced video first.")]
+Fps = Annotated[
+    str | None, typer.Option(help="Images a second, where numbered images become a video, e.g. 25 or 30000/1001.")
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Results go here; the tree of folders is kept.")]
+Target = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Results go to this folder; the tree of folders is kept. Or the only result: clip.mp4, or frames/%06d.png for "
+        "a video's frames, numbered from 0.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 
 
 def video_settings(
-    codec: str | None, crf: int | None, preset: str | None, lossless: bool, frames: str | None, deinterlace: bool
+    codec: str | None,
+    crf: int | None,
+    preset: str | None,
+    lossless: bool,
+    frames: str | None,
+    deinterlace: bool,
+    fps: str | None,
 ) -> "VideoSettings":
     """How videos are restored and written.
 
@@ -85,7 +104,11 @@ def video_settings(
         if not (first.isdecimal() and behind.isdecimal() and int(first) < int(behind)):
             raise UsageError(f"--frames {frames} is no part.", "Write it like --frames 100:200.")
         part = int(first), int(behind)
-    return VideoSettings(Encoding(codec, crf, preset, lossless), part, deinterlace)
+    try:
+        rate = None if fps is None else Fraction(fps)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"--fps {fps} is no rate.", "Write it like --fps 25 or --fps 30000/1001.") from None
+    return VideoSettings(Encoding(codec, crf, preset, lossless), part, deinterlace, rate)
 
 
 def span(text: str, name: str) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from restorekit.media.limits import MOST_PIXELS
 
 def sr(
     inputs: options.Inputs,
-    out: options.Out = Path("restored"),
+    out: options.Target = Path("restored"),
     model: Annotated[
         str, typer.Option(help="A system; see `restorekit models`. auto is the best that ships for the scale.")
     ] = "auto",
@@ -46,6 +46,7 @@ def sr(
     lossless: options.Lossless = False,
     frames: options.Frames = None,
     deinterlace: options.Deinterlace = False,
+    fps: options.Fps = None,
 ) -> None:
     """Enlarge small images and videos (super-resolution).
 
@@ -91,7 +92,7 @@ def sr(
             compare=compare,
             report=report,
             max_pixels=max_pixels,
-            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace),
+            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps),
             progress=bar,
         )
     print_summary(run)

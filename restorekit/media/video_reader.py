@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from restorekit.errors import UnreadableImage
 from restorekit.media.image import Image
+from restorekit.media.numbered import numbers
 from restorekit.media.video import Frame
 from restorekit.media.video_colour import MATRICES, Colour, matrix_or_default
 
@@ -101,6 +102,8 @@ class VideoInfo:
     mastering: str
     """HDR10's mastering display and light levels, as x265 takes them; empty where there are none."""
     alpha: bool
+    fps: Fraction | None = None
+    """Frames a second of numbered images, whose pattern `path` is; None for a video's file."""
 
     @property
     def video(self) -> StreamFacts:
@@ -112,13 +115,17 @@ class VideoInfo:
         return int(self.video.times[frame]) * self.video.time_base
 
 
-def read_streams(path: Path) -> tuple[StreamFacts, ...]:
+def read_streams(path: Path, fps: Fraction | None = None) -> tuple[StreamFacts, ...]:
     """List the streams of a file and go through all their packets; nothing is decoded.
+
+    Args:
+        path: a video, or the pattern of numbered images.
+        fps: frames a second, for numbered images.
 
     Raises:
         UnreadableImage: no video file, or damaged.
     """
-    with opened(path) as container:
+    with opened(path, fps) as container:
         times: list[list[int]] = [[] for _ in container.streams]
         keys: list[list[int]] = [[] for _ in times]
         ends, counts = [0 for _ in times], [0 for _ in times]
@@ -142,14 +149,17 @@ def read_streams(path: Path) -> tuple[StreamFacts, ...]:
         )
 
 
-def read_info(path: Path) -> VideoInfo:
+def read_info(path: Path, fps: Fraction | None = None) -> VideoInfo:
     """What is known of a video before it is decoded.
+
+    Args:
+        path, fps: see `read_streams`.
 
     Raises:
         UnreadableImage: no video, cut off, without a frame that can be decoded, or of colours that are not known.
     """
-    streams = read_streams(path)
-    with opened(path) as container:
+    streams = read_streams(path, fps)
+    with opened(path, fps) as container:
         stream = _shown_stream(container, path)
         facts = streams[stream.index]
         if not len(facts.times):
@@ -192,6 +202,7 @@ def read_info(path: Path) -> VideoInfo:
             mastering=_mastering(frame),
             alpha=any(component.is_alpha for component in format.components)
             or stream.metadata.get("alpha_mode") == "1",
+            fps=fps,
         )
 
 
@@ -212,13 +223,13 @@ def upright(frame: Frame, info: VideoInfo) -> Image:
     )
 
 
-def header_pixels(path: Path) -> float:
+def header_pixels(path: Path, fps: Fraction | None = None) -> float:
     """Pixels of all frames together, as the header says: an estimate, without reading the rest.
 
     Raises:
         UnreadableImage: no video file.
     """
-    with opened(path) as container:
+    with opened(path, fps) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, av.video.stream.VideoStream):
             return 0.0
@@ -248,7 +259,7 @@ class VideoReader:
         info, failed = self.info, False
         index, key = _key_frame(info, self.first - self.deinterlace)  # made whole with the help of the one before it
         waiting = deque(info.video.times[index:].tolist())
-        with opened(info.path) as container:
+        with opened(info.path, info.fps) as container:
             stream: Any = container.streams[info.index]
             frames = _decoded(container, stream, key)
             for frame in _deinterlaced(frames) if self.deinterlace else frames:
@@ -279,16 +290,26 @@ class VideoReader:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[av.container.InputContainer]:
-    """Open a video file.
+def opened(path: Path, fps: Fraction | None = None) -> Iterator[av.container.InputContainer]:
+    """Open a video file, or numbered images as one.
+
+    Args:
+        path, fps: see `read_streams`.
 
     Raises:
         UnreadableImage: it cannot be opened, or its container is damaged where it is read.
+        UsageError: there are no such images, or one is missing between others.
     """
+    # AVI states no times: they are counted.
+    name, options = f"file:{path}", {"format_whitelist": FORMATS, "fflags": "+genpts"}
+    if fps is not None:
+        first = numbers(path)[0]
+        name = str(path.absolute().parent).replace("%", "%%") + f"/{path.name}"
+        options = {"format_whitelist": "image2", "framerate": str(fps), "start_number": str(first)}
+    options["protocol_whitelist"] = "file"
     try:
-        # AVI states no times: they are counted.
-        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "fflags": "+genpts"}
-        with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+        format = None if fps is None else "image2"
+        with av.open(name, format=format, options=options, metadata_errors="replace") as container:
             yield container
     except av.error.FFmpegError as error:
         raise UnreadableImage(f"The file cannot be read as a video ({error.strerror}).", COPY_AGAIN, path) from error
@@ -340,7 +361,7 @@ def _key_frame(info: VideoInfo, frame: int) -> tuple[int, int | None]:
     if frame <= 0 or len(keys) < 2 or info.video.codec in _HIDING:
         return 0, None
     key = int(keys[-1])
-    with opened(info.path) as container:
+    with opened(info.path, info.fps) as container:
         stream: Any = container.streams[info.index]
         shown = next((found for found in _decoded(container, stream, key) if found is not None), None)
         if shown is None or shown.pts != key or shown.is_corrupt:

@@ -271,7 +271,7 @@ def join_segments(
     times = [time for segment in segments for time in segment.times]
     options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
     with replacing(path) as beside, _guarded(path):
-        with opened(info.path) as source:
+        with opened(info.path, info.fps) as source:
             if path.suffix.lower() in (".mp4", ".m4v", ".mov"):
                 options["movie_timescale"] = str(_timescale(info))
             if any("." in key for key in source.metadata):  # names like com.apple.quicktime.model
@@ -461,7 +461,7 @@ def _pixel_format(info: VideoInfo, size: tuple[int, int], encoder: str) -> tuple
     """The encoder's pixel format that is nearest to the source's, its depth and its steps of chroma."""
     offered = [format.name for format in av.Codec(encoder, "w").video_formats or ()]
     grey = info.pixel_format.startswith("gray")
-    steps = (2, 2) if grey else info.colour.steps if info.colour else (1, 1)
+    steps = (2, 2) if grey or info.fps is not None else info.colour.steps if info.colour else (1, 1)
     if size[0] % steps[0] or size[1] % steps[1]:
         steps = (1, 1)  # half a sample of chroma is more than most encoders can hold
     lossless = encoder == "ffv1"

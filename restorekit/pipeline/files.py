@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -24,12 +25,13 @@ from restorekit.media.discover import Job
 from restorekit.media.encode import check_storable, write_image
 from restorekit.media.image import Image
 from restorekit.media.limits import MOST_PIXELS
+from restorekit.media.numbered import is_pattern
 from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.animations import RestoredAnimation, restore_animation
-from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path
+from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path, split_target
 from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
-from restorekit.pipeline.videos import VideoSettings, VideoWorker, video_facts, video_megapixels
+from restorekit.pipeline.videos import VideoSettings, VideoWorker, stamp_of, video_facts, video_megapixels
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.journal import Journal
@@ -70,7 +72,8 @@ def restore_folder(
 
     Args:
         inputs: files, folders (with everything below) or patterns.
-        out: where results go; may lie inside an input.
+        out: folder where results go; may lie inside an input. Or the only result: a video (clip.mp4), or the numbered images
+            (frames/%06d.png) of a video's frames; the input is then one video, or numbered images.
         model: name of a system.
         weights: "auto", a tag, a file, or None for an untrained network.
         scale: of the network, for super-resolution; None for that of the weights.
@@ -95,8 +98,12 @@ def restore_folder(
         WeightsError: see `load_model`.
         UnwritableOutput: nothing can be written to `out`, or another run works there.
     """
-    out = Path(out)
-    jobs = plan_files(map(Path, inputs), out, compare, report, video.encoding)
+    out, name = split_target(Path(out))
+    jobs = plan_files(map(Path, inputs), out, compare, report, video.encoding, name)
+    if video.fps is None and any(is_pattern(job.source) for job in jobs):
+        if not is_pattern(Path(name)):
+            raise UsageError("`fps` is missing: numbered images do not tell their times.", "Give it, e.g. 25.")
+        video = replace(video, fps=Fraction(25))  # images again: nobody sees it
     network = load_model(model, weights, scale, config)
     _check_task(network, task)
     engine = Engine(network, settings)
@@ -117,7 +124,7 @@ def restore_folder(
             remove_leftovers(folder)
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
         sizes = {job: megapixels(job.source, max_pixels) for job in images}
-        amount = sum(sizes.values()) + sum(video_megapixels(job.source) for job in videos)
+        amount = sum(sizes.values()) + sum(video_megapixels(job.source, video.fps) for job in videos)
         description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
         progress.begin(Work(len(jobs), amount, "MP", description))
         begun = time.monotonic()
@@ -243,7 +250,7 @@ def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, vi
     try:
         if compare is not None and not job.video:
             side_by_side_path(compare, job).stat()
-        stamp, output = file_stamp(job.source), out / job.relative
+        stamp, output = stamp_of(job.source), out / job.relative
         facts = video_facts(stamp, output, video) if job.video else _facts(stamp, output)
     except OSError:  # one of them is not there
         return False

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from restorekit.errors import UsageError
-from restorekit.media.discover import Job, find_images, real_path
-from restorekit.media.video_writer import Encoding, result_path
+from restorekit.media.discover import Job, find_images, looks_like_video, real_path
+from restorekit.media.numbered import is_pattern, numbered_file, numbers, pattern_of
+from restorekit.media.video_writer import CONTAINERS, Encoding, result_path
 
 LONGEST_NAME = 255  # bytes
 
@@ -19,6 +20,7 @@ def plan_files(
     compare: Path | None = None,
     report: Path | None = None,
     encoding: Encoding = Encoding(),
+    name: str = "",
 ) -> list[Job]:
     """The images and videos of a run, in the order of their results' paths.
 
@@ -28,12 +30,16 @@ def plan_files(
         compare: where side-by-side views go; may lie inside an input.
         report: where the report goes.
         encoding: of videos, which decides the names of their results.
+        name: of the only result, see `split_target`; the input is then one video, or numbered images.
 
     Raises:
         UsageError: an input does not exist, there is no image, or something that is written would replace an input or
             something else that is written.
     """
     inputs = list(inputs)
+    if name:
+        return [_only_job(inputs, out, encoding, name)]
+    inputs = [file for item in inputs for file in (_numbered(item) if is_pattern(item) else [item])]
     found = find_images(inputs, [out] if compare is None else [out, compare], videos=True)
     jobs = [replace(job, relative=result_path(job.relative, encoding)) if job.video else job for job in found]
     if not jobs:
@@ -52,6 +58,33 @@ def plan_files(
             raise UsageError(f"The {what} would replace the {written[place]}.", "Choose another place for it.", path)
         written[place] = what
     return jobs
+
+
+def split_target(out: Path) -> tuple[Path, str]:
+    """The folder that results go to, and the name of the only one where a video or numbered images (%06d.png) are named."""
+    if not out.is_dir() and (is_pattern(out) or out.suffix.lower() in CONTAINERS):
+        return out.parent, out.name
+    return out, ""
+
+
+def _only_job(inputs: list[Path], out: Path, encoding: Encoding, name: str) -> Job:
+    """The video, or the numbered images as one, that become one result."""
+    source = inputs[0]
+    if len(inputs) != 1 or not (is_pattern(source) or source.is_dir() or looks_like_video(source)):
+        raise UsageError(f"{name} takes one video, or numbered images.", "Name a folder for the results of others.")
+    if source.is_dir():
+        source = pattern_of(source)
+    elif is_pattern(source):
+        numbers(source)
+    if not is_pattern(Path(name)) and result_path(Path(name), encoding) != Path(name):
+        raise UsageError(f"{name} cannot hold that codec.", "Choose .mkv, or another codec.")
+    if real_path(source) == real_path(out) / name:
+        raise UsageError("The result would replace an input.", "Choose another place for it.", source)
+    return Job(source, Path(name), video=True)
+
+
+def _numbered(pattern: Path) -> list[Path]:
+    return [pattern] if pattern.exists() else [numbered_file(pattern, number) for number in numbers(pattern)]
 
 
 def side_by_side_path(compare: Path, job: Job) -> Path:

@@ -25,6 +25,9 @@ from restorekit.inference.tiling import Limits
 from restorekit.media.discover import Job
 from restorekit.media.image import Image
 from restorekit.media.limits import MOST_PIXELS
+from restorekit.media.numbered import is_pattern, numbered_file
+from restorekit.media.numbered import stamp as numbered_stamp
+from restorekit.media.numbered_writer import NumberedWriter, lost_streams
 from restorekit.media.video import Frame
 from restorekit.media.video_reader import VideoInfo, VideoReader, header_pixels, read_info
 from restorekit.media.video_writer import Encoding, Format, Segment, SegmentWriter, choose_format, join_segments
@@ -37,6 +40,7 @@ from restorekit.runtime.progress import Event, Progress
 from restorekit.runtime.provenance import digest, file_stamp
 
 SEGMENT = 4  # seconds; a killed run repeats no more than that
+MOST_RATE = 1000  # frames a second
 MOST_FRAMES = 250  # of a segment: x264's own distance of key frames
 
 
@@ -49,20 +53,29 @@ class VideoSettings:
     """First frame and the first one behind, to restore a part; the result has that part of all streams."""
     deinterlace: bool = False
     """Make whole frames of interlaced ones first."""
+    fps: Fraction | None = None
+    """Frames a second, where numbered images become a video."""
 
     def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps <= MOST_RATE:
+            raise UsageError(f"fps cannot be {self.fps}.", "Give frames a second, e.g. 25 or 30000/1001.")
         if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
             raise UsageError(
                 f"frames cannot be {self.frames}.", "Give the first frame and the first one behind, from 0."
             )
 
 
-def video_megapixels(path: Path) -> float:
+def video_megapixels(path: Path, fps: Fraction | None = None) -> float:
     """Pixels of all frames together in millions, as the file's header says; 0 if it does not."""
     try:
-        return header_pixels(path) / 1e6
-    except UnreadableImage:
+        return header_pixels(path, fps if is_pattern(path) else None) / 1e6
+    except RestorekitError:
         return 0.0
+
+
+def stamp_of(path: Path) -> dict[str, int]:
+    """Tell whether a video, or numbered images, have changed; see `file_stamp`."""
+    return numbered_stamp(path) if is_pattern(path) else file_stamp(path)
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,8 @@ class RestoredVideo:
     """A video of which all segments are finished."""
 
     read: ReadVideo
-    format: Format
+    format: Format | None
+    """None for numbered images."""
     segments: list[Segment]
     repeated: int
     warnings: list[str]
@@ -101,8 +115,8 @@ class VideoWorker:
 
     def read(self, job: Job) -> ReadVideo:
         """Find out what a video holds."""
-        stamp = file_stamp(job.source)
-        info = read_info(job.source)
+        stamp = stamp_of(job.source)
+        info = read_info(job.source, self.settings.fps if is_pattern(job.source) else None)
         if info.height * info.width > self.max_pixels:
             raise UnreadableImage(
                 f"Its frames have {info.width}x{info.height} pixels, more than the {self.max_pixels} that are read.",
@@ -122,9 +136,11 @@ class VideoWorker:
                 job.source,
             )
         interlaced = bool(info.field_order) and not self.settings.deinterlace
-        format = choose_format(
-            info, self._result_size(info), self.settings.encoding, job.relative.suffix.lower(), interlaced
-        )
+        pattern, format = self.out / job.relative if is_pattern(job.relative) else None, None
+        if pattern is None:
+            format = choose_format(
+                info, self._result_size(info), self.settings.encoding, job.relative.suffix.lower(), interlaced
+            )
         store = SegmentStore(
             self.out / HIDDEN / "segments" / digest(job.relative.as_posix())[:16],
             job.relative.as_posix(),
@@ -134,6 +150,7 @@ class VideoWorker:
             info.video.time_base,
             max(1, min(MOST_FRAMES, round(SEGMENT * info.rate))),
             first,
+            None if pattern is None else NumberedWriter(pattern, info),
         )
         store.resume(self.overwrite)
         last = min(last, len(info.video.times))
@@ -172,12 +189,15 @@ class VideoWorker:
         if self.settings.frames is not None:
             behind = info.video.times[info.video.times > times[-1]]
             span = (times[0], int(behind[0]) if len(behind) else info.video.end)
-        lost = join_segments(info, computed.segments, computed.format, output, span)
+        if computed.format is None:
+            lost = lost_streams(info)
+        else:
+            lost = join_segments(info, computed.segments, computed.format, output, span)
         self.journal.record(job.relative.as_posix(), video_facts(computed.read.stamp, output, self.settings))
         shutil.rmtree(computed.segments[0].path.parent, ignore_errors=True)
         if info.alpha:
             lost += ("transparency dropped",)
-        if info.mastering and computed.format.encoder != "libx265":
+        if info.mastering and (computed.format is None or computed.format.encoder != "libx265"):
             lost += ("HDR10's mastering display dropped",)
         return FileResult(
             job.source,
@@ -208,7 +228,8 @@ class VideoWorker:
 
 def video_facts(stamp: Mapping[str, int], output: Path, settings: VideoSettings) -> dict[str, object]:
     """What tells that a video's result was made from this input in this way, and is still the one that was written."""
-    return {"source": dict(stamp), "output": output.stat().st_size, "settings": repr(settings)}
+    written = numbered_stamp(output) if is_pattern(output) else output.stat().st_size
+    return {"source": dict(stamp), "output": written, "settings": repr(settings)}
 
 
 @dataclass
@@ -220,22 +241,24 @@ class SegmentStore:
     journal: Journal
     facts: dict[str, object]
     """What decides a segment beside the run's identity."""
-    format: Format
+    format: Format | None
     time_base: Fraction
     length: int
     """Frames of a segment."""
     first: int
     """Index of the first frame that is restored."""
+    images: NumberedWriter | None = None
+    """Takes the frames as numbered images, of which a segment is a run."""
     contents: list[dict[str, Any]] = field(default_factory=list, init=False)
     """Of every finished segment: times, delay, repeated, warnings, and whether it is the last."""
-    writer: SegmentWriter | None = field(default=None, init=False)
+    writer: SegmentWriter | NumberedWriter | None = field(default=None, init=False)
     open: dict[str, Any] = field(default_factory=dict, init=False)
 
     def resume(self, overwrite: bool) -> None:
         """Take over what an earlier run finished, unless it is to be overwritten; what else it left is removed."""
         for number in itertools.count() if not overwrite else ():
             entry = self.journal.find(self._key(number), self.facts)
-            if entry is None or not self._path(number).is_file():
+            if entry is None or not self._is_there(number, entry["content"]):
                 break
             self.contents.append(entry["content"])
         kept = {self._path(number) for number in range(len(self.contents))}
@@ -267,7 +290,7 @@ class SegmentStore:
         if self.writer is not None and len(self.open["times"]) == self.length:
             self._commit(last=False)
         if self.writer is None:
-            self.writer = SegmentWriter(self._path(len(self.contents)), self.format)
+            self.writer = self._new_writer()
             self.open = {"times": [], "repeated": 0, "warnings": []}
         self.writer.write(frame)
         self.open["times"].append(int(frame.timestamp / self.time_base))
@@ -303,6 +326,20 @@ class SegmentStore:
     @property
     def _finished(self) -> int:
         return sum(len(content["times"]) for content in self.contents)
+
+    def _new_writer(self) -> SegmentWriter | NumberedWriter:
+        if self.format is None:
+            assert self.images is not None
+            return self.images
+        return SegmentWriter(self._path(len(self.contents)), self.format)
+
+    def _is_there(self, number: int, content: dict[str, Any]) -> bool:
+        if self.images is None:
+            return self._path(number).is_file()
+        start = self.first + self._finished
+        return all(
+            numbered_file(self.images.pattern, start + index).is_file() for index in range(len(content["times"]))
+        )
 
     def _key(self, number: int) -> str:
         return f"{self.key}//{number}"  # no path has two slashes
@@ -405,10 +442,10 @@ def _name(frame: Frame) -> str:
     return f"frame {frame.index} at {float(frame.timestamp):.3f} s"
 
 
-def _fitted(image: Image, format: Format) -> Image:
+def _fitted(image: Image, format: Format | None) -> Image:
     """An image at its format's size, which is even where that of a factor may be odd: the last row or column is repeated."""
     height, width = image.size
-    if (height, width) == (format.height, format.width):
+    if format is None or (height, width) == (format.height, format.width):
         return image
     missing = ((0, format.height - height), (0, format.width - width), (0, 0))
     padded: Any = np.pad(image.pixels, missing, "edge")

@@ -11,11 +11,12 @@ import pytest
 from video_clips import FRAMES, contents, damage_packet, frame_times, make_clip, pattern
 
 from restorekit import restore_folder
-from restorekit.errors import ExitCode
+from restorekit.errors import ExitCode, UsageError
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size
 from restorekit.inference.settings import Settings
 from restorekit.media import video_reader
+from restorekit.media.decode import read_image
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.media.video_reader import VideoReader, read_info
@@ -247,3 +248,80 @@ def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path, weights_file: 
     restore_folder([source], out, **options)
     restore_folder([source], tmp_path / "straight", **options)
     assert (out / "a.mp4").read_bytes() == (tmp_path / "straight" / "a.mp4").read_bytes()
+
+
+def test_a_videos_frames_become_numbered_images_and_a_stopped_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "SEGMENT", 1)  # five frames
+    source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0", audio_start=0.0, rotation=90)
+    computed, restore = [], videos.restore_to_size
+
+    def dying(image: Image, *rest: object) -> object:
+        computed.append(image)
+        if len(computed) == 9:
+            raise KeyboardInterrupt
+        return restore(image, *rest)
+
+    monkeypatch.setattr(videos, "restore_to_size", dying)
+    out = tmp_path / "frames/%03d.png"
+    with pytest.raises(KeyboardInterrupt):
+        restore_folder([source], out, **BICUBIC)
+    (result,) = restore_folder([source], out, **BICUBIC).results
+    assert len(computed) == 9 + FRAMES - 5
+    assert (result.output, result.frames) == (out, FRAMES)
+    assert result.lost == ("2 streams beside the frames dropped",)
+    assert sorted(path.name for path in out.parent.glob("*.png")) == [f"{index:03}.png" for index in range(FRAMES)]
+    engine = Engine(load_model("bicubic", scale=2), Settings("cpu"))
+    for index in range(FRAMES):
+        expected = np.rot90(engine(pattern(index)).pixels)
+        assert np.array_equal(read_image(out.parent / f"{index:03}.png").pixels, expected)
+    assert restore_folder([source], out, **BICUBIC).count("skipped") == 1
+    (out.parent / "007.png").unlink()
+    assert restore_folder([source], out, **BICUBIC).count("done") == 1
+    assert (out.parent / "007.png").is_file()
+
+
+@pytest.mark.parametrize("named", ["folder", "pattern"])
+def test_numbered_images_become_a_video(tmp_path: Path, named: str) -> None:
+    folder, out = tmp_path / "100%", tmp_path / "clip.mp4"
+    for index in range(FRAMES):
+        write_image(Image(pattern(index)), folder / f"{index + 8:02}.png")
+    source = folder if named == "folder" else folder / "%02d.png"
+    with pytest.raises(UsageError, match="fps"):
+        restore_folder([source], out, **BICUBIC)
+    settings = VideoSettings(Encoding(crf=4), fps=Fraction(30000, 1001))
+    (result,) = restore_folder([source], out, video=settings, **BICUBIC).results
+    assert (result.output, result.frames, result.lost) == (out, FRAMES, ())
+    info = read_info(out)
+    assert (info.height, info.width, info.pixel_format, info.video.codec) == (48, 64, "yuv420p", "h264")
+    assert frame_times(out) == [Fraction(1001 * index, 30000) for index in range(FRAMES)]
+    for index, frame in enumerate(pixels(out)):
+        assert np.abs(frame[::2, ::2].astype(int) - pattern(index)).mean() < 5
+    assert restore_folder([source], out, video=settings, **BICUBIC).count("skipped") == 1
+    write_image(Image(pattern(99)), folder / "09.png")
+    assert restore_folder([source], out, video=settings, **BICUBIC).count("done") == 1
+
+
+def test_sixteen_bit_images_become_a_video_of_as_many_as_its_codec_has(tmp_path: Path) -> None:
+    for index in range(3):
+        write_image(Image(pattern(index).astype(np.uint16) * 257), tmp_path / "in" / f"{index}.png")
+    out = tmp_path / "clip.mkv"
+    restore_folder([tmp_path / "in"], out, video=VideoSettings(fps=Fraction(5)), **BICUBIC)
+    info = read_info(out)
+    assert (info.video.codec, info.depth) == ("hevc", 12)
+
+
+def test_the_only_result_has_one_input(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4")
+    for inputs, out, word in (
+        ([clip, clip], tmp_path / "b.mp4", "one video"),
+        ([clip], clip, "replace an input"),
+        ([tmp_path / "%d.png"], tmp_path / "b.mp4", "no such images"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            restore_folder(inputs, out, **BICUBIC)
+    with pytest.raises(UsageError, match="codec"):
+        restore_folder([clip], tmp_path / "b.mp4", video=LOSSLESS, **BICUBIC)
+    (result,) = restore_folder([clip], tmp_path / "b.mkv", video=LOSSLESS, **BICUBIC).results
+    assert result.output == tmp_path / "b.mkv"
