@@ -43,7 +43,7 @@ def make_clip(
     Args:
         path: its suffix decides the container.
         times: when frames are shown, in `SECOND`s; by default `rate` a second.
-        frames: (H,W,3) uint8.
+        frames: (H,W,3) or, with alpha, (H,W,4) uint8.
         tags: primaries, transfer, matrix and range by H.273's numbers.
         audio_start: when the two audio streams begin, in seconds; None for a clip without sound.
     """
@@ -85,7 +85,7 @@ def make_clip(
             )
         matrix = {1: 1, 6: 5, 9: 9}[tags[2]]
         for at, rgb in zip(times, pixels, strict=True):
-            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24" if rgb.shape[2] == 3 else "rgba").reformat(
                 format=pixel_format, dst_colorspace=matrix, dst_color_range=tags[3]
             )
             frame.pts, frame.time_base = at, Fraction(1, SECOND)

@@ -91,6 +91,14 @@ class Colour:
         top = 2**self.depth - 1
         return [np.floor(np.clip(plane, 0, top) + np.float32(0.5)).astype(self.dtype) for plane in planes]
 
+    def alpha_to_samples(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """A plane of alpha, which has the full range, to samples as `to_rgb` gives them."""
+        return plane if self.depth == 8 else _rescaled(plane, 2**self.depth - 1, 65535)
+
+    def samples_to_alpha(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of `alpha_to_samples`."""
+        return samples if self.depth == 8 else _rescaled(samples, 65535, 2**self.depth - 1)
+
     def _from_rgb(self) -> NDArray[np.float64]:
         """(3,3): RGB in 0..1 to Y in 0..1 and Cb, Cr in -0.5..0.5, H.273 equations 38 to 40."""
         red, blue = MATRICES[self.matrix]
@@ -120,6 +128,11 @@ class Colour:
         rows, columns = (_WINDOWS[axis] for axis in zip(self.steps, self.cosited, strict=True))
         filtered: NDArray[Any] = cv2.sepFilter2D(plane, -1, columns, rows, borderType=cv2.BORDER_REPLICATE)
         return filtered[:: self.steps[0], :: self.steps[1]]
+
+
+def _rescaled(samples: NDArray[Any], top: int, target: int) -> NDArray[Any]:
+    """Round samples of 0..top to 0..target."""
+    return ((samples.astype(np.uint32) * target + top // 2) // top).astype(np.uint16)
 
 
 def _offset(step: int, cosited: bool) -> float:

@@ -83,7 +83,7 @@ class VideoInfo:
     rate: Fraction
     """Average frames a second: a hint for encoders and for people. Timestamps are what counts."""
     pixel_format: str
-    """FFmpeg's name for planes as they are read; rgb24 or rgb48le for whatever has no luma."""
+    """FFmpeg's name for planes as they are read; rgb24, rgb48le, rgba or rgba64le for whatever has no luma."""
     depth: int
     """Bits of a sample."""
     colour: Colour | None
@@ -173,6 +173,12 @@ def read_info(path: Path, fps: Fraction | None = None) -> VideoInfo:
         matrix = matrix_or_default(frame.colorspace, frame.height)
         location = _chroma_location(stream)
         name, steps = _planes(format)
+        if stream.metadata.get("alpha_mode") == "1":
+            raise UnreadableImage(
+                "Its transparency is a second picture in each packet, as VP9 and VP8 have it, which is not read.",
+                "Convert it to ProRes 4444 or FFV1, whose transparency is kept.",
+                path,
+            )
         if not name.startswith("rgb") and matrix not in MATRICES:
             raise UnreadableImage(
                 f"The video's colours are stored by matrix {matrix} of H.273, which is not known here.",
@@ -200,8 +206,7 @@ def read_info(path: Path, fps: Fraction | None = None) -> VideoInfo:
             display_matrix=_display_matrix(frame),
             field_order=_field_order(stream, frame),
             mastering=_mastering(frame),
-            alpha=any(component.is_alpha for component in format.components)
-            or stream.metadata.get("alpha_mode") == "1",
+            alpha=any(component.is_alpha for component in format.components),
             fps=fps,
         )
 
@@ -281,7 +286,7 @@ class VideoReader:
                 if frame.is_corrupt:
                     yield Frame(index, time, error=_damaged(time, info.path))
                 else:
-                    yield Frame(index, time, Image(_pixels(frame, info)))
+                    yield Frame(index, time, _image(frame, info))
                 index += 1
         for pts in waiting if failed else ():
             time = pts * info.video.time_base
@@ -426,33 +431,36 @@ def _pulled(graph: av.filter.Graph, time_base: Fraction) -> "Iterator[av.VideoFr
 
 
 def _planes(format: av.VideoFormat) -> tuple[str, tuple[int, int]]:
-    """The planar format without alpha that holds what a format does, and its rows and columns of luma for one of chroma."""
-    depth = format.components[0].bits
-    if format.is_rgb or format.has_palette:
-        return ("rgb24" if depth <= 8 else "rgb48le"), (1, 1)
+    """The planar format that holds what a format does, and its rows and columns of luma for one of chroma."""
+    depth, alpha = format.components[0].bits, any(component.is_alpha for component in format.components)
+    grey = sum(not component.is_alpha for component in format.components) < 3
+    if format.is_rgb or format.has_palette or (grey and alpha):
+        names = ("rgba", "rgba64le") if alpha else ("rgb24", "rgb48le")
+        return names[depth > 8], (1, 1)
     suffix = "" if depth == 8 else f"{depth}le"
-    if sum(not component.is_alpha for component in format.components) < 3:
+    if grey:
         return f"gray{suffix}", (1, 1)
     # 4:1:1 and 4:1:0 are read as 4:2:2 and 4:2:0
     steps = (2 if format.chroma_height(64) < 64 else 1, 2 if format.chroma_width(64) < 64 else 1)
-    return f"yuv{SUBSAMPLINGS[steps]}p{suffix}", steps
+    return f"yuv{'a' * alpha}{SUBSAMPLINGS[steps]}p{suffix}", steps
 
 
-def _pixels(frame: av.VideoFrame, info: VideoInfo) -> NDArray[Any]:
-    """(H,W,3) RGB, or (H,W,1) grey."""
+def _image(frame: av.VideoFrame, info: VideoInfo) -> Image:
+    """Colours, and alpha where there is one."""
     if frame.format.name.replace("yuvj", "yuv") != info.pixel_format:
         frame = frame.reformat(format=info.pixel_format)
     if info.colour is None:
-        return frame.to_ndarray()
+        samples: Any = frame.to_ndarray()
+        return Image(samples[..., :3], samples[..., 3] if info.alpha else None)
     dtype = info.colour.dtype
-    return info.colour.to_rgb(
-        [
-            np.frombuffer(memoryview(plane), dtype).reshape(plane.height, plane.line_size // dtype.itemsize)[
-                :, : plane.width
-            ]
-            for plane in frame.planes
+    planes = [
+        np.frombuffer(memoryview(plane), dtype).reshape(plane.height, plane.line_size // dtype.itemsize)[
+            :, : plane.width
         ]
-    )
+        for plane in frame.planes
+    ]
+    alpha = info.colour.alpha_to_samples(planes[3]) if info.alpha else None
+    return Image(info.colour.to_rgb(planes[:3]), alpha)
 
 
 def _rate(stream: av.video.stream.VideoStream, facts: StreamFacts) -> Fraction:

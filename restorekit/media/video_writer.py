@@ -54,6 +54,8 @@ CRF = {"libx264": 16, "libx265": 18, "libvpx-vp9": 20, "libsvtav1": 20}
 STATISTICS = ("_STATISTICS", "BPS", "DURATION", "NUMBER_OF_")
 """How tags begin that count the source's own packets."""
 AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
+ALPHA = ("prores_ks", "ffv1")
+"""Encoders whose alpha every decoder gives back."""
 RGB = 0  # matrix coefficients of H.273
 
 
@@ -201,9 +203,10 @@ class SegmentWriter:
         with _guarded(self.path):
             if self._container is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                # NUT keeps any time base; without this option it would move reordered frames.
+                # NUT keeps any time base; without this option it would move reordered frames. It does not know ProRes.
                 options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
-                self._container = av.open(str(self._beside), "w", format="nut", options=options)
+                kind = "mov" if self.format.encoder.startswith("prores") else "nut"
+                self._container = av.open(str(self._beside), "w", format=kind, options=options)
                 self._stream = _add_stream(self._container, self.format)
             encoded = _encodable(frame.image, self.format)
             encoded.pts, encoded.time_base = self._written, 1 / self.format.rate
@@ -403,6 +406,7 @@ def _check(
         ("rotation", result.display_matrix, info.display_matrix),
         ("colours", (result.primaries, result.transfer, result.matrix), format.tags[:3]),
         ("range", result.range == FULL_RANGE, format.tags[3] == FULL_RANGE),
+        ("transparency", result.alpha, info.alpha),
     ):
         if got != want:
             raise _differs(path, f"{name} {got} instead of {want}")
@@ -437,12 +441,18 @@ def _add_stream(container: av.container.OutputContainer, format: Format) -> Any:
 
 
 def _encodable(image: Image, format: Format) -> av.VideoFrame:
-    rgb = from_unit(to_unit(image.rgb()), np.uint8 if format.depth == 8 else np.uint16)
+    dtype = np.uint8 if format.depth == 8 else np.uint16
+    rgb = from_unit(to_unit(image.rgb()), dtype)
+    alpha = None if image.alpha is None else from_unit(to_unit(image.alpha), dtype)
     if format.colour is None:
-        frame = av.VideoFrame.from_ndarray(rgb, "rgb24" if format.depth == 8 else "rgb48le")
-        return frame.reformat(format=format.pixel_format)
+        names = ("rgb24", "rgb48le") if alpha is None else ("rgba", "rgba64le")
+        samples = rgb if alpha is None else np.dstack([rgb, alpha])
+        return av.VideoFrame.from_ndarray(samples, names[format.depth > 8]).reformat(format=format.pixel_format)
     frame = av.VideoFrame(format.width, format.height, format.pixel_format)
-    for plane, samples in zip(frame.planes, format.colour.to_planes(rgb), strict=False):  # grey takes luma alone
+    # ProRes takes them from its frames.
+    frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = format.tags
+    planes = format.colour.to_planes(rgb) + ([] if alpha is None else [format.colour.samples_to_alpha(alpha)])
+    for plane, samples in zip(frame.planes, planes, strict=False):  # grey takes luma alone
         padded = np.zeros((plane.height, plane.line_size // samples.itemsize), samples.dtype)
         padded[:, : plane.width] = samples
         plane.update(padded.tobytes())
@@ -450,6 +460,8 @@ def _encodable(image: Image, format: Format) -> av.VideoFrame:
 
 
 def _default_codec(info: VideoInfo, suffix: str) -> str:
+    if info.alpha and suffix in (".mov", ".mkv"):
+        return "prores" if suffix == ".mov" else "ffv1"
     if suffix == ".webm":
         if info.depth > 8:
             raise UsageError("The VP9 encoder holds 8 bits, the video has more.", "Choose codec av1.", info.path)
@@ -464,17 +476,24 @@ def _pixel_format(info: VideoInfo, size: tuple[int, int], encoder: str) -> tuple
     steps = (2, 2) if grey or info.fps is not None else info.colour.steps if info.colour else (1, 1)
     if size[0] % steps[0] or size[1] % steps[1]:
         steps = (1, 1)  # half a sample of chroma is more than most encoders can hold
-    lossless = encoder == "ffv1"
-    names = []
+    if info.alpha and encoder not in ALPHA:
+        raise UsageError(
+            f"{encoder} cannot hold the video's transparency.",
+            "Choose codec prores in .mov or ffv1 in .mkv.",
+            info.path,
+        )
+    lossless, alpha, names = encoder == "ffv1", "a" if info.alpha else "", []
     for depth in sorted({info.depth, 12, 10, 8}, reverse=True):
-        if depth > info.depth:
+        if depth > info.depth and not (info.alpha and encoder == "prores_ks" and depth == 10):
             continue
         suffix = "" if depth == 8 else f"{depth}le"
         if lossless and info.colour is None:
-            names += [("bgr0" if depth == 8 else f"gbrp{suffix}", depth, (1, 1))]
+            names += [(f"bgr{alpha or 0}" if depth == 8 else f"gbr{alpha}p{suffix}", depth, (1, 1))]
         if lossless and grey:
             names += [(f"gray{suffix}", depth, (1, 1))]
-        names += [(f"yuv{SUBSAMPLINGS[wanted]}p{suffix}", depth, wanted) for wanted in (steps, (1, 1), (1, 2), (2, 2))]
+        names += [
+            (f"yuv{alpha}{SUBSAMPLINGS[wanted]}p{suffix}", depth, wanted) for wanted in (steps, (1, 1), (1, 2), (2, 2))
+        ]
     found = next((choice for choice in names if choice[0] in offered), None)
     if found is None:
         raise UsageError(f"{encoder} cannot hold {info.pixel_format}.", "Choose another codec.", info.path)

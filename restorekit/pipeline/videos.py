@@ -195,8 +195,6 @@ class VideoWorker:
             lost = join_segments(info, computed.segments, computed.format, output, span)
         self.journal.record(job.relative.as_posix(), video_facts(computed.read.stamp, output, self.settings))
         shutil.rmtree(computed.segments[0].path.parent, ignore_errors=True)
-        if info.alpha:
-            lost += ("transparency dropped",)
         if info.mastering and (computed.format is None or computed.format.encoder != "libx265"):
             lost += ("HDR10's mastering display dropped",)
         return FileResult(
@@ -383,7 +381,7 @@ class FrameWorker:
         if self.store.has(item.frame.index):
             return item, None, False
         image = item.frame.image
-        if self.before is not None and np.array_equal(image.pixels, self.before[0].pixels):
+        if self.before is not None and np.array_equal(image.to_array(), self.before[0].to_array()):
             return item, self.before[1], True
         begun = time.monotonic()
         try:
@@ -447,6 +445,7 @@ def _fitted(image: Image, format: Format | None) -> Image:
     height, width = image.size
     if format is None or (height, width) == (format.height, format.width):
         return image
-    missing = ((0, format.height - height), (0, format.width - width), (0, 0))
-    padded: Any = np.pad(image.pixels, missing, "edge")
-    return replace(image, pixels=padded)
+    missing = ((0, format.height - height), (0, format.width - width))
+    padded: Any = np.pad(image.pixels, (*missing, (0, 0)), "edge")
+    alpha: Any = None if image.alpha is None else np.pad(image.alpha, missing, "edge")
+    return replace(image, pixels=padded, alpha=alpha)

@@ -12,6 +12,7 @@ from video_clips import FRAMES, contents, damage_packet, frame_times, make_clip,
 
 from restorekit import restore_folder
 from restorekit.errors import ExitCode, UsageError
+from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size
 from restorekit.inference.settings import Settings
@@ -325,3 +326,46 @@ def test_the_only_result_has_one_input(tmp_path: Path) -> None:
         restore_folder([clip], tmp_path / "b.mp4", video=LOSSLESS, **BICUBIC)
     (result,) = restore_folder([clip], tmp_path / "b.mkv", video=LOSSLESS, **BICUBIC).results
     assert result.output == tmp_path / "b.mkv"
+
+
+def seen_through(index: int) -> np.ndarray:
+    """(H,W,4): a pattern behind a hole that moves."""
+    alpha = np.full((24, 32), 255, np.uint8)
+    alpha[4:20, index : index + 16] = 100
+    return np.dstack([pattern(index), alpha])
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format", "result", "most"),
+    [
+        ("a.mov", "prores_ks", "yuva444p10le", "prores", 2),
+        ("a.mkv", "ffv1", "bgra", "ffv1", 0),
+        ("a.mkv", "ffv1", "yuva420p", "ffv1", 0),
+    ],
+)
+def test_alpha_is_resized_along(
+    tmp_path: Path, name: str, codec: str, pixel_format: str, result: str, most: int
+) -> None:
+    frames = [seen_through(index) for index in range(FRAMES)]
+    source = make_clip(tmp_path / name, codec, pixel_format, frames=frames)
+    (restored,) = restore_folder([source], tmp_path / "out", **BICUBIC).results
+    info = read_info(restored.output)
+    assert (restored.lost, info.alpha, info.video.codec) == ((), True, result)
+    before, after = (list(VideoReader(read_info(path))) for path in (source, restored.output))
+    for index in range(FRAMES):
+        top = np.iinfo(before[index].image.alpha.dtype).max
+        assert np.abs(before[index].image.alpha / top * 255 - frames[index][..., 3]).max() < 1.5
+        expected = resize(before[index].image.alpha, (48, 64))
+        difference = np.abs(after[index].image.alpha.astype(int) - expected).max() / top * 255
+        assert difference <= most
+
+
+def test_alpha_that_a_codec_cannot_hold_and_that_of_vp9_are_refused(tmp_path: Path) -> None:
+    frames = [seen_through(index) for index in range(FRAMES)]
+    clip = make_clip(tmp_path / "a.mov", "prores_ks", "yuva444p10le", frames=frames)
+    hidden = make_clip(tmp_path / "b.webm", "libvpx-vp9", "yuva420p", frames=frames, options={"auto-alt-ref": "0"})
+    for source, encoding in ((clip, Encoding("h264")), (hidden, Encoding())):
+        (result,) = restore_folder([source], tmp_path / "out", video=VideoSettings(encoding), **BICUBIC).results
+        assert result.status == "failed"
+        assert "transparency" in result.reason
+        assert "ffv1" in result.hint.lower()
