@@ -1,6 +1,7 @@
 """TIFF files byte by byte, so that tests decide on types, rationals and byte order, and no library does."""
 
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -78,3 +79,22 @@ def tiff_file(order: str, pixels: np.ndarray, tags: Tags, packbits: bool = False
         279: tag(LONG, len(strip)),
     }
     return tiff.finished(tiff.directory(own | tags))
+
+
+def twelve_bit_tiff(order: str, pixels: np.ndarray, tags: Tags, deflate: bool = False) -> bytes:
+    """A TIFF of (H,W) or (H,W,C) values up to 4095, two in three bytes; each row is filled up to a whole byte."""
+    height, width, channels = (*pixels.shape, 1)[:3]
+    rows = ["".join(f"{value:012b}" for value in row) for row in pixels.reshape(height, -1).tolist()]
+    rows = [row + "0" * (-len(row) % 8) for row in rows]
+    strip = b"".join(int(row, 2).to_bytes(len(row) // 8, "big") for row in rows)
+    strip = zlib.compress(strip) if deflate else strip
+    own = {
+        256: tag(SHORT, width),
+        257: tag(SHORT, height),
+        258: tag(SHORT, *[12] * channels),
+        259: tag(SHORT, 8 if deflate else 1),
+        262: tag(SHORT, 2 if channels > 2 else 1),
+        277: tag(SHORT, channels),
+        278: tag(SHORT, height),
+    }
+    return tiff_file(order, np.frombuffer(strip, np.uint8)[None], own | tags)

@@ -1,9 +1,9 @@
 """Read TIFF files, which may say anything of themselves.
 
 Their directory is read here, and the decoders see a file of ours: one page with the tags about pixels and no others. Sizes
-and pieces (strips or tiles) are compared with each other and with the file before memory is taken for them, and deflate is
-unpacked no further than a piece has pixels. tifffile then decodes what is uncompressed now, in any depth; OpenCV the deep or
-premultiplied kinds of other compressions; Pillow the rest.
+and pieces (strips or tiles) are compared with each other and with the file before memory is taken for them. Deflate, LZW,
+LZMA and Zstandard are unpacked no further than a piece has pixels; tifffile then decodes what is uncompressed now, in any
+depth. OpenCV decodes the deep or premultiplied kinds of other compressions, Pillow the rest.
 """
 
 import io
@@ -12,6 +12,7 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 
+import imagecodecs
 import numpy as np
 import PIL.Image
 import tifffile
@@ -36,12 +37,22 @@ from restorekit.media.tags import (
     write_directory,
 )
 
-COMPRESSION, ROWS_PER_STRIP, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, IMAGE_DEPTH = 259, 278, 317, 322, 323, 32997
+COMPRESSION, FILL_ORDER, ROWS_PER_STRIP, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, IMAGE_DEPTH = (
+    259,
+    266,
+    278,
+    317,
+    322,
+    323,
+    32997,
+)
 STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS = 273, 279, 324, 325
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8  # photometric kinds
-UNCOMPRESSED, OLD_JPEG = 1, 6
-DEFLATE = (8, 32946)
+UNCOMPRESSED, LZW, OLD_JPEG, DEFLATE, OLD_DEFLATE, LZMA, ZSTD = 1, 5, 6, 8, 32946, 34925, 50000
+UNPACKED_HERE = (UNCOMPRESSED, LZW, DEFLATE, OLD_DEFLATE, LZMA, ZSTD)
+LOWEST_BIT_FIRST = 2  # the order of bits in a byte
 DIFFERENCES = 2  # the predictor: each sample less the one on its left
+FLOAT_DIFFERENCES = 3  # the same of the bytes of floating-point samples, the highest bytes of a row first
 
 
 @dataclass(frozen=True)
@@ -69,13 +80,16 @@ def read_tiff(data: bytes, max_pixels: int) -> Image:
     pieces = (
         [] if page.compression == OLD_JPEG else find_pieces(header, data, max_pixels)
     )  # that has a place of its own
-    if page.compression in (UNCOMPRESSED, *DEFLATE) and page.photometric != YCBCR:
+    if page.compression in UNPACKED_HERE and page.photometric != YCBCR:
         alone = _unpacked(header, data, pieces, page)
     else:
         alone = with_directory(data, header)
-    if page.compression in (UNCOMPRESSED, *DEFLATE) and page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
+    if page.compression in UNPACKED_HERE and page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
         samples = _page(alone).asarray()
         samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+        if _is_packed(page):
+            top = (1 << page.bitspersample) - 1
+            samples = ((samples * np.uint32(65535) + top // 2) // top).astype(np.uint16)
         if page.photometric == WHITE_IS_ZERO:
             samples = samples.dtype.type(RANGES[samples.dtype]) - samples
     elif page.photometric in (CMYK, LAB):
@@ -148,7 +162,8 @@ def _page(data: bytes) -> tifffile.TiffPage:
 def _check_kind(page: tifffile.TiffPage) -> None:
     """Refuse what would lose something or cannot be decoded."""
     photometric = page.photometric
-    if page.dtype not in RANGES or (photometric != PALETTE and page.bitspersample != 8 * np.dtype(page.dtype).itemsize):
+    whole_bytes = page.dtype in RANGES and page.bitspersample == 8 * np.dtype(page.dtype).itemsize
+    if not (whole_bytes or _is_packed(page) or (photometric == PALETTE and page.dtype in RANGES)):
         raise UnreadableImage(
             f"Pixels of type {page.dtype} in {page.bitspersample} bits are not supported.",
             "Convert it to 8 or 16 bit, or to float32 in 0..1.",
@@ -166,6 +181,17 @@ def _check_kind(page: tifffile.TiffPage) -> None:
         raise UnreadableImage(
             f"The TIFF has {page.samplesperpixel} channels.", "Convert it to RGB or grey, with or without alpha."
         )
+
+
+def _is_packed(page: tifffile.TiffPage) -> bool:
+    """Whether samples of 9 to 15 bits stand side by side without gaps, as cameras and scanners with 12 bits write them."""
+    return (
+        page.dtype == np.uint16
+        and page.bitspersample < 16
+        and page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB)
+        and page.compression in UNPACKED_HERE
+        and page.predictor == 1
+    )
 
 
 def find_pieces(header: Directory, data: Bytes, max_pixels: int) -> list[Piece]:
@@ -204,30 +230,48 @@ def _unpacked(header: Directory, data: bytes, pieces: list[Piece], page: tifffil
 
     Raises:
         ValueError: a piece holds fewer pixels than it has.
-        zlib.error: it is damaged.
+        Exception: it is damaged.
     """
     dtype = np.dtype(page.dtype).newbyteorder(header.order)
     plain = []
     for piece in pieces:
         size = piece.height * (-(-piece.width * page.samplesperpixel * page.bitspersample // 8))
-        packed = data[piece.offset : piece.offset + min(piece.length, 2 * size + 1024)]  # deflate never grows so much
-        pixels = packed[:size] if page.compression == UNCOMPRESSED else zlib.decompressobj().decompress(packed, size)
+        packed = data[piece.offset : piece.offset + min(piece.length, 2 * size + 1024)]  # none of them grows so much
+        if page.fillorder == LOWEST_BIT_FIRST:
+            packed = bytes(imagecodecs.bitorder_decode(packed))
+        pixels = _unpack(packed, page.compression, size)
         if len(pixels) < size:
             raise ValueError("it holds fewer pixels than its header promises")
         if page.predictor == DIFFERENCES:
             rows = np.frombuffer(pixels, dtype).reshape(piece.height, piece.width, -1)
             pixels = rows.cumsum(axis=1, dtype=dtype.newbyteorder("=")).astype(dtype).tobytes()  # sums are native
+        elif page.predictor == FLOAT_DIFFERENCES:
+            rows = np.frombuffer(pixels, dtype).reshape(piece.height, piece.width, -1)
+            pixels = imagecodecs.floatpred_decode(rows, axis=1).tobytes()
         plain.append(pixels)
     starts = list(itertools.accumulate(map(len, plain), initial=8))
     tags = {**header.tags, COMPRESSION: longs(header, UNCOMPRESSED)}
-    if page.predictor == DIFFERENCES:
-        del tags[PREDICTOR]
+    for number in (PREDICTOR, FILL_ORDER):
+        tags.pop(number, None)
     if TILE_WIDTH in tags:
         tags |= {TILE_OFFSETS: longs(header, *starts[:-1]), TILE_LENGTHS: longs(header, *map(len, plain))}
     else:
         tags |= {STRIP_OFFSETS: longs(header, 8), STRIP_LENGTHS: longs(header, starts[-1] - 8)}
         tags[ROWS_PER_STRIP] = tags[HEIGHT]
     return with_directory(bytes(8) + b"".join(plain), replace(header, tags=tags))
+
+
+def _unpack(packed: bytes, compression: int, size: int) -> bytes:
+    """At most `size` bytes of a piece."""
+    if compression == UNCOMPRESSED:
+        return packed[:size]
+    if compression == LZW:
+        return bytes(imagecodecs.lzw_decode(packed, out=size))
+    if compression == LZMA:
+        return bytes(imagecodecs.lzma_decode(packed, out=size))
+    if compression == ZSTD:
+        return bytes(imagecodecs.zstd_decode(packed, out=size))
+    return zlib.decompressobj().decompress(packed, size)
 
 
 def with_directory(data: bytes, directory: Directory) -> bytes:

@@ -179,7 +179,7 @@ class TiffRowWriter(RowFileWriter):
             WIDTH: (LONG, [self.width]),
             HEIGHT: (LONG, [self.height]),
             BITS_PER_SAMPLE: (SHORT, [depth] * self.channels),
-            COMPRESSION: (SHORT, [DEFLATE[0]]),
+            COMPRESSION: (SHORT, [DEFLATE]),
             PHOTOMETRIC: (SHORT, [RGB if colours == 3 else BLACK_IS_ZERO]),
             SAMPLES_PER_PIXEL: (SHORT, [self.channels]),
             TILE_WIDTH: (SHORT, [SIDE]),

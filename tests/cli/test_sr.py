@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
+from tiff_files import twelve_bit_tiff
 from typer.testing import CliRunner
 
 from restorekit.cli.app import app
@@ -49,6 +51,21 @@ def test_everything_is_enlarged_and_kept(small: Path, tmp_path: Path) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
     assert run(small, "-o", out, "--model", "espcn", "--scale", 3) == ExitCode.OK
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == stamps  # done already
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_tiff_of_twelve_bits_is_enlarged_as_its_values_in_sixteen(tmp_path: Path, channels: int) -> None:
+    pixels = np.arange(9 * 7 * channels, dtype=np.uint16).reshape(9, 7, channels).squeeze() * 4095 // (63 * channels)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "12.tif").write_bytes(twelve_bit_tiff("<", pixels, {}))
+    photometric = "rgb" if channels == 3 else "minisblack"
+    tifffile.imwrite(
+        tmp_path / "in" / "16.tif", np.rint(pixels / 4095 * 65535).astype(np.uint16), photometric=photometric
+    )
+    assert run(tmp_path / "in", "-o", tmp_path / "out", "--model", "bicubic") == ExitCode.OK
+    twelve, sixteen = (read_image(tmp_path / "out" / f"{bits}.tif").pixels for bits in (12, 16))
+    assert twelve.shape == (36, 28, channels)
+    assert np.array_equal(twelve, sixteen)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_the_transparent_grey_of_a_16_bit_png_is_transparent(tmp_path: Path) -> 
         (tiff_file("<", RGB, {50706: tag(UNDEFINED, b"\1\4\0\0")}), "raw file"),
         (tiff_file("<", np.zeros((6, 9, 5), np.uint8), {338: tag(SHORT, 0, 0)}), "5 channels"),
         (tiff_file("<", RGBA[..., :2].astype(np.uint16), {338: tag(SHORT, 2)}, packbits=True), "2 channels"),
-        (tiff_file("<", GREY.astype(np.uint16), {258: tag(SHORT, 12)}), "12 bits"),
+        (tiff_file("<", GREY.astype(np.uint16), {258: tag(SHORT, 12)}, packbits=True), "12 bits"),
     ],
     ids=["raw", "five channels", "alpha that no decoder reads", "twelve bits"],
 )

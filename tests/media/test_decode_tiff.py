@@ -1,11 +1,13 @@
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from tiff_files import LONG, SHORT, Tiff, tag, tiff_file
+from tiff_files import LONG, SHORT, Tiff, tag, tiff_file, twelve_bit_tiff
 
 from restorekit.errors import UnreadableImage
 from restorekit.media.decode import decode_image, megapixels, read_image
@@ -135,3 +137,67 @@ def test_as_many_pixels_are_read_as_are_allowed() -> None:
     assert decode_image(data, max_pixels=256).size == (16, 16)
     with pytest.raises(UnreadableImage, match="16x16 pixels"):
         decode_image(data, max_pixels=255)
+
+
+TWELVE = np.array([[0, 1, 2048], [4095, 4094, 291]], np.uint16)
+SIXTEEN = [[0, 16, 32776], [65535, 65519, 4657]]  # times 65535 / 4095, rounded
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_twelve_packed_bits_fill_sixteen(order: str, deflate: bool) -> None:
+    assert decode_image(twelve_bit_tiff(order, TWELVE, {}, deflate)).pixels[..., 0].tolist() == SIXTEEN
+    colours = np.dstack([TWELVE, TWELVE[::-1], TWELVE[:, ::-1]])
+    image = decode_image(twelve_bit_tiff(order, colours, {}, deflate))
+    assert image.pixels.dtype == np.uint16
+    assert image.pixels[..., 0].tolist() == SIXTEEN
+    assert image.pixels[..., 1].tolist() == SIXTEEN[::-1]
+    assert image.pixels[1, :, 2].tolist() == SIXTEEN[1][::-1]
+
+
+def test_white_may_be_zero_in_twelve_bits_too() -> None:
+    image = decode_image(twelve_bit_tiff("<", TWELVE, {262: tag(SHORT, 0)}))
+    assert image.pixels[..., 0].tolist() == [[65535, 65519, 32759], [0, 16, 60878]]
+
+
+def test_twelve_bits_that_are_fewer_than_promised_or_of_unknown_layout_are_refused() -> None:
+    with pytest.raises(UnreadableImage, match="fewer pixels"):
+        decode_image(twelve_bit_tiff("<", TWELVE, {257: tag(SHORT, 3), 278: tag(SHORT, 3)}))
+    with pytest.raises(UnreadableImage, match="12 bits"):
+        decode_image(twelve_bit_tiff("<", TWELVE, {317: tag(SHORT, 2)}))
+
+
+@pytest.mark.parametrize("compression", ["lzw", "lzma", "zstd", "zlib"])
+@pytest.mark.parametrize("pixels", [COLOURS, (COLOURS >> 8).astype(np.uint8), (GREY / 65535).astype(np.float32)])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_every_codec_serves_every_depth_with_differences(
+    tmp_path: Path, compression: str, pixels: np.ndarray, order: str
+) -> None:
+    tifffile.imwrite(
+        tmp_path / "x.tif",
+        pixels,
+        photometric="rgb" if pixels.ndim == 3 else "minisblack",
+        byteorder=order,
+        compression=compression,
+        predictor=3 if pixels.dtype == np.float32 else 2,
+        metadata=None,
+    )
+    assert np.array_equal(read_image(tmp_path / "x.tif").to_array(), pixels)
+
+
+@pytest.mark.parametrize(("code", "encode"), [(5, imagecodecs.lzw_encode), (34925, imagecodecs.lzma_encode)])
+def test_other_codecs_unpack_no_further_than_the_image_has_pixels(code: int, encode: Callable[[bytes], bytes]) -> None:
+    bomb = deflated(encode(bytes(1 << 24)), 16, 16, t259=tag(SHORT, code))
+    tracemalloc.start()
+    assert decode_image(bomb).size == (16, 16)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    with pytest.raises(UnreadableImage, match="fewer pixels"):
+        decode_image(deflated(encode(bytes(255)), 16, 16, t259=tag(SHORT, code)))
+
+
+def test_bits_may_stand_in_the_other_order() -> None:
+    turned = bytes(int(f"{byte:08b}"[::-1], 2) for byte in imagecodecs.lzw_encode(bytes(range(256))))
+    image = decode_image(deflated(turned, 16, 16, t259=tag(SHORT, 5), t266=tag(SHORT, 2)))
+    assert image.pixels.tobytes() == bytes(range(256))
