@@ -31,6 +31,7 @@ from restorekit.evaluation.training_data import find_training_data
 from restorekit.evaluation.worker import BenchmarkWorker, ItemJob, PairJob, without_scores
 from restorekit.models import registry
 from restorekit.runtime.executor import Executor, LocalExecutor
+from restorekit.runtime.lock import working_in
 from restorekit.runtime.progress import SILENT, Event, Progress, Status, Work
 
 
@@ -55,7 +56,7 @@ def run_benchmark(
     Raises:
         UsageError: a wrong folder, nothing to compare, or a model for another task or scale.
         UnknownModel, WeightsError: see `weights.load.load_model`.
-        UnwritableOutput: the results' folder.
+        UnwritableOutput: the results' folder, also where another run works there.
     """
     scorer = request.scorer()
     dataset = _find(request, out)
@@ -66,31 +67,32 @@ def run_benchmark(
     found = len(dataset.items)
     tested = find_test_frames(request, dataset, out) if dataset.layout == "frames" else dataset
     seen = find_training_data(request, tested, restorers)
-    if dataset.layout == "frames":
-        dataset, messages = blur_test_frames(request, dataset, out, progress)
-    if all(item.psf is None for item in dataset.items):
-        methods = [method for method in methods if not method.needs_psf]
-    store = BenchmarkStore(out, request.protocol, request.enlargement)
-    plan = _plan_pairs(dataset, methods, restorers, scorer, store)
-    scores = _measure(plan, BenchmarkWorker(restorers, scorer, store), executor, progress)
-    averaged, strangers = average_opinions(opinions, dataset.items, [method.name for method in methods])
-    speeds, untimed = _time_networks(request, dataset, methods, restorers, store, progress)
-    result = BenchmarkResult(
-        request,
-        dataset,
-        tuple(restorers[method.name].facts for method in methods),
-        scores,
-        skipped=sum(not known.reason for known in plan.known.values()),
-        speeds=speeds,
-        opinions=tuple(averaged),
-        report=out / REPORT,
-    )
-    examples, hidden = keep_examples(result, restorers, store)
-    messages += [f"{trained}: its scores say nothing about new ones." for trained in seen]
-    messages += [*_remarks(request, dataset, found), *_gaps(scores), *strangers, *untimed, *hidden]
-    result = replace(result, examples=examples, messages=tuple(messages))
-    write_results(result, out)
-    write_report(out, request.box)
+    with working_in(out):
+        if dataset.layout == "frames":
+            dataset, messages = blur_test_frames(request, dataset, out, progress)
+        if all(item.psf is None for item in dataset.items):
+            methods = [method for method in methods if not method.needs_psf]
+        store = BenchmarkStore(out, request.protocol, request.enlargement)
+        plan = _plan_pairs(dataset, methods, restorers, scorer, store)
+        scores = _measure(plan, BenchmarkWorker(restorers, scorer, store), executor, progress)
+        averaged, strangers = average_opinions(opinions, dataset.items, [method.name for method in methods])
+        speeds, untimed = _time_networks(request, dataset, methods, restorers, store, progress)
+        result = BenchmarkResult(
+            request,
+            dataset,
+            tuple(restorers[method.name].facts for method in methods),
+            scores,
+            skipped=sum(not known.reason for known in plan.known.values()),
+            speeds=speeds,
+            opinions=tuple(averaged),
+            report=out / REPORT,
+        )
+        examples, hidden = keep_examples(result, restorers, store)
+        messages += [f"{trained}: its scores say nothing about new ones." for trained in seen]
+        messages += [*_remarks(request, dataset, found), *_gaps(scores), *strangers, *untimed, *hidden]
+        result = replace(result, examples=examples, messages=tuple(messages))
+        write_results(result, out)
+        write_report(out, request.box)
     progress.end(result)
     return result
 

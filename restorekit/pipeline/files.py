@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
@@ -96,7 +96,7 @@ def restore_folder(
     Raises:
         UsageError: an input does not exist, there is no image, or a result would replace an input.
         WeightsError: see `load_model`.
-        UnwritableOutput: nothing can be written to `out`, or another run works there.
+        UnwritableOutput: nothing can be written to `out`, or another run works there or in `compare`.
     """
     out, name = split_target(Path(out))
     jobs = plan_files(map(Path, inputs), out, compare, report, video.encoding, name)
@@ -117,8 +117,10 @@ def restore_folder(
     if dry_run:
         summary.results = skipped + [FileResult(job.source, out / job.relative, "planned") for job in missing]
         return summary
-    with working_in(out) if missing else nullcontext():
+    with ExitStack() as locks:
         if missing:
+            for folder in {folder.resolve() for folder in (out, compare or out)}:
+                locks.enter_context(working_in(folder))
             journal.check()
         for folder in {path.parent for path, _ in destinations(jobs, out, compare, None)}:
             remove_leftovers(folder)

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from restorekit.models.spec import Spec
 from restorekit.runtime import fingerprints
 from restorekit.runtime.atomic import write_atomically
 from restorekit.runtime.device import choose_device
+from restorekit.runtime.lock import working_in
 from restorekit.runtime.precision import choose_dtype, name_of
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
 from restorekit.runtime.provenance import environment
@@ -88,7 +89,7 @@ def train(
         UsageError: no data, no such device, a batch that does not divide among the processes, or `out` holds a run with
             another recipe.
         WeightsError: `start` or the recipe's features cannot be read or do not fit.
-        UnwritableOutput: `out` cannot be written.
+        UnwritableOutput: `out` cannot be written, or another run works there.
         NotFinite: the loss is no longer finite, not even on other batches.
         KeyboardInterrupt: see `stop`.
     """
@@ -137,7 +138,11 @@ def train(
         progress=_RunProgress(progress),
     )
     cuda_devices = [chosen_device] if chosen_device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda_devices):  # the caller's random numbers go on as if nothing had happened
+    alone = working_in(out) if processes.rank() == 0 else nullcontext()
+    with (
+        alone,
+        torch.random.fork_rng(devices=cuda_devices),
+    ):  # the caller's random numbers go on as if nothing had happened
         run.finish(checkpoint)
     weights = out / "weights.safetensors"
     progress.end(weights)
