@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from restorekit.errors import ExitCode
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.models import registry
+from restorekit.runtime.lock import working_in
 
 
 @pytest.fixture
@@ -110,6 +112,17 @@ def test_what_makes_no_sense_is_explained(
     assert command(*real, "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.USAGE
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_which_a_run_works_takes_no_other(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--protocol", "pairs", "--data", pairs, "-o", tmp_path / "out")
+    with working_in(tmp_path / "out"):
+        assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OUTPUT
+    assert f"Another run works here (process {os.getpid()} on " in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".restorekit"]
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.OK
 
 
 def test_the_list_names_every_protocol(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from restorekit.cli import app, stopping
 from restorekit.errors import ExitCode
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
+from restorekit.runtime.lock import working_in
 from restorekit.training.checkpoint import Checkpoint
 from restorekit.training.recipe import Recipe
 
@@ -117,6 +118,17 @@ def test_options_reach_the_run(data: Path, tmp_path: Path, monkeypatch: pytest.M
     with (tmp_path / "run" / "log.csv").open(newline="") as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
     assert {path.name for path in (tmp_path / "run" / "strips").iterdir()} == {"0000003.png", "0000004.png"}
+
+
+def test_a_folder_in_which_a_run_works_takes_no_other(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = train(data, tmp_path / "run", "--steps", "1", "--batch", "1", "--workers", "0")
+    with working_in(tmp_path / "run"):
+        assert code(arguments, monkeypatch) == ExitCode.OUTPUT
+    assert f"Another run works here (process {os.getpid()} on " in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".restorekit"]
+    assert code(arguments, monkeypatch) == ExitCode.OK
 
 
 @pytest.mark.parametrize("keep", ["5,", "5.5", "many"])

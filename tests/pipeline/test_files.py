@@ -244,6 +244,18 @@ def test_a_folder_in_which_a_run_works_takes_no_other(folder: Path, tmp_path: Pa
     assert set(statuses(folder, tmp_path / "out", **options).values()) == {"done"}
 
 
+def test_a_folder_of_views_in_which_a_run_works_takes_no_other(
+    folder: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    options["compare"] = tmp_path / "views"
+    with working_in(tmp_path / "views"), pytest.raises(UnwritableOutput, match=f"process {os.getpid()} on ") as caught:
+        statuses(folder, tmp_path / "out", **options)
+    assert caught.value.path == tmp_path / "views"
+    (tmp_path / "views again").symlink_to(tmp_path / "out")
+    options["compare"] = tmp_path / "views again"
+    assert set(statuses(folder, tmp_path / "out", **options).values()) == {"done"}  # one folder is locked once
+
+
 def test_a_format_that_cannot_hold_the_result_is_told_before_it_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
