@@ -15,7 +15,9 @@ def quiet_decoders() -> Iterator[None]:
     """Let only Python write to standard error, without what Pillow and tifffile log and warn of.
 
     libpng, libtiff and OpenCV write to the descriptor itself, which leads nowhere meanwhile; `sys.stderr` has another.
+    SVT-AV1 is asked to tell errors alone, unless the user has asked for something else.
     """
+    os.environ.setdefault("SVT_LOG", "1")
     for name in ("PIL", "tifffile"):
         logging.getLogger(name).addHandler(logging.NullHandler())
     with warnings.catch_warnings():

@@ -51,6 +51,9 @@ HOLDS = {
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1", "prores": "prores_ks"}
 CRF = {"libx264": 16, "libx265": 18, "libvpx-vp9": 20, "libsvtav1": 20}
 """Constant rate factors that keep what a restoration has gained."""
+NVENC_QUALITY = 19
+PACKED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
+"""What some hardware encoders take, and the planes that say the same."""
 STATISTICS = ("_STATISTICS", "BPS", "DURATION", "NUMBER_OF_")
 """How tags begin that count the source's own packets."""
 AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
@@ -130,8 +133,11 @@ def choose_format(info: VideoInfo, size: tuple[int, int], encoding: Encoding, su
         options["x264opts"] = "asm=avx2"
     if info.chroma_location and steps != (1, 1):
         options["chroma_sample_location"] = info.chroma_location
-    crf = encoding.crf if encoding.crf is not None else CRF.get(name)
-    for option, value in (("crf", crf), ("preset", encoding.preset)):
+    crf, quality = encoding.crf if encoding.crf is not None else CRF.get(name), "crf"
+    if name.endswith("_nvenc"):  # its word; without a bit rate it is all that counts
+        crf, quality = crf if crf is not None else NVENC_QUALITY, "cq"
+        options |= {"rc": "vbr", "b": "0"}
+    for option, value in ((quality, crf), ("preset", encoding.preset)):
         if value is None:
             continue
         if option not in _options(name):
@@ -208,6 +214,7 @@ class SegmentWriter:
                 kind = "mov" if self.format.encoder.startswith("prores") else "nut"
                 self._container = av.open(str(self._beside), "w", format=kind, options=options)
                 self._stream = _add_stream(self._container, self.format)
+                _start(self._stream.codec_context, self.format, self.path)
             encoded = _encodable(frame.image, self.format)
             encoded.pts, encoded.time_base = self._written, 1 / self.format.rate
             self._mux(self._stream.encode(encoded))
@@ -440,6 +447,17 @@ def _add_stream(container: av.container.OutputContainer, format: Format) -> Any:
     return stream
 
 
+def _start(context: Any, format: Format, path: Path) -> None:
+    try:
+        context.open()
+    except av.error.FFmpegError as error:
+        raise UnwritableOutput(
+            f"The encoder {format.encoder} does not start ({error.strerror}).",
+            "A hardware encoder needs its device and its driver. Choose another codec, or another preset.",
+            path,
+        ) from error
+
+
 def _encodable(image: Image, format: Format) -> av.VideoFrame:
     dtype = np.uint8 if format.depth == 8 else np.uint16
     rgb = from_unit(to_unit(image.rgb()), dtype)
@@ -448,7 +466,7 @@ def _encodable(image: Image, format: Format) -> av.VideoFrame:
         names = ("rgb24", "rgb48le") if alpha is None else ("rgba", "rgba64le")
         samples = rgb if alpha is None else np.dstack([rgb, alpha])
         return av.VideoFrame.from_ndarray(samples, names[format.depth > 8]).reformat(format=format.pixel_format)
-    frame = av.VideoFrame(format.width, format.height, format.pixel_format)
+    frame = av.VideoFrame(format.width, format.height, PACKED.get(format.pixel_format, format.pixel_format))
     # ProRes takes them from its frames.
     frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = format.tags
     planes = format.colour.to_planes(rgb) + ([] if alpha is None else [format.colour.samples_to_alpha(alpha)])
@@ -456,7 +474,7 @@ def _encodable(image: Image, format: Format) -> av.VideoFrame:
         padded = np.zeros((plane.height, plane.line_size // samples.itemsize), samples.dtype)
         padded[:, : plane.width] = samples
         plane.update(padded.tobytes())
-    return frame
+    return frame.reformat(format=format.pixel_format) if format.pixel_format in PACKED else frame
 
 
 def _default_codec(info: VideoInfo, suffix: str) -> str:
@@ -494,6 +512,10 @@ def _pixel_format(info: VideoInfo, size: tuple[int, int], encoder: str) -> tuple
         names += [
             (f"yuv{alpha}{SUBSAMPLINGS[wanted]}p{suffix}", depth, wanted) for wanted in (steps, (1, 1), (1, 2), (2, 2))
         ]
+    names += [
+        (packed, depth, steps) for name, depth, steps in names for packed, planes in PACKED.items() if planes == name
+    ]
+    names.sort(key=lambda choice: -choice[1])  # of the same depth those with planes first
     found = next((choice for choice in names if choice[0] in offered), None)
     if found is None:
         raise UsageError(f"{encoder} cannot hold {info.pixel_format}.", "Choose another codec.", info.path)

@@ -195,6 +195,8 @@ class VideoWorker:
             lost = join_segments(info, computed.segments, computed.format, output, span)
         self.journal.record(job.relative.as_posix(), video_facts(computed.read.stamp, output, self.settings))
         shutil.rmtree(computed.segments[0].path.parent, ignore_errors=True)
+        if computed.format is not None and computed.format.depth < info.depth:
+            lost += (f"{info.depth} bits rounded to {computed.format.depth}: {computed.format.encoder} holds no more",)
         if info.mastering and (computed.format is None or computed.format.encoder != "libx265"):
             lost += ("HDR10's mastering display dropped",)
         return FileResult(

@@ -220,3 +220,37 @@ def test_pixels_that_are_not_square_are_refused_where_they_would_be_lost(tmp_pat
     info = read_info(make_clip(tmp_path / "in.mp4", aspect=Fraction(4, 3)))
     with pytest.raises(UsageError, match="not square"):
         choose_format(info, (24, 32), Encoding(lossless=True), ".mkv", False)
+
+
+def test_an_encoder_that_does_not_start_is_named(tmp_path: Path) -> None:
+    info = read_info(make_clip(tmp_path / "in.mp4"))
+    format = choose_format(info, (24, 32), Encoding(preset="no such"), ".mkv", False)
+    writer = SegmentWriter(tmp_path / "a.nut", format)
+    with pytest.raises(UnwritableOutput, match="libx264 does not start"):
+        writer.write(Frame(0, Fraction(0), Image(pattern(0))))
+    writer.abort()
+    assert list(tmp_path.iterdir()) == [tmp_path / "in.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "pixel_format", "expected"),
+    [
+        ("hevc_qsv", "yuv420p", "nv12"),
+        ("hevc_qsv", "yuv420p10le", "p010le"),
+        ("hevc_nvenc", "yuv420p", "yuv420p"),
+        ("hevc_nvenc", "yuv420p10le", "p010le"),
+    ],
+)
+def test_hardware_encoders_get_the_layout_that_they_take(
+    tmp_path: Path, encoder: str, pixel_format: str, expected: str
+) -> None:
+    if encoder not in av.codecs_available:
+        pytest.skip("FFmpeg does not list it here")
+    info = read_info(make_clip(tmp_path / "in.mkv", "ffv1", pixel_format))
+    format = choose_format(info, (24, 32), Encoding(encoder), ".mkv", False)
+    assert format.pixel_format == expected
+    frame = next(iter(VideoReader(info)))
+    again = video_writer._encodable(frame.image, format).reformat(format=pixel_format)
+    with av.open(str(info.path)) as container:
+        source = next(container.decode(video=0))
+        assert np.array_equal(again.to_ndarray(), source.to_ndarray())

@@ -350,7 +350,8 @@ def test_alpha_is_resized_along(
     source = make_clip(tmp_path / name, codec, pixel_format, frames=frames)
     (restored,) = restore_folder([source], tmp_path / "out", **BICUBIC).results
     info = read_info(restored.output)
-    assert (restored.lost, info.alpha, info.video.codec) == ((), True, result)
+    lost = ("12 bits rounded to 10: prores_ks holds no more",) if result == "prores" else ()
+    assert (restored.lost, info.alpha, info.video.codec) == (lost, True, result)
     before, after = (list(VideoReader(read_info(path))) for path in (source, restored.output))
     for index in range(FRAMES):
         top = np.iinfo(before[index].image.alpha.dtype).max
