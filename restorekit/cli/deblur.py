@@ -36,6 +36,7 @@ def deblur(
     frames: options.Frames = None,
     deinterlace: options.Deinterlace = False,
     fps: options.Fps = None,
+    preview: options.Preview = 0,
 ) -> None:
     """Sharpen blurred images and videos.
 
@@ -62,7 +63,7 @@ def deblur(
             compare=compare,
             report=report,
             max_pixels=max_pixels,
-            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps),
+            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
             progress=bar,
         )
     print_summary(run)

@@ -65,6 +65,9 @@ Frames = Annotated[
     str | None, typer.Option(help="Restore only a part of each video: FIRST:BEHIND, counted from 0, e.g. 100:200.")
 ]
 Deinterlace = Annotated[bool, typer.Option("--deinterlace", help="Make whole frames of interlaced video first.")]
+Preview = Annotated[
+    int, typer.Option(min=0, help="Only write so many stills of each video, before and after side by side.")
+]
 Fps = Annotated[
     str | None, typer.Option(help="Images a second, where numbered images become a video, e.g. 25 or 30000/1001.")
 ]
@@ -89,6 +92,7 @@ def video_settings(
     frames: str | None,
     deinterlace: bool,
     fps: str | None,
+    preview: int,
 ) -> "VideoSettings":
     """How videos are restored and written.
 
@@ -108,7 +112,7 @@ def video_settings(
         rate = None if fps is None else Fraction(fps)
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"--fps {fps} is no rate.", "Write it like --fps 25 or --fps 30000/1001.") from None
-    return VideoSettings(Encoding(codec, crf, preset, lossless), part, deinterlace, rate)
+    return VideoSettings(Encoding(codec, crf, preset, lossless), part, deinterlace, rate, preview)
 
 
 def span(text: str, name: str) -> tuple[float, float]:

@@ -47,6 +47,7 @@ def sr(
     frames: options.Frames = None,
     deinterlace: options.Deinterlace = False,
     fps: options.Fps = None,
+    preview: options.Preview = 0,
 ) -> None:
     """Enlarge small images and videos (super-resolution).
 
@@ -92,7 +93,7 @@ def sr(
             compare=compare,
             report=report,
             max_pixels=max_pixels,
-            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps),
+            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
             progress=bar,
         )
     print_summary(run)

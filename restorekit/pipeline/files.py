@@ -10,11 +10,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
 from restorekit.errors import UnwritableOutput, UsageError
-from restorekit.imaging.dtypes import from_unit, to_unit
-from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import RestoredImage, Size, restore_to_size
 from restorekit.inference.settings import Settings
@@ -30,7 +26,9 @@ from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.animations import RestoredAnimation, restore_animation
 from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path, split_target
+from restorekit.pipeline.preview import PreviewWorker
 from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
+from restorekit.pipeline.side_by_side import side_by_side
 from restorekit.pipeline.videos import VideoSettings, VideoWorker, stamp_of, video_facts, video_megapixels
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
@@ -42,7 +40,6 @@ from restorekit.runtime.regular import open_without_following
 from restorekit.weights.load import load_model
 
 JOURNAL = Path(HIDDEN, "restored.jsonl")  # below the output folder; hidden: no run takes it for images
-GAP = 8  # white pixels between the two halves of a side-by-side view
 
 
 def restore_folder(
@@ -104,6 +101,12 @@ def restore_folder(
         if not is_pattern(Path(name)):
             raise UsageError("`fps` is missing: numbered images do not tell their times.", "Give it, e.g. 25.")
         video = replace(video, fps=Fraction(25))  # images again: nobody sees it
+    if video.preview:
+        jobs = [job for job in jobs if job.video]
+        if not jobs:
+            raise UsageError(
+                "There is no video to preview.", "Leave `preview` out; `dry_run` tells what would be done."
+            )
     network = load_model(model, weights, scale, config)
     _check_task(network, task)
     engine = Engine(network, settings)
@@ -111,7 +114,11 @@ def restore_folder(
     info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
     summary = RunSummary(len(jobs), info)
 
-    finished = set() if overwrite else {job for job in jobs if _is_finished(job, out, journal, compare, video)}
+    finished = (
+        set()
+        if overwrite or video.preview
+        else {job for job in jobs if _is_finished(job, out, journal, compare, video)}
+    )
     missing = [job for job in jobs if job not in finished]
     skipped = [FileResult(job.source, out / job.relative, "skipped") for job in jobs if job in finished]
     if dry_run:
@@ -131,9 +138,13 @@ def restore_folder(
         progress.begin(Work(len(jobs), amount, "MP", description))
         begun = time.monotonic()
         worker = FileWorker(engine, size, out, compare, journal, sizes, max_pixels)
-        video_worker = VideoWorker(engine, size, out, journal, video, progress, overwrite, max_pixels)
+        if video.preview:
+            restored = executor.run(videos, PreviewWorker(engine, size, out, video))
+        else:
+            video_worker = VideoWorker(engine, size, out, journal, video, progress, overwrite, max_pixels)
+            restored = executor.run(videos, video_worker)
         with _opened(report) as lines:
-            for result in chain(skipped, executor.run(images, worker), executor.run(videos, video_worker)):
+            for result in chain(skipped, executor.run(images, worker), restored):
                 summary.results.append(result)
                 if lines:
                     lines.write(report_line(result, info))
@@ -201,7 +212,7 @@ class FileWorker:
         """Store one result, and note it once it is in its place."""
         before, after, output = computed.read.image, computed.restored.image, self.out / job.relative
         if self.compare is not None:
-            write_image(_side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
+            write_image(side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
         lost = write_animation(after, output) if isinstance(after, Animation) else write_image(after, output)
         self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output))
         return FileResult(
@@ -261,14 +272,6 @@ def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, vi
 
 def _still(image: Image | Animation) -> Image:
     return image.frames[0] if isinstance(image, Animation) else image
-
-
-def _side_by_side(before: Image, after: Image) -> Image:
-    """Both as 8-bit RGB, the smaller one enlarged, with a white gap between."""
-    left, right = (from_unit(to_unit(half.rgb())) for half in (before, after))
-    if left.shape != right.shape:
-        left = resize(left, after.size)
-    return Image(np.hstack([left, np.full((after.size[0], GAP, 3), 255, np.uint8), right]))
 
 
 class _Report:

@@ -55,6 +55,8 @@ class VideoSettings:
     """Make whole frames of interlaced ones first."""
     fps: Fraction | None = None
     """Frames a second, where numbered images become a video."""
+    preview: int = 0
+    """So many stills of each video before and after, and nothing else."""
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps <= MOST_RATE:

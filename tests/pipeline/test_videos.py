@@ -370,3 +370,24 @@ def test_alpha_that_a_codec_cannot_hold_and_that_of_vp9_are_refused(tmp_path: Pa
         assert result.status == "failed"
         assert "transparency" in result.reason
         assert "ffv1" in result.hint.lower()
+
+
+def test_a_preview_shows_stills_before_and_after_and_restores_nothing_else(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in/a.mkv", "ffv1", "bgr0")
+    write_image(Image(pattern(0)), tmp_path / "in/b.png")
+    out = tmp_path / "out"
+    (result,) = restore_folder([tmp_path / "in"], out, video=VideoSettings(preview=3), **BICUBIC).results
+    assert (result.status, result.frames) == ("done", 3)
+    # The middles of three parts of four frames.
+    assert sorted(path.name for path in out.glob("*.*g")) == [f"a.mkv-{index:06}.png" for index in (2, 6, 10)]
+    engine = Engine(load_model("bicubic", scale=2), Settings("cpu"))
+    view = read_image(out / "a.mkv-000006.png").pixels
+    assert view.shape == (48, 64 + 8 + 64, 3)
+    assert np.array_equal(view[:, -64:], engine(pattern(6)).pixels)
+    assert np.array_equal(view[:, :64], resize(pattern(6), (48, 64)))
+    settings = VideoSettings(preview=1, frames=(8, 10))
+    restore_folder([source], tmp_path / "part", video=settings, **BICUBIC)
+    assert (tmp_path / "part/a.mkv-000009.png").is_file()
+    assert restore_folder([source], out, video=LOSSLESS, **BICUBIC).count("done") == 1
+    with pytest.raises(UsageError, match="no video"):
+        restore_folder([tmp_path / "in/b.png"], out, video=VideoSettings(preview=3), **BICUBIC)
