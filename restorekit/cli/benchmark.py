@@ -51,7 +51,11 @@ def benchmark(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Results and report are written here.")] = Path("benchmark"),
     pairs: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="RESTORED SHARP: compare two folders, with no model.")
+        tuple[Path, Path] | None,
+        typer.Option(
+            help="RESTORED SHARP: compare two folders, with no model; or two videos, frame by frame, and others that "
+            "--restored NAME=VIDEO names, e.g. the input."
+        ),
     ] = None,
     list_protocols: Annotated[bool, typer.Option("--list", help="Show the protocols.")] = False,
     report_only: Annotated[
@@ -116,6 +120,11 @@ def benchmark(
     from restorekit.inference.settings import Settings
 
     if pairs is not None:
+        if data is None and not model and all(path.is_file() for path in pairs):
+            _compare_videos(
+                {"restored": pairs[0], **_folders(restored, "restored")}, pairs[1], protocol or "pairs", out
+            )
+            return
         if data is not None or restored:
             raise UsageError("--pairs names its folders itself.", "Leave out --data and --restored.")
         data, restored, protocol = pairs[1], [f"{pairs[0].name or 'restored'}={pairs[0]}"], protocol or "pairs"
@@ -162,6 +171,21 @@ def benchmark(
     with _in_flags():
         _write_extras(out, rating_sheet, figure, box)
     raise typer.Exit(result.exit_code)
+
+
+def _compare_videos(restored: dict[str, Path], sharp: Path, protocol: str, out: Path) -> None:
+    from restorekit.evaluation.protocol import load_protocol
+    from restorekit.evaluation.videos import MEASURES, compare_videos
+
+    with Bar("Benchmark") as bar:
+        comparison = compare_videos(restored, sharp, load_protocol(protocol), out, bar)
+    columns = [Column("video"), *(Column(title, "right") for title, _ in MEASURES.values())]
+    cells = [
+        [name, *(_number(comparison.mean(name, measure), places) for measure, (_, places) in MEASURES.items())]
+        for name in restored
+    ]
+    print_table(f"Compared with {sharp.name}", columns, cells, terminal_width())
+    console.show(str(comparison.report))
 
 
 def _box(text: str) -> Box:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from video_clips import make_clip
 
 from restorekit.cli.app import main
 from restorekit.degradation.pairs import synthesize_pairs
@@ -198,3 +199,17 @@ def test_messages_of_the_library_name_the_flags(
 ) -> None:
     assert command(*arguments, "--data", pairs, "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.USAGE
     assert said in capsys.readouterr().err
+
+
+def test_two_videos_are_compared_frame_by_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sharp = make_clip(tmp_path / "sharp.mkv", "ffv1", "bgr0", frames=[np.full((24, 32, 3), 100, np.uint8)] * 2)
+    other = make_clip(tmp_path / "other.mkv", "ffv1", "bgr0", frames=[np.full((24, 32, 3), 102, np.uint8)] * 2)
+    out = tmp_path / "out"
+    options = ("--restored", f"input={sharp}", "-o", out)
+    assert command("--pairs", other, sharp, *options, monkeypatch=monkeypatch) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert "42.11" in shown  # 20 log10(255 / 2)
+    assert "inf" in shown
+    assert (out / "report.html").is_file()
