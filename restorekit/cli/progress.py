@@ -20,11 +20,11 @@ class _Remaining(ProgressColumn):
     """Remaining time by the work that is really done: fast failures and skipped files do not make it look short."""
 
     def render(self, task: Task) -> Text:
-        done, total = task.fields["amount"], task.fields["total_amount"]
-        if task.finished or not done or not total or task.elapsed is None:
+        done, left = task.fields["amount"], task.fields["left"]
+        if task.finished or not done or task.elapsed is None:
             return Text("-:--:--", style="progress.remaining")
-        left = int(task.elapsed / done * max(0.0, total - done))
-        return Text(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}", style="progress.remaining")
+        seconds = int(task.elapsed / done * left)
+        return Text(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}", style="progress.remaining")
 
 
 class Bar:
@@ -49,8 +49,8 @@ class Bar:
             disable=not err.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task(title, total=None, rate="", note="", amount=0.0, total_amount=0.0)
-        self._unit, self._amount, self._begun = "", 0.0, time.monotonic()
+        self._task = self._bar.add_task(title, total=None, rate="", note="", amount=0.0, left=0.0)
+        self._unit, self._amount, self._left, self._begun = "", 0.0, 0.0, time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -65,21 +65,27 @@ class Bar:
         """The run begins, or another part of it."""
         if work.description:
             say(f"{work.description}.")
-        self._unit, self._amount, self._begun = work.unit, 0.0, time.monotonic()
-        self._bar.reset(self._task, total=work.items, rate="", note="", amount=0.0, total_amount=work.amount)
+        self._unit, self._amount, self._left, self._begun = work.unit, 0.0, work.amount, time.monotonic()
+        self._bar.reset(self._task, total=work.items, rate="", note="", amount=0.0, left=work.amount)
 
     def step(self, event: Event) -> None:
         """Something has moved on."""
+        if event.left is not None:
+            self._left = event.left
+        if event.status == "started":
+            return
         reason = getattr(event.detail, "reason", "")
         if event.status == "failed" and reason:
             hint = getattr(event.detail, "hint", "")
             text = escape(printable(f"{event.key}: {reason} {hint}".rstrip()))
             err.print(f"[red]Failed:[/] {text}", highlight=False, soft_wrap=True)
         self._amount += event.amount
+        if event.left is None:
+            self._left = max(0.0, self._left - event.amount)
         rate = self._amount / max(time.monotonic() - self._begun, 1e-6)
         text = f"{rate:.2f} {self._unit}/s" if self._amount else ""
         note = event.key if not event.items else ""  # a part of an item, e.g. a validation between two steps
-        self._bar.update(self._task, advance=event.items, amount=self._amount, rate=text, note=note)
+        self._bar.update(self._task, advance=event.items, amount=self._amount, left=self._left, rate=text, note=note)
 
     def end(self, summary: object) -> None:
         """The run is over; whoever called it shows the summary."""

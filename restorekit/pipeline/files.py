@@ -16,7 +16,7 @@ from restorekit.inference.image import RestoredImage, Size, restore_to_size
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
 from restorekit.media.animation import Animation, read_animation, write_animation
-from restorekit.media.decode import megapixels, read_image
+from restorekit.media.decode import read_image
 from restorekit.media.discover import Job
 from restorekit.media.encode import check_storable, write_image
 from restorekit.media.image import Image
@@ -25,6 +25,7 @@ from restorekit.media.numbered import is_pattern
 from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.animations import RestoredAnimation, restore_animation
+from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
 from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path, split_target
 from restorekit.pipeline.preview import PreviewWorker
 from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
@@ -132,25 +133,28 @@ def restore_folder(
         for folder in {path.parent for path, _ in destinations(jobs, out, compare, None)}:
             remove_leftovers(folder)
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
-        sizes = {job: megapixels(job.source, max_pixels) for job in images}
-        amount = sum(sizes.values()) + sum(video_megapixels(job.source, video.fps) for job in videos)
+        work = _WorkLeft(images, videos, video.fps, progress)
         description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
-        progress.begin(Work(len(jobs), amount, "MP", description))
+        progress.begin(Work(len(jobs), work.left, "MP", description))
         begun = time.monotonic()
-        worker = FileWorker(engine, size, out, compare, journal, sizes, max_pixels)
+        done_images = executor.run(
+            work.take_images(images), FileWorker(engine, size, out, compare, journal, max_pixels)
+        )
         if video.preview:
-            restored = executor.run(videos, PreviewWorker(engine, size, out, video))
+            done_videos = executor.run(work.take_videos(videos), PreviewWorker(engine, size, out, video))
         else:
             video_worker = VideoWorker(engine, size, out, journal, video, progress, overwrite, max_pixels)
-            restored = executor.run(videos, video_worker)
+            done_videos = executor.run(work.take_videos(videos), video_worker)
+        ends = chain(
+            ((result, 0.0) for result in skipped), work.less_images(done_images), work.less_videos(done_videos)
+        )
         with _opened(report) as lines:
-            for result in chain(skipped, executor.run(images, worker), restored):
+            for result, amount in ends:
                 summary.results.append(result)
                 if lines:
                     lines.write(report_line(result, info))
                 status = "done" if result.status == "planned" else result.status
-                amount = 0.0 if result.frames else result.megapixels  # frames were told one by one
-                progress.step(Event(str(result.source), 1, amount, status, result))
+                progress.step(Event(str(result.source), 1, amount, status, result, work.left))
     summary.seconds = time.monotonic() - begun
     progress.end(summary)
     return summary
@@ -182,7 +186,6 @@ class FileWorker:
     out: Path
     compare: Path | None
     journal: Journal
-    megapixels: Mapping[Job, float]
     max_pixels: int = MOST_PIXELS
     limits: Limits | None = field(default=None, init=False)
     """Of tiles that fitted the images before; only `compute` uses it."""
@@ -215,15 +218,16 @@ class FileWorker:
             write_image(side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
         lost = write_animation(after, output) if isinstance(after, Animation) else write_image(after, output)
         self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output))
+        frames, (height, width) = len(before.frames) if isinstance(before, Animation) else 1, _still(before).size
         return FileResult(
             job.source,
             output,
             "done",
-            self.megapixels[job],
+            frames * height * width / 1e6,
             computed.seconds,
             info=computed.restored.info,
             lost=lost,
-            frames=len(after.frames) if isinstance(after, Animation) else 0,
+            frames=frames if isinstance(after, Animation) else 0,
             repeated=computed.restored.repeated if isinstance(computed.restored, RestoredAnimation) else 0,
         )
 
@@ -231,8 +235,55 @@ class FileWorker:
         """What is wrong with one image stays with it; where nothing can be written any more the run ends."""
         if no_room_left(error):
             raise error
-        result = failed_result(job.source, self.out / job.relative, error)
-        return replace(result, megapixels=self.megapixels[job])
+        return failed_result(job.source, self.out / job.relative, error)
+
+
+class _WorkLeft:
+    """Follows the images and videos of a run from when they are taken up until they are finished."""
+
+    def __init__(self, images: list[Job], videos: list[Job], fps: Fraction | None, progress: Progress) -> None:
+        self._images = Estimate((_size(job) for job in images), IMAGE_PIXELS)
+        self._videos = Estimate((_size(job) for job in videos), VIDEO_PIXELS)
+        self._fps, self._progress = fps, progress
+
+    @property
+    def left(self) -> float:
+        """Megapixels, an estimate."""
+        return self._images.left + self._videos.left
+
+    def take_images(self, images: Iterable[Job]) -> Iterator[Job]:
+        """Tell of every image that is taken up."""
+        for job in images:
+            self._progress.step(Event(str(job.source), 0, 0.0, "started"))
+            yield job
+
+    def take_videos(self, videos: Iterable[Job]) -> Iterator[Job]:
+        """The same for videos, whose headers are read now."""
+        for job in videos:
+            self._videos.know(video_megapixels(job.source, self._fps))
+            self._progress.step(Event(str(job.source), 0, 0.0, "started", left=self.left))
+            yield job
+
+    def less_images(self, results: Iterator[FileResult]) -> Iterator[tuple[FileResult, float]]:
+        """Every image that is finished, and its megapixels."""
+        for result in results:
+            self._images.know(result.megapixels)
+            self._images.finish()
+            yield result, result.megapixels
+
+    def less_videos(self, results: Iterator[FileResult]) -> Iterator[tuple[FileResult, float]]:
+        """Every video that is finished; its megapixels were told frame by frame."""
+        for result in results:
+            self._videos.finish()
+            yield result, 0.0
+
+
+def _size(job: Job) -> int:
+    """Bytes of a file; 0 where reading it will tell what is wrong."""
+    try:
+        return job.source.stat().st_size
+    except OSError:
+        return 0
 
 
 def _check_task(network: Model, task: Task | None) -> None:

@@ -14,7 +14,7 @@ class Work:
     items: int
     """Files, pairs, scores, steps."""
     amount: float
-    """The same in `unit`, skipped items left out: what the remaining time is told by."""
+    """The same in `unit`, skipped items left out: what the remaining time is told by. It may be an estimate."""
     unit: str
     """E.g. "MP" for megapixels."""
     description: str = ""
@@ -31,9 +31,11 @@ class Event:
     """So many more are finished."""
     amount: float
     """So much more work is done, in the unit of `Work`; 0 for what was skipped."""
-    status: Status = "done"
+    status: Status | Literal["started"] = "done"
     detail: object = None
     """What the room that runs says of it, e.g. a `FileResult`."""
+    left: float | None = None
+    """Work that is left, in the unit of `Work`, where it is estimated anew; else so much less than before."""
 
 
 class Progress(Protocol):

@@ -207,7 +207,7 @@ def test_the_run_is_told_from_beginning_to_end(folder: Path, tmp_path: Path, opt
             self.told.append(work)
 
         def step(self, event: Event) -> None:
-            self.told.append((Path(event.key).name, event.items, event.status))
+            self.told.append((Path(event.key).name, event.items, event.status, event.amount, event.left))
 
         def end(self, summary: object) -> None:
             self.told.append(summary)
@@ -216,10 +216,19 @@ def test_the_run_is_told_from_beginning_to_end(folder: Path, tmp_path: Path, opt
     statuses(folder, tmp_path / "out", **options)
     (tmp_path / "out/a.png").unlink()
     ear = Ear()
+    missing = (folder / "a.png").stat().st_size + 8
     summary = restore_folder([folder], tmp_path / "out", settings=CPU, progress=ear, **options)
     work, *steps, end = ear.told
-    assert (work.items, work.unit, work.amount) == (4, "MP", pytest.approx(40 * 56 / 1e6))
-    assert steps == [("b.png", 1, "skipped"), ("ü c.png", 1, "skipped"), ("a.png", 1, "done"), ("cut.png", 1, "failed")]
+    assert (work.items, work.unit, work.amount) == (4, "MP", pytest.approx(missing / 1e6))  # a pixel a byte, at first
+    known = 40 * 56 / 1e6
+    assert steps == [
+        ("b.png", 1, "skipped", 0, work.amount),
+        ("ü c.png", 1, "skipped", 0, work.amount),
+        ("a.png", 0, "started", 0, None),
+        ("cut.png", 0, "started", 0, None),
+        ("a.png", 1, "done", known, pytest.approx(8 * known / (missing - 8))),
+        ("cut.png", 1, "failed", 0, 0),
+    ]
     assert end is summary
 
 
@@ -328,7 +337,7 @@ def test_a_worker_can_be_sent_to_another_process(folder: Path, tmp_path: Path, w
     engine = Engine(load_model("gggan-lite", weights_file), CPU)
     (job,) = plan_files([folder / "a.png"], tmp_path / "out")
     journal = Journal(tmp_path / "journal.jsonl", {})
-    worker = FileWorker(engine, Size(), tmp_path / "out", None, journal, {job: 0.0})
+    worker = FileWorker(engine, Size(), tmp_path / "out", None, journal)
     worker, job = pickle.loads(pickle.dumps((worker, job)))
     result = worker.write(job, worker.compute(job, worker.read(job)))
     assert pickle.loads(pickle.dumps(result)) == result
