@@ -460,8 +460,8 @@ def _start(context: Any, format: Format, path: Path) -> None:
 
 def _encodable(image: Image, format: Format) -> av.VideoFrame:
     dtype = np.uint8 if format.depth == 8 else np.uint16
-    rgb = from_unit(to_unit(image.rgb()), dtype)
-    alpha = None if image.alpha is None else from_unit(to_unit(image.alpha), dtype)
+    rgb = _as(image.rgb(), dtype)
+    alpha = None if image.alpha is None else _as(image.alpha, dtype)
     if format.colour is None:
         names = ("rgb24", "rgb48le") if alpha is None else ("rgba", "rgba64le")
         samples = rgb if alpha is None else np.dstack([rgb, alpha])
@@ -475,6 +475,10 @@ def _encodable(image: Image, format: Format) -> av.VideoFrame:
         padded[:, : plane.width] = samples
         plane.update(padded.tobytes())
     return frame.reformat(format=format.pixel_format) if format.pixel_format in PACKED else frame
+
+
+def _as(samples: Any, dtype: type) -> Any:
+    return samples if samples.dtype == dtype else from_unit(to_unit(samples), dtype)
 
 
 def _default_codec(info: VideoInfo, suffix: str) -> str:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from video_clips import FRAMES, contents, damage_packet, frame_times, make_clip, pattern
@@ -395,3 +396,30 @@ def test_a_preview_shows_stills_before_and_after_and_restores_nothing_else(tmp_p
     assert restore_folder([source], out, video=LOSSLESS, **BICUBIC).count("done") == 1
     with pytest.raises(UsageError, match="no video"):
         restore_folder([tmp_path / "in/b.png"], out, video=VideoSettings(preview=3), **BICUBIC)
+
+
+def packets_by_ffmpeg(path: Path) -> tuple[list[int], list[str]]:
+    """When video packets are shown, in the file's unit, and all that ffmpeg tells of those of sound."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", path, "-map", "0", "-c", "copy", "-copyts"]
+    lines = subprocess.run([*command, "-f", "framecrc", "-"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    rows = [line for line in lines.splitlines() if not line.startswith("#")]
+    return (
+        sorted(int(row.split(",")[2]) for row in rows if row.startswith("0,")),
+        [row for row in rows if row.startswith("1,")],
+    )
+
+
+def test_another_program_sees_a_rotated_ten_bit_clip_of_variable_rate_and_late_sound_as_it_was(tmp_path: Path) -> None:
+    times = [300, 2560, 5000, 7680, 10_000, 13_000, 15_360, 18_000, 20_480, 23_040, 25_600, 30_000]
+    source = make_clip(
+        tmp_path / "a.mp4", "libx265", "yuv420p10le", times, rotation=90, audio_start=0.7, tags=(9, 16, 9, 1)
+    )
+    (result,) = restore_folder([source], tmp_path / "out", **BICUBIC).results
+    assert packets_by_ffmpeg(result.output) == packets_by_ffmpeg(source)
+    assert packets_by_ffmpeg(source)[0] == times
+    info = read_info(result.output)
+    assert (info.depth, info.transfer, info.display_matrix) == (10, 16, read_info(source).display_matrix)
+    engine = Engine(load_model("bicubic", scale=2), Settings("cpu"))
+    for before, after in zip(pixels(source), pixels(result.output), strict=True):
+        difference = np.abs(engine(before).pixels.astype(int) - after).mean() / 257
+        assert difference < 3  # of 255, at crf 18; the next frame is 10 away
