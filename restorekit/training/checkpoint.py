@@ -1,20 +1,26 @@
 """checkpoint.pt: all that a run needs to go on as if it had not been stopped."""
 
-import pickle
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from pydantic.dataclasses import dataclass
 
 from restorekit.errors import UsageError
+from restorekit.runtime import fingerprints
 from restorekit.runtime.atomic import replacing
 from restorekit.runtime.precision import Precision
+from restorekit.runtime.regular import read_regular
 from restorekit.training.objectives.base import LossTerms
 from restorekit.training.recipe import Recipe
+from restorekit.weights import torch_file
+
+LARGEST = 1 << 36
+"""Bytes; the networks that ship a recipe need up to 1 GiB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"strict": True, "extra": "forbid", "arbitrary_types_allowed": True})
 class Checkpoint:
     """A run after one of its steps."""
 
@@ -48,7 +54,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path, recipe: Recipe) -> "Checkpoint | None":
-        """What `write` wrote, or None if there is nothing.
+        """What `write` wrote, or None if there is nothing. As of weights, no code in it is run.
 
         Raises:
             UsageError: it is of another recipe, or cannot be read.
@@ -56,10 +62,11 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            checkpoint = cls(**torch.load(path, map_location="cpu", weights_only=True))
+            checkpoint = cls(**cast(dict[str, Any], torch_file.read_plain(read_regular(path, LARGEST))))
             begun_with = Recipe.from_json(checkpoint.recipe)
-        except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, pickle.UnpicklingError):
-            raise UsageError("The checkpoint cannot be read.", "Choose another folder for the run.", path) from None
+            fingerprints.unpack(checkpoint.trained_on)
+        except Exception as error:  # a crafted file can make this fail in any way
+            raise UsageError("The checkpoint cannot be read.", "Choose another folder for the run.", path) from error
         if begun_with != recipe:
             hint = "Repeat its settings, or choose another folder."
             raise UsageError("The folder holds a run with another recipe.", hint, path.parent)

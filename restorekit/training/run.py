@@ -360,12 +360,12 @@ def _write_json(path: Path, value: object) -> None:
 def _restore(trainer: Trainer, checkpoint: Checkpoint, out: Path) -> None:
     try:
         trainer.load_state(checkpoint.trainer)
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:  # of another version, or spoilt
+    except Exception as error:  # of another version, or spoilt in any way
         raise UsageError(
             f"The checkpoint cannot be used ({type(error).__name__}: {error}).",
             "Choose another folder for the run.",
             out / "checkpoint.pt",
-        ) from None
+        ) from error
 
 
 def _begin_with(network: nn.Module, start: Model) -> None:

@@ -1,5 +1,6 @@
 """One training step of a generator and its discriminators, and the state that a checkpoint holds."""
 
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,12 +157,25 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
-        self.steps_done = state["steps_done"]
+        """Go back to where `state` was taken.
+
+        Raises:
+            Exception: of any kind; the state is of another recipe, or spoilt.
+        """
+        self.steps_done = operator.index(state["steps_done"])
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.objective.discriminators.load_state_dict(state["discriminators"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        _load_momenta(self.optimiser, state["optimiser"])
         if self.discriminator_optimiser:
-            self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+            _load_momenta(self.discriminator_optimiser, state["discriminator_optimiser"])
         self.scaler.load_state_dict(state["scaler"])
+
+
+def _load_momenta(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load all but the hyperparameters, which are the recipe's."""
+    optimiser.load_state_dict({"state": state["state"], "param_groups": optimiser.state_dict()["param_groups"]})
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if not isinstance(value, Tensor) or value.shape not in ((), parameter.shape):
+                raise ValueError(f"{name} of the optimiser does not fit its parameter")

@@ -47,6 +47,8 @@ MAX_NAMES = 100_000
 """Modules that share parts can unfold to more names than memory holds; the largest known network has about 10,000."""
 MAX_NAME = 1000
 """Characters in a tensor's name: those of nested modules are joined."""
+MAX_VALUES = 1_000_000
+"""Of containers: lists that share parts unfold without end; a checkpoint has about 20,000."""
 MAX_DEPTH = 100
 """A crafted module can contain itself; known networks nest about ten deep."""
 
@@ -157,6 +159,34 @@ def build_tensor(record: object) -> Tensor | None:
     if math.prod(size) > storage.count or (math.prod(size) and last >= storage.count):
         raise ValueError("a tensor that reaches beyond its storage")
     return storage.numbers.as_strided(size, stride, offset if math.prod(size) else 0)
+
+
+def read_plain(data: bytes) -> object:
+    """What a PyTorch file holds, where it is containers, numbers, texts and tensors alone.
+
+    Args:
+        data: see `read`.
+
+    Raises:
+        Exception: of any kind, as of `read`; a ValueError if there is anything else.
+    """
+    return _with_tensors(read(data), iter(range(MAX_VALUES)))
+
+
+def _with_tensors(value: object, left: Iterator[int]) -> object:
+    """The same with tensors in the place of their records. `left` has a number for each value that may still come."""
+    if next(left, None) is None:
+        raise ValueError("containers that unfold without end")
+    if isinstance(value, dict):
+        return {key: _with_tensors(inner, left) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_with_tensors(inner, left) for inner in value)
+    if not isinstance(value, Record):
+        return value
+    tensor = build_tensor(value)
+    if tensor is None:
+        raise ValueError(f"it holds an object of {value.name}")
+    return tensor
 
 
 def is_module(record: object) -> TypeGuard[Record]:

@@ -221,7 +221,7 @@ def test_an_unknown_device_is_a_usage_error_before_anything_is_written(sharp: Pa
 
 def test_an_output_that_cannot_be_written_says_so(sharp: Path, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(UnwritableOutput, match="cannot be written"):
+    with pytest.raises(UnwritableOutput, match="Nothing can be written here"):
         run(TINY, sharp, tmp_path / "run")
 
 
@@ -237,6 +237,7 @@ def test_a_full_disk_stops_the_run_and_leaves_no_half_checkpoint(sharp: Path, tm
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        ".restorekit",
         "curves.png",
         "log.csv",
         "recipe.json",
@@ -280,20 +281,44 @@ def test_losses_and_scores_of_one_name_have_columns_of_their_own(sharp: Path, tm
     assert second["validation/measured_on"] == "the central 256 px of 3 images"
 
 
-def foreign() -> bytes:
+class Attack:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("attacked",)
+
+
+def foreign(**changed: object) -> bytes:
+    """A checkpoint in which something is changed."""
     content = io.BytesIO()
-    torch.save({"recipe": TINY.to_json()}, content)
+    torch.save({"recipe": TINY.to_json(), "precision": "fp32", "seconds": 1.0, "trainer": {}} | changed, content)
     return content.getvalue()
 
 
+def unfolding() -> list[object]:
+    """Lists of less than a kilobyte that are 2**60 when they are walked through."""
+    nest: list[object] = []
+    for _ in range(60):
+        nest = [nest, nest]
+    return nest
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"no checkpoint", b"PK\3\4", foreign()], ids=["empty", "text", "cut", "foreign"]
+    "content",
+    [
+        *(b"", b"no checkpoint", b"PK\3\4", foreign(recipe=3), foreign(seconds="soon"), foreign(losses=[{"l1": 3}])),
+        *(foreign(precision="fp7"), foreign(trained_on="?"), foreign(more=1), foreign(trainer=Attack())),
+        foreign(trainer={"model": unfolding()}),
+    ],
+    ids=["empty", "text", "cut", "recipe", "seconds", "losses", "precision", "trained on", "more", "code", "nest"],
 )
-def test_a_spoilt_checkpoint_is_named(sharp: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_spoilt_checkpoint_is_named(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"checkpoint\.pt.*cannot be read"):
         run(TINY, sharp, tmp_path / "run")
+    assert not (tmp_path / "attacked").exists()
 
 
 def test_the_result_loads_with_its_own_sizes(sharp: Path, tmp_path: Path) -> None:
@@ -708,6 +733,20 @@ def test_a_checkpoint_that_does_not_fit_its_recipe_is_named(
     sharp: Path, tmp_path: Path, trainer: dict[str, object]
 ) -> None:
     Checkpoint(QUICK.to_json(), "fp32", 1.0, trainer).write(tmp_path / "run" / "checkpoint.pt")
+    with pytest.raises(UsageError, match=r"checkpoint\.pt.*cannot be used"):
+        run(QUICK, sharp, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "momenta", [{0: {"exp_avg": 3}}, {0: {"exp_avg": torch.zeros(2)}}, {9999: {"exp_avg": torch.zeros(2)}}, 3]
+)
+def test_momenta_that_do_not_fit_the_network_are_named(sharp: Path, tmp_path: Path, momenta: object) -> None:
+    run(QUICK.replacing(steps=1), sharp, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.pt"
+    checkpoint = Checkpoint.read(path, QUICK.replacing(steps=1))
+    assert checkpoint is not None
+    checkpoint.trainer["optimiser"]["state"] = momenta
+    replace(checkpoint, recipe=QUICK.to_json()).write(path)
     with pytest.raises(UsageError, match=r"checkpoint\.pt.*cannot be used"):
         run(QUICK, sharp, tmp_path / "run")
 
