@@ -98,16 +98,11 @@ def restore_folder(
     """
     out, name = split_target(Path(out))
     jobs = plan_files(map(Path, inputs), out, compare, report, video.encoding, name)
-    if video.fps is None and any(is_pattern(job.source) for job in jobs):
-        if not is_pattern(Path(name)):
-            raise UsageError("`fps` is missing: numbered images do not tell their times.", "Give it, e.g. 25.")
-        video = replace(video, fps=Fraction(25))  # images again: nobody sees it
+    video = replace(video, fps=_rate(jobs, name, video.fps))
     if video.preview:
         jobs = [job for job in jobs if job.video]
         if not jobs:
-            raise UsageError(
-                "There is no video to preview.", "Leave `preview` out; `dry_run` tells what would be done."
-            )
+            raise UsageError("There is no video to preview.", "Name one.")
     network = load_model(model, weights, scale, config)
     _check_task(network, task)
     engine = Engine(network, settings)
@@ -284,6 +279,17 @@ def _size(job: Job) -> int:
         return job.source.stat().st_size
     except OSError:
         return 0
+
+
+def _rate(jobs: Iterable[Job], name: str, fps: Fraction | None) -> Fraction | None:
+    """Frames a second where numbered images are read as a video, else None."""
+    if not any(is_pattern(job.source) and job.video for job in jobs):
+        if fps is not None:
+            raise UsageError("fps is for numbered images that become a video.", "Leave it out.")
+        return None
+    if fps is None and not is_pattern(Path(name)):
+        raise UsageError("Numbered images do not tell how many are shown a second.", "Give fps, e.g. 25.")
+    return fps or Fraction(25)  # images again: nobody sees it
 
 
 def _check_task(network: Model, task: Task | None) -> None:

@@ -294,8 +294,12 @@ def test_numbered_images_become_a_video(tmp_path: Path, named: str) -> None:
     for index in range(FRAMES):
         write_image(Image(pattern(index)), folder / f"{index + 8:02}.png")
     source = folder if named == "folder" else folder / "%02d.png"
-    with pytest.raises(UsageError, match="fps"):
+    with pytest.raises(UsageError, match="how many are shown a second"):
         restore_folder([source], out, **BICUBIC)
+    with pytest.raises(UsageError, match="fps is for numbered images"):
+        restore_folder([source], tmp_path / "many", video=VideoSettings(fps=Fraction(5)), **BICUBIC)
+    (again,) = restore_folder([source], tmp_path / "again/%d.png", **BICUBIC).results
+    assert (again.frames, again.lost) == (FRAMES, ())
     settings = VideoSettings(Encoding(crf=4), fps=Fraction(30000, 1001))
     (result,) = restore_folder([source], out, video=settings, **BICUBIC).results
     assert (result.output, result.frames, result.lost) == (out, FRAMES, ())
