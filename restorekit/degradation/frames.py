@@ -185,7 +185,7 @@ def _find_sequences(inputs: list[Path], out: Path) -> dict[Job, tuple[Path, ...]
     sequences: dict[Job, tuple[Path, ...]] = {}
     for item in inputs:
         if item.is_file() and looks_like_video(item):
-            sequences[Job(item, Path(item.stem))] = ()
+            sequences[Job.of(item, Path(item.stem))] = ()
             continue
         folders: dict[Path, list[Path]] = {}
         for job in find_images([item], [out]):
@@ -194,7 +194,7 @@ def _find_sequences(inputs: list[Path], out: Path) -> dict[Job, tuple[Path, ...]
             name = (
                 folder.relative_to(item) if folder != item and item in folder.parents else Path(folder.resolve().name)
             )
-            sequences[Job(folder, name)] = tuple(sorted(files, key=lambda file: _natural(file.name)))
+            sequences[Job.of(folder, name)] = tuple(sorted(files, key=lambda file: _natural(file.name)))
     names = [job.relative for job in sequences]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"Two sequences are called {twice}.", "Name the folder that holds both.")

@@ -11,14 +11,32 @@ from restorekit.media.sniff import SIGNATURE_LENGTH, SUFFIXES, is_video, sniff
 from restorekit.runtime.regular import open_regular
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One image or video to work on."""
+    """One image or video to work on. It holds texts: a hundred thousand `Path`s would take 100 MB."""
 
-    source: Path
-    relative: Path
-    """Where its result goes below the output folder."""
+    base: str
+    """Folder that was searched, or that of a file that was named."""
+    name: str
+    """Path below it, with slashes."""
+    target: str
+    """Where its result goes below the output folder, with slashes."""
     video: bool = False
+
+    @classmethod
+    def of(cls, source: Path, relative: Path, video: bool = False) -> "Job":
+        """A job for one file, whose result goes to `relative`."""
+        return cls(str(source.parent), source.name, relative.as_posix(), video)
+
+    @property
+    def source(self) -> Path:
+        """The file."""
+        return Path(self.base, self.name)
+
+    @property
+    def relative(self) -> Path:
+        """Where its result goes below the output folder."""
+        return Path(self.target)
 
 
 @dataclass(frozen=True)
@@ -48,24 +66,58 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = (), videos: b
     Raises:
         UsageError: an input does not exist or is a folder that cannot be searched.
     """
-    passed_over = {real_path(folder) for folder in excluded}
-    sources: dict[Path, tuple[Path, Path]] = {}  # resolved file to (as named, base of its tree)
+    passed_over = {os.path.realpath(folder) for folder in excluded}
+    places, seen = RealPaths(), dict[str, set[str]]()
+    jobs = []
     for item in _expanded(inputs, passed_over):
-        if item.is_dir():
-            for file in _walk(item, passed_over, videos):
-                sources.setdefault(real_path(file), (file, item))
-        else:
-            sources.setdefault(real_path(item), (item, item.parent))
-    jobs = [Job(file, file.relative_to(base)) for file, base in sources.values()]
-    if len({job.relative for job in jobs}) < len(jobs):
-        bases = {base: real_path(base) for _, base in sources.values()}
+        is_folder = item.is_dir()
+        base = str(item if is_folder else item.parent)
+        for name in _walk(base, passed_over, videos) if is_folder else [item.name]:
+            folder, last = places.split(os.path.join(base, name))
+            if last not in seen.setdefault(folder, set()):
+                seen[folder].add(last)
+                jobs.append(Job(base, name, name))
+    if len({job.target for job in jobs}) < len(jobs):
+        bases = {base: real_path(Path(base)) for base in {job.base for job in jobs}}
         common = os.path.commonpath(bases.values())
-        jobs = [
-            Job(file, (bases[base] / file.relative_to(base)).relative_to(common)) for file, base in sources.values()
-        ]
+        jobs = [replace(job, target=(bases[job.base] / job.name).relative_to(common).as_posix()) for job in jobs]
     if videos:
-        jobs = [replace(job, video=looks_like_video(job.source)) for job in jobs]
-    return sorted(jobs, key=lambda job: job.relative)
+        jobs = [job if _claims_image(job.name) else replace(job, video=looks_like_video(job.source)) for job in jobs]
+    return sorted(jobs, key=lambda job: job.target.replace("/", "\0"))  # as paths are sorted: folder by folder
+
+
+class RealPaths:
+    """Where many paths really lead: each folder is resolved and searched for links once, not each file."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, tuple[str, frozenset[str] | None]] = {}
+
+    def parent(self, path: str) -> tuple[str, str]:
+        """The real folder of a path and its last part, which is not followed."""
+        folder, name = os.path.split(path)
+        return self._look(folder)[0], name
+
+    def split(self, path: str) -> tuple[str, str]:
+        """The same of the file that a path leads to."""
+        folder, name = os.path.split(path)
+        real, links = self._look(folder)
+        if links is None or name in links:
+            real, name = os.path.split(os.path.realpath(path))
+        return real, name
+
+    def _look(self, folder: str) -> tuple[str, frozenset[str] | None]:
+        """The real folder, and the links in it; None if it cannot be searched."""
+        if folder not in self._folders:
+            try:
+                with os.scandir(folder or ".") as entries:
+                    links = frozenset(entry.name for entry in entries if entry.is_symlink())
+            except FileNotFoundError:
+                links = frozenset()
+            except OSError:
+                self._folders[folder] = os.path.realpath(folder), None
+                return self._folders[folder]
+            self._folders[folder] = os.path.realpath(folder), links
+        return self._folders[folder]
 
 
 def real_path(path: Path) -> Path:
@@ -80,7 +132,7 @@ def _exists(path: Path) -> bool:
         raise UsageError(f"It cannot be looked at ({error.strerror}).", "Check the path.", path) from None
 
 
-def _expanded(inputs: Iterable[Path], passed_over: set[Path]) -> Iterator[Path]:
+def _expanded(inputs: Iterable[Path], passed_over: set[str]) -> Iterator[Path]:
     for item in inputs:
         if _exists(item):
             yield item
@@ -95,45 +147,52 @@ def _expanded(inputs: Iterable[Path], passed_over: set[Path]) -> Iterator[Path]:
             raise UsageError("There is no such file or folder.", "Check the path.", item)
         for match in matches:
             real = real_path(match)
-            if passed_over.isdisjoint((real, *real.parents)):
+            if passed_over.isdisjoint(map(str, (real, *real.parents))):
                 yield match
 
 
-def _walk(root: Path, passed_over: set[Path], videos: bool) -> Iterator[Path]:
-    """Files that look like images or, if wanted, like videos, and folders that cannot be searched.
+def _walk(root: str, passed_over: set[str], videos: bool) -> Iterator[str]:
+    """Files that look like images or, if wanted, like videos, and folders that cannot be searched, as paths below the root.
 
     Links to folders are not followed. Folders wait in a list, not on the stack, which a tree of a thousand levels would
     fill.
     """
-    waiting = [root]
+    skipped_names = {os.path.basename(folder) for folder in passed_over}
+    waiting = [""]
     while waiting:
         folder = waiting.pop()
         try:
-            with os.scandir(folder) as entries:
+            with os.scandir(os.path.join(root, folder)) as entries:
                 inside = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
         except OSError as error:
-            if folder == root:
+            if not folder:
                 raise UsageError(
-                    f"The folder cannot be searched ({error.strerror}).", "Check the path.", root
+                    f"The folder cannot be searched ({error.strerror}).", "Check the path.", Path(root)
                 ) from None
             yield folder
             continue
         below = []
-        for name, is_folder in inside:
-            path = folder / name
-            if name.startswith(".") or any(
-                name == skipped.name and real_path(path) == skipped for skipped in passed_over
-            ):
+        for last, is_folder in inside:
+            name = f"{folder}/{last}" if folder else last
+            path = os.path.join(root, name)
+            if last.startswith(".") or (last in skipped_names and os.path.realpath(path) in passed_over):
                 continue
             if is_folder:
-                below.append(path)
-            elif _looks_like_image(path) or (videos and (path.suffix.lower() == ".gif" or looks_like_video(path))):
-                yield path
+                below.append(name)
+            elif _claims_image(last) or _is_wanted(Path(path), videos):
+                yield name
         waiting += reversed(below)
 
 
-def _looks_like_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES or sniff(_head(file)) is not None
+def _claims_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _is_wanted(file: Path, videos: bool) -> bool:
+    """Whether a file without an image's name is an image by its content, or a video or GIF where they are wanted."""
+    if sniff(_head(file)) is not None:
+        return True
+    return videos and (file.suffix.lower() == ".gif" or looks_like_video(file))
 
 
 def looks_like_video(file: Path) -> bool:

@@ -125,8 +125,8 @@ def restore_folder(
             for folder in {folder.resolve() for folder in (out, compare or out)}:
                 locks.enter_context(working_in(folder))
             journal.check()
-        for folder in {path.parent for path, _ in destinations(jobs, out, compare, None)}:
-            remove_leftovers(folder)
+        for place in {os.path.split(path)[0] for path, *_ in destinations(jobs, out, compare, None)}:
+            remove_leftovers(Path(place))
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
         work = _WorkLeft(images, videos, video.fps, progress)
         description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"

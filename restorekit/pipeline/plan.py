@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from restorekit.errors import UsageError
-from restorekit.media.discover import Job, find_images, looks_like_video, real_path
+from restorekit.media.discover import Job, RealPaths, find_images, looks_like_video, real_path
 from restorekit.media.numbered import is_pattern, numbered_file, numbers, pattern_of
 from restorekit.media.video_writer import CONTAINERS, Encoding, result_path
 
@@ -41,22 +41,29 @@ def plan_files(
         return [_only_job(inputs, out, encoding, name)]
     inputs = [file for item in inputs for file in (_numbered(item) if is_pattern(item) else [item])]
     found = find_images(inputs, [out] if compare is None else [out, compare], videos=True)
-    jobs = [replace(job, relative=result_path(job.relative, encoding)) if job.video else job for job in found]
+    jobs = [replace(job, target=result_path(job.relative, encoding).as_posix()) if job.video else job for job in found]
     if not jobs:
         raise UsageError(
             f"No image was found in {', '.join(map(str, inputs))}, and no video.",
             "PNG, JPEG, WebP, TIFF, BMP and most kinds of videos are read.",
         )
-    sources = {real_path(job.source) for job in jobs}
-    written: dict[Path, str] = {}
-    for path, what in destinations(jobs, out, compare, report):
+    places, sources, written = RealPaths(), dict[str, set[str]](), dict[str, set[str]]()
+    for job in jobs:
+        folder, last = places.split(os.path.join(job.base, job.name))
+        sources.setdefault(folder, set()).add(last)
+    for path, kind, source in destinations(jobs, out, compare, report):
         # What is written replaces a link and does not follow it; where it leads to may still be an input.
-        place = real_path(path.parent) / path.name
-        if place in sources or real_path(path) in sources:
-            raise UsageError(f"The {what} would replace an input.", "Choose another place for it.", path)
-        if place in written:
-            raise UsageError(f"The {what} would replace the {written[place]}.", "Choose another place for it.", path)
-        written[place] = what
+        folder, last = place = places.parent(path)
+        followed, name = places.split(path)
+        if last in sources.get(folder, ()) or name in sources.get(followed, ()):
+            what = _describe(kind, source)
+            raise UsageError(f"The {what} would replace an input.", "Choose another place for it.", Path(path))
+        if last in written.setdefault(folder, set()):
+            others = destinations(jobs, out, compare, report)
+            other = next(_describe(kind, job) for earlier, kind, job in others if places.parent(earlier) == place)
+            what = _describe(kind, source)
+            raise UsageError(f"The {what} would replace the {other}.", "Choose another place for it.", Path(path))
+        written[folder].add(last)
     return jobs
 
 
@@ -80,7 +87,7 @@ def _only_job(inputs: list[Path], out: Path, encoding: Encoding, name: str) -> J
         raise UsageError(f"{name} cannot hold that codec.", "Choose .mkv, or another codec.")
     if real_path(source) == real_path(out) / name:
         raise UsageError("The result would replace an input.", "Choose another place for it.", source)
-    return Job(source, Path(name), video=True)
+    return Job.of(source, Path(name), video=True)
 
 
 def _numbered(pattern: Path) -> list[Path]:
@@ -96,11 +103,17 @@ def side_by_side_path(compare: Path, job: Job) -> Path:
     return compare / job.relative.with_name(name)
 
 
-def destinations(jobs: list[Job], out: Path, compare: Path | None, report: Path | None) -> Iterator[tuple[Path, str]]:
-    """Every file that a run writes, and what it is."""
+def destinations(
+    jobs: list[Job], out: Path, compare: Path | None, report: Path | None
+) -> Iterator[tuple[str, str, Job | None]]:
+    """Every file that a run writes, what it is, and of which job."""
     for job in jobs:
-        yield out / job.relative, f"result of {job.source}"
+        yield os.path.join(out, job.target), "result", job
         if compare is not None and not job.video:
-            yield side_by_side_path(compare, job), f"side-by-side view of {job.source}"
+            yield str(side_by_side_path(compare, job)), "side-by-side view", job
     if report is not None:
-        yield report, "report"
+        yield str(report), "report", None
+
+
+def _describe(kind: str, job: Job | None) -> str:
+    return kind if job is None else f"{kind} of {job.source}"

@@ -9,7 +9,7 @@ import pytest
 
 from restorekit.errors import UnreadableImage, UsageError
 from restorekit.media.decode import read_image
-from restorekit.media.discover import Pair, find_images, find_pairs
+from restorekit.media.discover import Pair, RealPaths, find_images, find_pairs
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 
@@ -143,3 +143,16 @@ def test_a_folder_that_cannot_be_searched_is_listed_and_its_reason_told(
         read_image(tmp_path / "in" / "locked")
     with pytest.raises(UsageError, match="Permission denied"):
         find_images([tmp_path / "in" / "locked"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_real_paths_follow_the_links_of_folders_and_files(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    put(root / "real" / "a.png")
+    (root / "folder").symlink_to(root / "real")
+    (root / "real" / "b.png").symlink_to(root / "elsewhere.png")
+    places = RealPaths()
+    assert places.split(f"{root}/folder/a.png") == (f"{root}/real", "a.png")
+    assert places.split(f"{root}/folder/b.png") == (str(root), "elsewhere.png")
+    assert places.parent(f"{root}/folder/b.png") == (f"{root}/real", "b.png")
+    assert places.split(f"{root}/absent/c.png") == (f"{root}/absent", "c.png")
