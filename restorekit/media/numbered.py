@@ -51,7 +51,7 @@ def pattern_of(folder: Path) -> Path:
         if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
             digits = re.search(r"\d*$", file.stem)
             assert digits is not None
-            width = f"0{len(digits[0])}" if digits[0].startswith("0") else ""
+            width = f"0{len(digits[0])}" if len(digits[0]) > 1 and digits[0].startswith("0") else ""
             number = f"%{width}d" if digits[0] else ""
             patterns.add(file.stem[: digits.start()].replace("%", "%%") + number + file.suffix)
     # 08.png and 12.png are of one pattern, whose width only the first one tells.

@@ -38,10 +38,13 @@ def plan_files(
     """
     inputs = list(inputs)
     if name:
-        return [_only_job(inputs, out, encoding, name)]
-    inputs = [file for item in inputs for file in (_numbered(item) if is_pattern(item) else [item])]
-    found = find_images(inputs, [out] if compare is None else [out, compare], videos=True)
-    jobs = [replace(job, target=result_path(job.relative, encoding).as_posix()) if job.video else job for job in found]
+        jobs = [_only_job(inputs, encoding, name)]
+    else:
+        inputs = [file for item in inputs for file in (_numbered(item) if is_pattern(item) else [item])]
+        found = find_images(inputs, [out] if compare is None else [out, compare], videos=True)
+        jobs = [
+            replace(job, target=result_path(job.relative, encoding).as_posix()) if job.video else job for job in found
+        ]
     if not jobs:
         raise UsageError(
             f"No image was found in {', '.join(map(str, inputs))}, and no video.",
@@ -74,7 +77,7 @@ def split_target(out: Path) -> tuple[Path, str]:
     return out, ""
 
 
-def _only_job(inputs: list[Path], out: Path, encoding: Encoding, name: str) -> Job:
+def _only_job(inputs: list[Path], encoding: Encoding, name: str) -> Job:
     """The video, or the numbered images as one, that become one result."""
     source = inputs[0]
     if len(inputs) != 1 or not (is_pattern(source) or source.is_dir() or looks_like_video(source)):
@@ -85,8 +88,6 @@ def _only_job(inputs: list[Path], out: Path, encoding: Encoding, name: str) -> J
         numbers(source)
     if not is_pattern(Path(name)) and result_path(Path(name), encoding) != Path(name):
         raise UsageError(f"{name} cannot hold that codec.", "Choose .mkv, or another codec.")
-    if real_path(source) == real_path(out) / name:
-        raise UsageError("The result would replace an input.", "Choose another place for it.", source)
     return Job.of(source, Path(name), video=True)
 
 

@@ -36,6 +36,7 @@ def test_numbers_follow_one_another_from_the_first_on(tmp_path: Path) -> None:
         (("000.png", "001.png"), "%03d.png"),
         (("shot7.jpg", "shot8.jpg", "note.txt", ".cover.png"), "shot%d.jpg"),
         (("08.png", "09.png", "10.png"), "%02d.png"),
+        (("0.png", "9.png", "10.png"), "%d.png"),
     ],
 )
 def test_the_pattern_of_a_folder_is_found(tmp_path: Path, names: tuple[str, ...], pattern: str) -> None:

@@ -298,6 +298,7 @@ def test_numbered_images_become_a_video(tmp_path: Path, named: str) -> None:
         restore_folder([source], out, **BICUBIC)
     with pytest.raises(UsageError, match="fps is for numbered images"):
         restore_folder([source], tmp_path / "many", video=VideoSettings(fps=Fraction(5)), **BICUBIC)
+    assert restore_folder([source], tmp_path / "many", **BICUBIC).count("done") == FRAMES
     (again,) = restore_folder([source], tmp_path / "again/%d.png", **BICUBIC).results
     assert (again.frames, again.lost) == (FRAMES, ())
     settings = VideoSettings(Encoding(crf=4), fps=Fraction(30000, 1001))
@@ -324,10 +325,13 @@ def test_sixteen_bit_images_become_a_video_of_as_many_as_its_codec_has(tmp_path:
 
 def test_the_only_result_has_one_input(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mp4")
+    write_image(Image(pattern(0)), tmp_path / "in/0.png")
+    write_image(Image(pattern(0)), tmp_path / "in/1.png")
     for inputs, out, word in (
         ([clip, clip], tmp_path / "b.mp4", "one video"),
         ([clip], clip, "replace an input"),
         ([tmp_path / "%d.png"], tmp_path / "b.mp4", "no such images"),
+        ([tmp_path / "in"], tmp_path / "in/%d.png", "replace an input"),
     ):
         with pytest.raises(UsageError, match=word):
             restore_folder(inputs, out, **BICUBIC)
