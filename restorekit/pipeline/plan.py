@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from restorekit.errors import UsageError
-from restorekit.media.discover import Job, RealPaths, find_images, looks_like_video, real_path
+from restorekit.media.discover import Job, RealPaths, find_images, looks_like_video
 from restorekit.media.numbered import is_pattern, numbered_file, numbers, pattern_of
 from restorekit.media.video_writer import CONTAINERS, Encoding, result_path
 
