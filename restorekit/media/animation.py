@@ -21,6 +21,7 @@ from restorekit.media.encode import JPEG_QUALITY
 from restorekit.media.image import Image
 from restorekit.media.limits import MOST_PIXELS
 from restorekit.media.metadata import png_chunks
+from restorekit.media.samples import check_size
 from restorekit.media.sniff import PNG
 from restorekit.runtime.atomic import write_atomically
 from restorekit.runtime.regular import open_regular
@@ -97,6 +98,9 @@ def decode_animation(data: bytes, max_pixels: int = MOST_PIXELS) -> Animation:
     format: Literal["gif", "png", "webp"] = "gif" if data.startswith(GIF) else "png" if data.startswith(PNG) else "webp"
     if format == "png" and data[24] == 16:
         raise UnreadableImage("Animations of 16 bits are not read.", "Convert it to 8 bits.")
+    if format == "webp":  # of which Pillow takes memory for the whole canvas at once
+        width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        check_size(width, height, max_pixels)
     try:
         with _READERS[format](io.BytesIO(data)) as file:
             count = getattr(file, "n_frames", 1)

@@ -96,3 +96,16 @@ def test_what_cannot_be_read_is_told() -> None:
         decode_animation(data, max_pixels=100)
     with pytest.raises(UnreadableImage, match="damaged"):
         decode_animation(data[:10])
+    bomb = bytearray(made("webp", [RED, GREEN], [100, 100]))
+    bomb[24:30] = (16_000).to_bytes(3, "little") * 2
+    with pytest.raises(UnreadableImage, match="16001x16001"):
+        decode_animation(bytes(bomb), max_pixels=1_000_000)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_animation_that_is_cut_off_anywhere_is_told(format: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3, 16, 20, 3), np.uint8)
+    data = made(format, [PIL.Image.fromarray(one) for one in noise], [100, 100, 100])
+    for length in range(40, len(data) - 100, 97):
+        with pytest.raises(UnreadableImage):
+            decode_animation(data[:length])
