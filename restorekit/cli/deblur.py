@@ -43,7 +43,8 @@ def deblur(
     Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth and
     metadata. A second run does only what is missing. Inputs are never touched.
 
-    Videos keep every frame's time, sound, subtitles and chapters.
+    Videos keep every frame's time, sound, subtitles and chapters; animations
+    (GIF, WebP, APNG) their times, loops and alpha.
     """
     from restorekit.inference.settings import Settings
     from restorekit.models import registry

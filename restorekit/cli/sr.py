@@ -55,7 +55,8 @@ def sr(
     and metadata. A second run does only what is missing. Inputs are never
     touched.
 
-    Videos keep every frame's time, sound, subtitles and chapters.
+    Videos keep every frame's time, sound, subtitles and chapters; animations
+    (GIF, WebP, APNG) their times, loops and alpha.
     """
     if sum(given is not None for given in (scale, outscale, size)) > 1:
         raise UsageError("--scale, --outscale and --size exclude each other.", "Give one of them.")
