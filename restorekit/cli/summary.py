@@ -10,7 +10,7 @@ from restorekit.cli.console import say
 from restorekit.cli.tables import Column, print_table, terminal_width
 
 if TYPE_CHECKING:
-    from restorekit.pipeline.report import RunSummary
+    from restorekit.pipeline.report import FileResult, RunSummary
     from restorekit.runtime.progress import Status
 
 MOST_WARNINGS = 10  # of one video
@@ -42,35 +42,47 @@ def print_summary(run: RunSummary) -> None:
         cells = [str(run.count("planned")), str(run.count("skipped"))]
         print_table("", [Column("planned", "right"), Column("skipped", "right")], [cells], terminal_width())
         return
-    done = [result for result in run.results if result.status == "done"]
-    stills = [result for result in done if not result.frames]  # frames may repeat, or be there already
-    infos = [result.info for result in done if result.info]
-    megapixels, images = (sum(result.megapixels for result in some) for some in (done, stills))
-    seconds = sum(result.seconds for result in stills)
-    frames = sum(result.frames for result in done)
-    videos = [("videos", str(sum(result.frames > 0 for result in done))), ("frames", str(frames))] if frames else []
+    numbers, approximations, losses = Counter[str](), Counter[str](), Counter[str]()
+    failed: list[tuple[str, str]] = []
+    warned: list[FileResult] = []
+    megapixels = images = seconds = 0.0
+    for result in run.results:  # made one by one: there may be a hundred thousand
+        if result.status == "failed":
+            failed.append((str(result.source), f"{result.reason} {result.hint}".rstrip()))
+        if result.status != "done":
+            continue
+        megapixels += result.megapixels
+        if not result.frames:  # frames may repeat, or be there already
+            images, seconds = images + result.megapixels, seconds + result.seconds
+        numbers.update(videos=result.frames > 0, frames=result.frames, repeated=result.repeated)
+        losses.update(result.lost)
+        if result.warnings:
+            warned.append(result)
+        if result.info:
+            numbers.update(redone=result.info.redone, halvings=result.info.halvings)
+            approximations.update(filter(None, [result.info.approximation]))
+    done = run.count("done")
     print_counts(
         run.planned,
         run.count,
-        *videos,
+        *([(name, str(numbers[name])) for name in ("videos", "frames")] if numbers["frames"] else []),
         ("megapixels", f"{megapixels:.1f}"),
         ("time", f"{run.seconds:.1f} s"),
         *([("MP/s in the network", f"{images / seconds:.2f}")] if seconds else []),
     )
-    failed = [result for result in run.results if result.status == "failed"]
-    print_failures([(str(result.source), f"{result.reason} {result.hint}".rstrip()) for result in failed], "file")
-    for reason, count in Counter(info.approximation for info in infos if info.approximation).items():
-        say(f"{count} of {len(done)} results are approximations: {reason}.")
-    for loss, count in Counter(loss for result in done for loss in result.lost).items():
-        say(f"{count} of {len(done)} results could not keep all: {loss}.")
-    for result in done:
+    print_failures(failed, "file")
+    for reason, count in approximations.items():
+        say(f"{count} of {done} results are approximations: {reason}.")
+    for loss, count in losses.items():
+        say(f"{count} of {done} results could not keep all: {loss}.")
+    for result in warned:
         for warning in result.warnings[:MOST_WARNINGS]:
             say(f"{result.source}: {warning}.")
         if (more := len(result.warnings) - MOST_WARNINGS) > 0:
             say(f"{result.source}: {more} more such frames; --report lists them.")
-    if repeated := sum(result.repeated for result in done):
-        say(f"{repeated} of {frames} frames are equal to the one before and were computed once.")
-    if redone := sum(info.redone for info in infos):
+    if repeated := numbers["repeated"]:
+        say(f"{repeated} of {numbers['frames']} frames are equal to the one before and were computed once.")
+    if redone := numbers["redone"]:
         say(f"{redone} tiles were not finite in {run.info.precision} and ran again in float32.")
-    if halvings := sum(info.halvings for info in infos):
+    if halvings := numbers["halvings"]:
         say(f"The tiles were halved {halvings} times to fit into the memory of {run.info.device}.")

@@ -28,7 +28,7 @@ from restorekit.pipeline.animations import RestoredAnimation, restore_animation
 from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
 from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path, split_target
 from restorekit.pipeline.preview import PreviewWorker
-from restorekit.pipeline.report import FileResult, RunInfo, RunSummary, failed_result, report_line
+from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary, failed_result, report_line
 from restorekit.pipeline.side_by_side import side_by_side
 from restorekit.pipeline.videos import VideoSettings, VideoWorker, stamp_of, video_facts, video_megapixels
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
@@ -108,17 +108,17 @@ def restore_folder(
     engine = Engine(network, settings)
     journal = Journal(out / JOURNAL, _identity(network, engine, size))
     info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
-    summary = RunSummary(len(jobs), info)
+    summary = RunSummary(len(jobs), info, Results(out))
 
-    finished = (
-        set()
-        if overwrite or video.preview
-        else {job for job in jobs if _is_finished(job, out, journal, compare, video)}
-    )
-    missing = [job for job in jobs if job not in finished]
-    skipped = [FileResult(job.source, out / job.relative, "skipped") for job in jobs if job in finished]
+    finished, missing = list[Job](), list[Job]()
+    for job in jobs:
+        done = not overwrite and not video.preview and _is_finished(job, out, journal, compare, video)
+        (finished if done else missing).append(job)
     if dry_run:
-        summary.results = skipped + [FileResult(job.source, out / job.relative, "planned") for job in missing]
+        for job in finished:
+            summary.results.add(job, FileResult(job.source, out / job.relative, "skipped"))
+        for job in missing:
+            summary.results.add(job, FileResult(job.source, out / job.relative, "planned"))
         return summary
     with ExitStack() as locks:
         if missing:
@@ -140,12 +140,11 @@ def restore_folder(
         else:
             video_worker = VideoWorker(engine, size, out, journal, video, progress, overwrite, max_pixels)
             done_videos = executor.run(work.take_videos(videos), video_worker)
-        ends = chain(
-            ((result, 0.0) for result in skipped), work.less_images(done_images), work.less_videos(done_videos)
-        )
+        skipped = ((FileResult(job.source, out / job.relative, "skipped"), 0.0) for job in finished)
+        ends = chain(skipped, work.less_images(done_images), work.less_videos(done_videos))
         with _opened(report) as lines:
-            for result, amount in ends:
-                summary.results.append(result)
+            for job, (result, amount) in zip(chain(finished, images, videos), ends, strict=True):
+                summary.results.add(job, result)
                 if lines:
                     lines.write(report_line(result, info))
                 status = "done" if result.status == "planned" else result.status
@@ -317,6 +316,8 @@ def _facts(source: Mapping[str, int], output: Path) -> dict[str, object]:
 
 
 def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, video: VideoSettings) -> bool:
+    if job.target not in journal:
+        return False
     try:
         if compare is not None and not job.video:
             side_by_side_path(compare, job).stat()
@@ -324,7 +325,7 @@ def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, vi
         facts = video_facts(stamp, output, video) if job.video else _facts(stamp, output)
     except OSError:  # one of them is not there
         return False
-    return journal.find(job.relative.as_posix(), facts) is not None
+    return journal.find(job.target, facts) is not None
 
 
 def _still(image: Image | Animation) -> Image:

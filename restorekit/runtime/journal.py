@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from restorekit.errors import UnwritableOutput
-from restorekit.runtime.atomic import write_atomically
+from restorekit.runtime.atomic import write_atomically, writing
 from restorekit.runtime.provenance import canonical, digest
 from restorekit.runtime.regular import open_regular, open_without_following
 
@@ -30,19 +31,24 @@ class Journal:
     def __init__(self, path: Path, identity: Mapping[str, object]) -> None:
         self.path = path
         self.identity = digest(identity)
-        self._lines: dict[
-            str, bytes
-        ] = {}  # of every key the last one, parsed when asked for: a million fit into memory
-        for line in self._read():
-            entry = _parsed(line)
-            if entry is not None:
-                self._lines[entry["key"]] = line
+        self._places = dict(self._scan())  # where the last line of every key begins: a million fit into memory
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is a line of that key, whatever it says."""
+        return key in self._places
 
     def find(self, key: str, facts: Mapping[str, object]) -> dict[str, Any] | None:
         """The entry of a key, if it was made under this identity from the same facts; else None."""
-        line = self._lines.get(key)
-        entry = None if line is None else _parsed(line)
-        if entry is None or entry.get("identity") != self.identity or canonical(entry.get("facts")) != canonical(facts):
+        entry = None
+        if key in self._places:
+            with suppress(OSError):
+                entry = next(self._entries_at([self._places[key]]), None)
+        if (
+            entry is None
+            or entry["key"] != key
+            or entry.get("identity") != self.identity
+            or canonical(entry.get("facts")) != canonical(facts)
+        ):
             return None
         return entry
 
@@ -54,16 +60,13 @@ class Journal:
         """
         entry: dict[str, Any] = {"key": key, "identity": self.identity, "facts": dict(facts), **content}
         line = json.dumps(entry, sort_keys=True).encode()
-        self._append(line + b"\n")
-        self._lines[key] = line
+        self._places[key] = self._append(line + b"\n")
         return entry
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """The last entry of every key, whatever its identity, in the order of the keys' first lines."""
-        for line in self._lines.values():
-            entry = _parsed(line)
-            if entry is not None:
-                yield entry
+        with suppress(OSError):
+            yield from self._entries_at(self._places.values())
 
     def check(self) -> None:
         """See that the file can be written, before work is done for it.
@@ -79,25 +82,47 @@ class Journal:
         Raises:
             UnwritableOutput: the file cannot be written.
         """
-        lines = [self._lines[key] for key in sorted(self._lines)]
-        write_atomically(self.path, b"".join(line + b"\n" for line in lines))
+        places = [self._places[key] for key in sorted(self._places)]
+        with writing(self.path):
+            lines = [json.dumps(entry, sort_keys=True).encode() + b"\n" for entry in self._entries_at(places)]
+        write_atomically(self.path, b"".join(lines))
+        self._places = dict(self._scan())
 
-    def _read(self) -> list[bytes]:
-        try:
-            with open_regular(self.path) as file:
-                return file.read().split(b"\n")
-        except OSError:
-            return []
+    def _scan(self) -> Iterator[tuple[str, int]]:
+        """Key and place of every line, in order."""
+        with suppress(OSError), open_regular(self.path) as file:
+            place = 0
+            for line in file:
+                entry = _parsed(line)
+                if entry is not None:
+                    yield entry["key"], place
+                place += len(line)
 
-    def _append(self, line: bytes) -> None:
+    def _entries_at(self, places: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """The entries of lines that begin there.
+
+        Raises:
+            OSError: the file cannot be read any more.
+        """
+        with open_regular(self.path) as file:
+            for place in places:
+                file.seek(place)
+                entry = _parsed(file.readline())
+                if entry is not None:
+                    yield entry
+
+    def _append(self, line: bytes) -> int:
+        """Returns where the line begins."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab+", opener=open_without_following) as file:
-                if line and file.seek(0, os.SEEK_END):
+                end = file.seek(0, os.SEEK_END)
+                if line and end:
                     file.seek(-1, os.SEEK_END)
                     if file.read(1) != b"\n":  # a torn line must not take this one with it
-                        line = b"\n" + line
+                        end += file.write(b"\n")
                 file.write(line)
+                return end
         except OSError as error:
             raise UnwritableOutput(
                 f"Nothing can be written here ({error.strerror or error}).", "Choose another place.", self.path

@@ -1,0 +1,38 @@
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from restorekit.inference.engine import TilingInfo
+from restorekit.media.discover import Job
+from restorekit.pipeline.report import FileResult, Results
+
+OUT = Path("out")
+
+
+def test_results_come_back_as_they_were() -> None:
+    results, told = Results(OUT), []
+    for number, status in enumerate(("done", "failed", "skipped")):
+        job = Job("in", f"deeper/{number}.png", f"deeper/{number}.png")
+        info = TilingInfo(tiles=number) if status == "done" else None
+        told.append(FileResult(job.source, OUT / job.relative, status, 0.3, 1.5, reason="no" * number, info=info))
+        results.add(job, told[-1])
+    shown = replace(told[0], output=OUT / "0.png-000004.png")  # of a video's preview
+    results.add(Job("in", "deeper/0.png", "deeper/0.png"), shown)
+    assert list(results) == [*told, shown]
+    assert (results[-1], results[1:3]) == (shown, told[1:])
+    assert [results.count_status(status) for status in ("done", "failed", "skipped", "planned")] == [2, 1, 1, 0]
+    with pytest.raises(IndexError):
+        _ = results[4]
+
+
+def test_a_result_takes_less_than_a_hundred_bytes() -> None:
+    jobs = [Job("in", f"{number}.png", f"{number}.png") for number in range(3000)]
+    tracemalloc.start()
+    results = Results(OUT)
+    for job in jobs:
+        results.add(job, FileResult(job.source, OUT / job.relative, "done", 0.5, 0.25, info=TilingInfo((64, 64), 2, 9)))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken / len(jobs) < 100
