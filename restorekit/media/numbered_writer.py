@@ -21,6 +21,7 @@ class NumberedWriter:
     info: VideoInfo
     """The source."""
     delay: int = 0
+    """None; see `SegmentWriter.delay`."""
 
     def write(self, frame: Frame) -> None:
         """Write a frame; see `FrameSink`."""
