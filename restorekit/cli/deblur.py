@@ -29,6 +29,7 @@ def deblur(
     compare: options.Compare = None,
     report: options.Report = None,
     max_pixels: options.MaxPixels = MOST_PIXELS,
+    on_doubt: options.OnDoubt = "keep",
     codec: options.Codec = None,
     crf: options.Crf = None,
     preset: options.Preset = None,
@@ -64,6 +65,7 @@ def deblur(
             compare=compare,
             report=report,
             max_pixels=max_pixels,
+            on_doubt=on_doubt,
             video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
             progress=bar,
         )

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -51,6 +51,10 @@ Compare = Annotated[
 ]
 Report = Annotated[Path | None, typer.Option(help="Write one line of JSON for every image and video to this file.")]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Images with more pixels fail before memory is taken for them.")]
+OnDoubt = Annotated[
+    Literal["keep", "copy"],
+    typer.Option(help="Where a result looks like a failure beside its input: keep it, or copy the input instead."),
+]
 Codec = Annotated[
     str | None,
     typer.Option(

@@ -40,6 +40,7 @@ def sr(
     compare: options.Compare = None,
     report: options.Report = None,
     max_pixels: options.MaxPixels = MOST_PIXELS,
+    on_doubt: options.OnDoubt = "keep",
     codec: options.Codec = None,
     crf: options.Crf = None,
     preset: options.Preset = None,
@@ -94,6 +95,7 @@ def sr(
             compare=compare,
             report=report,
             max_pixels=max_pixels,
+            on_doubt=on_doubt,
             video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
             progress=bar,
         )

@@ -44,6 +44,7 @@ def print_summary(run: RunSummary) -> None:
         return
     numbers, approximations, losses = Counter[str](), Counter[str](), Counter[str]()
     failed: list[tuple[str, str]] = []
+    doubtful: list[tuple[str, str]] = []
     warned: list[FileResult] = []
     megapixels = images = seconds = 0.0
     for result in run.results:  # made one by one: there may be a hundred thousand
@@ -56,6 +57,8 @@ def print_summary(run: RunSummary) -> None:
             images, seconds = images + result.megapixels, seconds + result.seconds
         numbers.update(videos=result.frames > 0, frames=result.frames, repeated=result.repeated)
         losses.update(result.lost)
+        if result.doubt:
+            doubtful.append((str(result.source), f"{result.doubt}."))
         if result.warnings:
             warned.append(result)
         if result.info:
@@ -71,6 +74,8 @@ def print_summary(run: RunSummary) -> None:
         *([("MP/s in the network", f"{images / seconds:.2f}")] if seconds else []),
     )
     print_failures(failed, "file")
+    if doubtful:
+        print_table("Doubtful", [Column("file"), Column("the result", wraps=True)], doubtful, terminal_width())
     for reason, count in approximations.items():
         say(f"{count} of {done} results are approximations: {reason}.")
     for loss, count in losses.items():

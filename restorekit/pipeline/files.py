@@ -9,8 +9,12 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from restorekit.errors import UnwritableOutput, UsageError
+from restorekit.imaging.doubt import find_doubt
+from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import RestoredImage, Size, restore_to_size
 from restorekit.inference.settings import Settings
@@ -41,6 +45,7 @@ from restorekit.runtime.regular import open_without_following
 from restorekit.weights.load import load_model
 
 JOURNAL = Path(HIDDEN, "restored.jsonl")  # below the output folder; hidden: no run takes it for images
+OnDoubt = Literal["keep", "copy"]
 
 
 def restore_folder(
@@ -59,6 +64,7 @@ def restore_folder(
     compare: Path | None = None,
     report: Path | None = None,
     max_pixels: int = MOST_PIXELS,
+    on_doubt: OnDoubt = "keep",
     video: VideoSettings = VideoSettings(),
     progress: Progress = SILENT,
     executor: Executor = LocalExecutor(),
@@ -84,6 +90,8 @@ def restore_folder(
         compare: folder for views of input and result side by side (PNG), of images alone.
         report: file that gets one line of JSON for every image and every video.
         max_pixels: an input that claims more fails before memory is taken for it.
+        on_doubt: what is written where an image's result looks like a failure (see `imaging.doubt`): "keep" it, or "copy"
+            the input, enlarged if the result is larger. The result's `doubt` tells of either.
         video: how videos are restored and written.
         progress: sees the run; the `detail` of its events is a `FileResult`.
         executor: runs the work.
@@ -106,7 +114,7 @@ def restore_folder(
     network = load_model(model, weights, scale, config)
     _check_task(network, task)
     engine = Engine(network, settings)
-    journal = Journal(out / JOURNAL, _identity(network, engine, size))
+    journal = Journal(out / JOURNAL, _identity(network, engine, size, on_doubt))
     info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
     summary = RunSummary(len(jobs), info, Results(out))
 
@@ -133,7 +141,7 @@ def restore_folder(
         progress.begin(Work(len(jobs), work.left, "MP", description))
         begun = time.monotonic()
         done_images = executor.run(
-            work.take_images(images), FileWorker(engine, size, out, compare, journal, max_pixels)
+            work.take_images(images), FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt)
         )
         if video.preview:
             done_videos = executor.run(work.take_videos(videos), PreviewWorker(engine, size, out, video))
@@ -169,6 +177,8 @@ class RestoredFile:
     read: ReadFile
     restored: RestoredImage | RestoredAnimation
     seconds: float
+    doubt: str = ""
+    """What looks wrong, in words."""
 
 
 @dataclass
@@ -181,6 +191,7 @@ class FileWorker:
     compare: Path | None
     journal: Journal
     max_pixels: int = MOST_PIXELS
+    on_doubt: OnDoubt = "keep"
     limits: Limits | None = field(default=None, init=False)
     """Of tiles that fitted the images before; only `compute` uses it."""
 
@@ -198,12 +209,16 @@ class FileWorker:
         check_storable(item.image.format, *self.size.of(*_still(item.image).size, self.engine.spec.scale))
         begun = time.monotonic()
         restored: RestoredImage | RestoredAnimation
+        doubt = ""
         if isinstance(item.image, Animation):
             restored = restore_animation(item.image, self.engine, self.size, self.limits)
         else:
             restored = restore_to_size(item.image, self.engine, self.size, self.limits)
+            doubt = find_doubt(item.image.rgb(), restored.image.rgb())
+            if doubt and self.on_doubt == "copy":
+                restored = replace(restored, image=_at_size(item.image, restored.image.size))
         self.limits = restored.limits
-        return RestoredFile(item, restored, time.monotonic() - begun)
+        return RestoredFile(item, restored, time.monotonic() - begun, doubt)
 
     def write(self, job: Job, computed: RestoredFile) -> FileResult:
         """Store one result, and note it once it is in its place."""
@@ -221,6 +236,7 @@ class FileWorker:
             computed.seconds,
             info=computed.restored.info,
             lost=lost,
+            doubt=computed.doubt,
             frames=frames if isinstance(after, Animation) else 0,
             repeated=computed.restored.repeated if isinstance(computed.restored, RestoredAnimation) else 0,
         )
@@ -298,7 +314,7 @@ def _check_task(network: Model, task: Task | None) -> None:
         raise UsageError(f"{spec.name} {does} images.", f"Its command is `restorekit {other}`.")
 
 
-def _identity(network: Model, engine: Engine, size: Size) -> dict[str, object]:
+def _identity(network: Model, engine: Engine, size: Size, on_doubt: OnDoubt) -> dict[str, object]:
     """All that decides the pixels of every result."""
     return {
         "model": network.spec.name,
@@ -306,6 +322,7 @@ def _identity(network: Model, engine: Engine, size: Size) -> dict[str, object]:
         "config": dict(network.provenance.config),
         "scale": network.spec.scale,
         "size": [size.factor, size.pixels],
+        "on_doubt": on_doubt,
         **engine.identity(),
     }
 
@@ -330,6 +347,12 @@ def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, vi
 
 def _still(image: Image | Animation) -> Image:
     return image.frames[0] if isinstance(image, Animation) else image
+
+
+def _at_size(image: Image, size: tuple[int, int]) -> Image:
+    if image.size == size:
+        return image
+    return image.with_rgb(from_unit(resize(to_unit(image.rgb()), size), image.pixels.dtype))
 
 
 class _Report:

@@ -38,6 +38,8 @@ class FileResult:
     info: TilingInfo | None = None
     lost: tuple[str, ...] = ()
     """Metadata that the result could not keep, in words."""
+    doubt: str = ""
+    """Why the result of an image looks like a failure, in words; see `imaging.doubt`."""
     frames: int = 0
     """Of a video; 0 for an image."""
     repeated: int = 0
@@ -150,6 +152,8 @@ def report_line(result: FileResult, info: RunInfo) -> str:
         line["defect"] = result.defect
     if result.lost:
         line["lost"] = result.lost
+    if result.doubt:
+        line["doubt"] = result.doubt
     if result.info:
         line |= asdict(result.info)
     if result.frames:

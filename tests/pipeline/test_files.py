@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 
 from restorekit import restore_folder
+from restorekit.cli.summary import print_summary
 from restorekit.errors import ExitCode, UnwritableOutput, UsageError
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size
@@ -19,6 +20,7 @@ from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
+from restorekit.pipeline import files
 from restorekit.pipeline.files import FileWorker
 from restorekit.pipeline.plan import plan_files
 from restorekit.runtime.atomic import HOST
@@ -103,6 +105,29 @@ def test_bad_files_fail_alone_and_leave_nothing(folder: Path, tmp_path: Path, op
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert [line["status"] for line in lines] == [result.status for result in summary.results]
     assert all("reason" in line for line in lines if line["status"] == "failed")
+
+
+def test_a_doubtful_result_is_told_and_kept_or_replaced_by_its_input(
+    folder: Path,
+    tmp_path: Path,
+    options: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(files, "find_doubt", lambda before, after: "it is odd" if before.shape[:2] == (20, 30) else "")
+    write_image(Image(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)), folder / "odd.png")
+    report = tmp_path / "report.jsonl"
+    kept = restore_folder([folder], tmp_path / "out", settings=CPU, report=report, **options)
+    assert {result.output.name for result in kept.results if result.doubt == "it is odd"} == {"odd.png"}
+    doubts = [json.loads(line).get("doubt") for line in report.read_text().splitlines()]
+    assert sorted(filter(None, doubts)) == ["it is odd"]
+    print_summary(kept)
+    assert "it is odd." in capsys.readouterr().out
+    assert not np.array_equal(read_rgb8(tmp_path / "out/odd.png"), read_rgb8(folder / "odd.png"))
+    copied = restore_folder([folder], tmp_path / "out", settings=CPU, on_doubt="copy", **options)
+    assert copied.count("done") == 4  # what an earlier run kept is no longer what is asked for
+    assert np.array_equal(read_rgb8(tmp_path / "out/odd.png"), read_rgb8(folder / "odd.png"))
+    assert not np.array_equal(read_rgb8(tmp_path / "out/a.png"), read_rgb8(folder / "a.png"))
 
 
 def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
