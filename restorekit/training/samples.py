@@ -53,7 +53,7 @@ class Batch(NamedTuple):
     sharp: Tensor
     """(N,sH,sW,3)."""
     unreadable: tuple[UnreadableImage, ...]
-    """Images that were met on the way, and passed over."""
+    """Images that were met on the way, and passed over; smaller ones than a crop too."""
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
@@ -63,7 +63,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         pairs: images to cut from; see `find_training_pairs`.
-        size: side of the sharp crops in pixels, a multiple of the scale; smaller images are refused.
+        size: side of the sharp crops in pixels, a multiple of the scale; smaller images are passed over.
         degradation: what sharp images without a degraded half go through.
         seed: the same seed gives the same samples.
         augment: what else crops go through.
@@ -95,7 +95,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         """Sample `number`.
 
         Raises:
-            UsageError: the image is smaller than a crop, or there is none.
+            UsageError: no image can be read and is as large as a crop.
         """
         degraded, sharp = self._cut(number)
         return to_unit_batch(degraded[None])[0], to_unit_batch(sharp[None])[0]
@@ -117,7 +117,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         # Turned before it is blurred, so that the directions of the blur stay those asked for.
         sharp = orient(self._sharp(pair), turn)
         scale = self.degradation.scale
-        top, left = self._draw_corner(sharp, pair.sharp, scale, rng)
+        top, left = self._draw_corner(sharp, scale, rng)
         crop = sharp[top : top + self.size, left : left + self.size]
         if pair.blurred is None and isinstance(self.degradation, RandomBlur):
             simple = rng.random() * self.degradation.ramp > number
@@ -130,20 +130,22 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(np.ascontiguousarray(degraded)), torch.from_numpy(np.ascontiguousarray(crop))
 
     def _draw_pair(self, rng: np.random.Generator) -> Pair:
-        """A pair that can be read."""
+        """A pair that can be read, and is as large as a crop."""
         while len(self._unreadable) < len(self.pairs):
             pair = self.pairs[int(rng.integers(len(self.pairs)))]
             if pair in self._unreadable:
                 continue
             try:
-                self._sharp(pair)
+                self._check_size(self._sharp(pair), pair.sharp)
                 if pair.blurred is not None:
                     self._degraded(pair)
             except UnreadableImage as error:
                 self._unreadable[pair] = error
             else:
                 return pair
-        raise UsageError(f"None of the {len(self.pairs)} training images can be read.", "Give other data.")
+        first = next(iter(self._unreadable.values()), None)
+        why = f" ({first.path}: {first.reason})" if first else ""
+        raise UsageError(f"None of the {len(self.pairs)} training images can be used{why}.", "Give other data.")
 
     def _sharp(self, pair: Pair) -> Rgb8:
         return self._cache.get("sharp", pair.sharp, self._read_sharp)
@@ -161,16 +163,15 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         sharp = self._cache.get("sharp", path, self._read_sharp)
         return self.degradation.degrade_image(sharp, np.random.default_rng(self.seed))
 
-    def _draw_corner(self, image: Rgb8, path: Path, scale: int, rng: np.random.Generator) -> tuple[int, int]:
-        """Top and left of the crop, on the small image's grid."""
+    def _check_size(self, image: Rgb8, path: Path) -> None:
         height, width = image.shape[:2]
         if min(height, width) < self.size:
-            raise UsageError(
-                f"The image is {width}x{height}, smaller than the {self.size} px crop.",
-                "Train with smaller crops or remove it.",
-                path,
-            )
-        top, left = (rng.integers((side - self.size) // scale + 1) for side in (height, width))
+            reason = f"The image is {width}x{height}, smaller than the {self.size} px crop."
+            raise UnreadableImage(reason, "Train with smaller crops.", path)
+
+    def _draw_corner(self, image: Rgb8, scale: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Top and left of the crop, on the small image's grid."""
+        top, left = (rng.integers((side - self.size) // scale + 1) for side in image.shape[:2])
         return int(top) * scale, int(left) * scale
 
 

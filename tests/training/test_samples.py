@@ -2,6 +2,7 @@ import pickle
 import platform
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -154,8 +155,14 @@ def test_held_out_images_are_spread_evenly_and_never_trained_on() -> None:
     assert hold_out(pairs[:1]) == (pairs[:1], pairs[:1])
 
 
-def test_images_smaller_than_the_crop_are_named(sharp: Path) -> None:
-    with pytest.raises(UsageError, match=r"160x128, smaller than the 200 px crop"):
+def test_images_smaller_than_the_crop_are_passed_over_and_named(sharp: Path) -> None:
+    cv2.imwrite(str(sharp / "1.png"), np.zeros((48, 47, 3), np.uint8))
+    batch = make(sharp, 48, CLEAN, seed=0).__getitems__(range(16))
+    assert [(error.path, error.reason) for error in batch.unreadable] == [
+        (sharp / "1.png", "The image is 47x48, smaller than the 48 px crop.")
+    ]
+    assert batch.sharp.shape == (16, 48, 48, 3)
+    with pytest.raises(UsageError, match=r"None of .* can be used .*, smaller than the 200 px crop"):
         make(sharp, 200, CLEAN, seed=0)[0]
 
 
