@@ -243,7 +243,9 @@ def train(
     if first_process:
         console.out.print(f"Weights: {weights}", soft_wrap=True)
     if bar.unreadable:
-        console.say(f"{bar.unreadable} of the images could not be read, or are smaller than a crop, and were passed over.")
+        console.say(
+            f"{bar.unreadable} of the images could not be read, or are smaller than a crop, and were passed over."
+        )
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 

@@ -228,8 +228,9 @@ def _check_parts(planned: Iterable[PlannedPair], journal: Journal) -> None:
     """Refuse to mix two splits: what one of them trains on the other may test on."""
     parts = {pair.job.relative.as_posix(): pair.part for pair in planned}
     for entry in journal.entries():
-        part, source = entry["key"].split("/")[0], entry.get("facts", {}).get("source")
-        if parts.get(source, part) != part:
+        part, facts = entry["key"].split("/")[0], entry.get("facts")
+        source = facts.get("source") if isinstance(facts, dict) else None
+        if isinstance(source, str) and parts.get(source, part) != part:
             raise UsageError(
                 f"The folder holds {source} in the part {part}, but the split puts it into {parts[source]}.",
                 "Choose another folder for the set.",

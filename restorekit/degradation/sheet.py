@@ -23,7 +23,8 @@ def draw_sheet(out: Path) -> NDArray[np.uint8]:
     """Draw the blur of up to `CELLS` pairs of a set, in the order of their names, white on black.
 
     A cell shows a PSF, enlarged as far as it fits, or the whole image's motion: the streaks of a grid of points, as long
-    beside the cell as they are beside the image. Means of frames have neither and leave their cells black.
+    beside the cell as they are beside the image. Means of frames have neither and leave their cells black; so do damaged
+    lines.
 
     Args:
         out: folder of the set.
@@ -31,11 +32,18 @@ def draw_sheet(out: Path) -> NDArray[np.uint8]:
     Returns:
         (H,W,1) uint8.
     """
-    cells = [_draw_cell(out, entry) for entry in islice(Journal(out / RECORDS, {}).entries(), CELLS)]
+    cells = [_draw_cell_or_none(out, entry) for entry in islice(Journal(out / RECORDS, {}).entries(), CELLS)]
     cells += [np.zeros((CELL, CELL), np.float32)] * (-len(cells) % COLUMNS)
     framed = [cv2.copyMakeBorder(cell, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0.3) for cell in cells]
     rows = [np.hstack(framed[start : start + COLUMNS]) for start in range(0, len(framed), COLUMNS)]
     return (np.vstack(rows)[..., None] * 255).astype(np.uint8)
+
+
+def _draw_cell_or_none(out: Path, entry: dict[str, Any]) -> NDArray[np.float32]:
+    try:
+        return _draw_cell(out, entry)
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # whatever a damaged line makes of its values
+        return np.zeros((CELL, CELL), np.float32)
 
 
 def _draw_cell(out: Path, entry: dict[str, Any]) -> NDArray[np.float32]:

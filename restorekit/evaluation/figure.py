@@ -16,7 +16,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from restorekit.errors import UsageError
-from restorekit.evaluation.kept import read_kept, read_results
+from restorekit.evaluation.kept import drawing, read_kept
 from restorekit.evaluation.preparation import Box, Rgb
 from restorekit.runtime.atomic import write_atomically
 
@@ -41,7 +41,8 @@ def write_figure(out: Path, box: Box | None = None) -> Path:
         UsageError: see `draw_figure`.
         UnwritableOutput: it cannot be written.
     """
-    figure = draw_figure(out, read_results(out), box)
+    with drawing(out) as results:
+        figure = draw_figure(out, results, box)
     target = io.BytesIO()
     PIL.Image.fromarray(figure).save(target, "PNG")
     write_atomically(out / FIGURE, target.getvalue())

@@ -3,15 +3,17 @@
 import base64
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
-from restorekit.errors import UsageError
+from restorekit.errors import RestorekitError, UsageError
 from restorekit.evaluation.preparation import Rgb
-from restorekit.evaluation.summary import FORMAT, RESULTS_JSON
+from restorekit.evaluation.summary import FORMAT, NO_TEXT, RESULTS_JSON
 from restorekit.media.decode import read_rgb8
 
 EFFORT = 2  # WebP: half the time of the default, and no larger
@@ -32,11 +34,31 @@ def read_results(out: Path) -> dict[str, Any]:
         results = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError("There are no results of a benchmark here.", "Run the benchmark first.", path) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"The results cannot be read ({error}).", "Run the benchmark again.", path) from None
     if not isinstance(results, dict) or results.get("format") != FORMAT:
         raise UsageError("The results were written by another version of restorekit.", "Run the benchmark again.", path)
     return results
+
+
+@contextmanager
+def drawing(out: Path) -> Iterator[dict[str, Any]]:
+    """The results of a benchmark, for whoever shows them.
+
+    Args:
+        out: its results' folder.
+
+    Raises:
+        UsageError: see `read_results`, or what is in them makes no sense.
+    """
+    results = read_results(out)
+    try:
+        yield results
+    except RestorekitError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"The results are damaged ({type(error).__name__}: {error})."
+        raise UsageError(reason, "Run the benchmark again.", out / RESULTS_JSON) from error
 
 
 def read_kept(path: Path) -> Rgb:
@@ -62,4 +84,4 @@ def embed(rgb: Rgb, lossless: bool = False) -> str:
 def fill_template(template: Path, content: object) -> bytes:
     """A page with its data in it, as JSON in the place of `/*DATA*/null`."""
     text = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")  # only "<" can do harm inside a script
-    return template.read_text(encoding="utf-8").replace("/*DATA*/null", text).encode()
+    return template.read_text(encoding="utf-8").replace("/*DATA*/null", text).encode(errors=NO_TEXT)

@@ -51,7 +51,7 @@ class MeanOpinion:
 
 def blind_name(image: str, method: str) -> str:
     """What stands for a method on a rating sheet: another name on every image, so that nobody recognises one again."""
-    return hashlib.sha256(f"{image}|{method}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{image}|{method}".encode(errors="backslashreplace")).hexdigest()[:12]
 
 
 def read_opinions(path: Path) -> list[Opinion]:

@@ -6,7 +6,7 @@ for every rater. The page is one file that works without a network; what it save
 
 from pathlib import Path
 
-from restorekit.evaluation.kept import embed, fill_template, read_kept, read_results
+from restorekit.evaluation.kept import drawing, embed, fill_template, read_kept
 from restorekit.evaluation.opinions import blind_name
 from restorekit.runtime.atomic import write_atomically
 
@@ -27,18 +27,18 @@ def write_rating_sheet(out: Path) -> Path:
         UsageError: results.json or an image that it names is missing, damaged, or of another version.
         UnwritableOutput: the sheet cannot be written.
     """
-    results = read_results(out)
-    methods = {method["name"] for method in results["methods"]}
-    stimuli = []
-    for example in results["examples"]:
-        for layer in example["layers"]:
-            method = "identity" if layer["name"] == "input" else layer["name"]
-            if method in methods:
-                # Whole and without loss: the embedding must not be what is rated.
-                image = embed(read_kept(out / layer["file"]), lossless=True)
-                name = blind_name(example["item"], method)
-                stimuli.append({"item": example["item"], "name": name, "image": image})
-    # By the blind names: the page must not tell by its order what they stand for.
-    stimuli.sort(key=lambda stimulus: stimulus["name"])
-    write_atomically(out / RATING_SHEET, fill_template(TEMPLATE, stimuli))
+    with drawing(out) as results:
+        methods = {method["name"] for method in results["methods"]}
+        stimuli = []
+        for example in results["examples"]:
+            for layer in example["layers"]:
+                method = "identity" if layer["name"] == "input" else layer["name"]
+                if method in methods:
+                    # Whole and without loss: the embedding must not be what is rated.
+                    image = embed(read_kept(out / layer["file"]), lossless=True)
+                    name = blind_name(example["item"], method)
+                    stimuli.append({"item": example["item"], "name": name, "image": image})
+        # By the blind names: the page must not tell by its order what they stand for.
+        stimuli.sort(key=lambda stimulus: stimulus["name"])
+        write_atomically(out / RATING_SHEET, fill_template(TEMPLATE, stimuli))
     return out / RATING_SHEET

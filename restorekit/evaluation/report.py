@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from restorekit.evaluation.figure import draw_figure
-from restorekit.evaluation.kept import embed, fill_template, read_kept, read_results
+from restorekit.evaluation.kept import drawing, embed, fill_template, read_kept
 from restorekit.evaluation.preparation import Box, Rgb
 from restorekit.runtime.atomic import write_atomically
 
@@ -37,11 +37,11 @@ def write_report(out: Path, box: Box | None = None) -> Path:
         UsageError: results.json or an image that it names is missing, damaged, or of another version.
         UnwritableOutput: the report cannot be written.
     """
-    results = read_results(out)
-    figure = embed(draw_figure(out, results, box)) if results["examples"] else ""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets go of the interpreter
-        results["examples"] = list(pool.map(partial(_embed_example, out), results["examples"]))
-    write_atomically(out / REPORT, fill_template(TEMPLATE, results | {"figure": figure, "error_top": ERROR_TOP}))
+    with drawing(out) as results:
+        figure = embed(draw_figure(out, results, box)) if results["examples"] else ""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets go of the interpreter
+            results["examples"] = list(pool.map(partial(_embed_example, out), results["examples"]))
+        write_atomically(out / REPORT, fill_template(TEMPLATE, results | {"figure": figure, "error_top": ERROR_TOP}))
     return out / REPORT
 
 

@@ -11,8 +11,11 @@ them, so another metric measures again but restores nothing.
 import hashlib
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from restorekit import __version__
 from restorekit.evaluation.datasets import Item
@@ -41,6 +44,11 @@ class KeptImage:
     path: Path
     seconds: float | None
     """That restoring it took; None for what was restored elsewhere."""
+
+
+DAMAGED = (AttributeError, LookupError, TypeError, ValueError)
+"""What the values of a damaged line may raise: it does not count."""
+_SECONDS = TypeAdapter(float | None)
 
 
 class BenchmarkStore:
@@ -80,9 +88,11 @@ class BenchmarkStore:
         """A restored image that is kept."""
         path = self.image_path(method, item)
         entry = self.journal.find(f"image {method} {item.name}", facts)
-        if entry is None or not path.is_file() or file_stamp(path) != entry["stamp"]:
+        if entry is None or not path.is_file() or file_stamp(path) != entry.get("stamp"):
             return None
-        return KeptImage(path, entry["seconds"])
+        with suppress(*DAMAGED):
+            return KeptImage(path, _SECONDS.validate_python(entry["seconds"]))
+        return None
 
     def keep_image(self, method: str, item: Item, facts: Facts, pixels: Rgb, seconds: float | None) -> None:
         """Keep a restored image.
@@ -115,17 +125,19 @@ class BenchmarkStore:
     def find_scores(self, method: str, item: Item, facts: Facts, scorer: Scorer) -> ImageScores | None:
         """Remembered scores, if they hold every metric of the scorer."""
         entry = self.journal.find(f"scores {method} {item.name}", facts)
-        if entry is None or not set(scorer.names) <= entry["values"].keys() | entry["left_out"].keys():
-            return None
-        return ImageScores(
-            item.name,
-            item.subset,
-            method,
-            values={name: float(entry["values"][name]) for name in scorer.names if name in entry["values"]},
-            left_out={name: entry["left_out"][name] for name in scorer.names if name in entry["left_out"]},
-            seconds=entry["seconds"],
-            grey=entry["grey"],
-        )
+        with suppress(*DAMAGED):
+            if entry is None or not set(scorer.names) <= entry["values"].keys() | entry["left_out"].keys():
+                return None
+            return ImageScores(
+                item.name,
+                item.subset,
+                method,
+                values={name: float(entry["values"][name]) for name in scorer.names if name in entry["values"]},
+                left_out={name: str(entry["left_out"][name]) for name in scorer.names if name in entry["left_out"]},
+                seconds=_SECONDS.validate_python(entry["seconds"]),
+                grey=bool(entry["grey"]),
+            )
+        return None
 
     def record_scores(self, item: Item, facts: Facts, scores: ImageScores) -> None:
         """Remember scores.
@@ -145,7 +157,9 @@ class BenchmarkStore:
     def find_speed(self, method: str, request: SpeedRequest, identity: Facts) -> SpeedMeasurement | None:
         """A remembered speed of this machine."""
         entry = self.journal.find(f"speed {method}", _speed_facts(request, identity))
-        return None if entry is None else SpeedMeasurement(**entry["speed"])
+        with suppress(*DAMAGED):
+            return None if entry is None else TypeAdapter(SpeedMeasurement).validate_python(entry["speed"])
+        return None
 
     def record_speed(self, method: str, request: SpeedRequest, identity: Facts, speed: SpeedMeasurement) -> None:
         """Remember a speed.

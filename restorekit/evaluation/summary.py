@@ -19,6 +19,8 @@ from restorekit.metrics import METRICS
 from restorekit.runtime.atomic import write_atomically
 from restorekit.runtime.provenance import environment
 
+NO_TEXT = "backslashreplace"
+"""How bytes of a name that are no text are written: as JSON and JavaScript spell them, \\udcff."""
 RESULTS_JSON, RESULTS_CSV = "results.json", "results.csv"
 FORMAT = 2
 """Of results.json: raised when a report of this version could not be made from an older file."""
@@ -180,7 +182,8 @@ def write_results(result: BenchmarkResult, out: Path) -> None:
     Raises:
         UnwritableOutput: they cannot be written.
     """
-    write_atomically(out / RESULTS_JSON, (json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n").encode())
+    results = json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n"
+    write_atomically(out / RESULTS_JSON, results.encode(errors=NO_TEXT))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["protocol", "subset", "image", "method", *result.metrics, "seconds", "grey", "mos", "reason"])
@@ -191,7 +194,7 @@ def write_results(result: BenchmarkResult, out: Path) -> None:
         opinion = result.opinion(scores.method, scores.subset, scores.item)
         mos = "" if opinion is None else opinion.mean
         writer.writerow([*head, *values, seconds, int(scores.grey), mos, _as_text(scores.reason)])
-    write_atomically(out / RESULTS_CSV, text.getvalue().encode())
+    write_atomically(out / RESULTS_CSV, text.getvalue().encode(errors=NO_TEXT))
 
 
 def _as_text(cell: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -234,6 +234,20 @@ def video_facts(stamp: Mapping[str, int], output: Path, settings: VideoSettings)
     return {"source": dict(stamp), "output": written, "settings": repr(settings)}
 
 
+def _is_content(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it is what a segment's line in the journal holds, and not what damage has made of it."""
+    return (
+        isinstance(value, dict)
+        and isinstance(times := value.get("times"), list)
+        and all(type(time) is int and abs(time) < 1 << 62 for time in times)
+        and times == sorted(times) != []
+        and all(type(value.get(name)) is int for name in ("delay", "repeated"))
+        and isinstance(value.get("warnings"), list)
+        and all(isinstance(warning, str) for warning in value["warnings"])
+        and isinstance(value.get("last"), bool)
+    )
+
+
 @dataclass
 class SegmentStore:
     """The segments of one video, finished ones noted in the journal. One thread at a time uses it."""
@@ -260,9 +274,10 @@ class SegmentStore:
         """Take over what an earlier run finished, unless it is to be overwritten; what else it left is removed."""
         for number in itertools.count() if not overwrite else ():
             entry = self.journal.find(self._key(number), self.facts)
-            if entry is None or not self._is_there(number, entry["content"]):
+            content = None if entry is None else entry.get("content")
+            if not _is_content(content) or not self._is_there(number, content):
                 break
-            self.contents.append(entry["content"])
+            self.contents.append(content)
         kept = {self._path(number) for number in range(len(self.contents))}
         for path in self.folder.glob("*"):
             if path not in kept:

@@ -348,8 +348,10 @@ class _Run:
         }
         path, earlier = self.out / "run.json", []
         if first:
-            with suppress(OSError, ValueError, LookupError, TypeError):  # what is gone or spoilt stops no run
-                earlier = json.loads(path.read_bytes())["sittings"]
+            with suppress(
+                OSError, ValueError, LookupError, TypeError, RecursionError
+            ):  # gone or spoilt, it stops no run
+                earlier = list(json.loads(path.read_bytes())["sittings"])
         _write_json(path, {"sittings": [*earlier, sitting]})
 
 

@@ -60,7 +60,7 @@ def writing(path: Path) -> Iterator[None]:
 def recorded_sha256(path: Path) -> str | None:
     """The hash that a file had when it was fetched, where its publisher states none; None if it was never recorded."""
     record = _record(path)
-    return record.read_text(encoding="ascii").strip() if record.is_file() else None
+    return record.read_text(encoding="ascii", errors="replace").strip() if record.is_file() else None
 
 
 def record_sha256(path: Path, sha256: str) -> None:

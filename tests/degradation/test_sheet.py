@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,15 @@ def test_psfs_are_drawn_as_large_as_they_fit(tmp_path: Path) -> None:
     cell = make(tmp_path, length=(5, 5), angle=(0, 0))
     y, x = np.nonzero(cell)
     assert (x.min(), x.max(), y.min(), y.max()) == (0, 239, 96, 143)  # a row of 5 cells of 48 px
+
+
+def test_a_damaged_line_leaves_its_cell_black(tmp_path: Path) -> None:
+    good = {"kernel": "AACAPw==", "kernel_side": 1}  # 1.0
+    odd = ({"kernel": "A"}, {"kernel": 3}, {"kernel": "\u00fc"}, {"kernel_side": "x"}, {"kernel_side": 0})
+    lines = [json.dumps({"key": f"{at}"} | good | change) for at, change in enumerate((*odd, {}))]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    cells = np.split(draw_sheet(tmp_path)[1:241], 6, axis=1)
+    assert [cell[1:-1, 1:-1].max() for cell in cells] == [0, 0, 0, 0, 0, 255]
 
 
 def test_a_roll_leaves_the_middle_point_alone_and_draws_longer_streaks_outside(tmp_path: Path) -> None:

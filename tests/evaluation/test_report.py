@@ -1,8 +1,10 @@
 """report.html, in a browser where there is one."""
 
 import json
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,9 @@ from browser import BROWSER, opened
 
 from restorekit.errors import UsageError
 from restorekit.evaluation.benchmark import run_benchmark
+from restorekit.evaluation.figure import write_figure
 from restorekit.evaluation.protocol import load_protocol
+from restorekit.evaluation.rating_sheet import write_rating_sheet
 from restorekit.evaluation.report import _error_map, _shrink, write_report
 from restorekit.evaluation.result import BenchmarkRequest
 
@@ -65,6 +69,34 @@ def test_a_page_whose_parts_are_missing_is_not_made(page: Path, missing: str, wo
     shutil.rmtree(part) if part.is_dir() else part.unlink()
     with pytest.raises(UsageError, match=word):
         write_report(page.parent)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"examples": 3}, {"examples": [[]]}, {"examples": [{"layers": [{"name": {}, "file": 3}]}]}, {"scores": None}],
+)
+def test_results_that_make_no_sense_are_named(page: Path, odd: dict[str, object]) -> None:
+    path = page.parent / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | odd))
+    for write in (write_report, write_figure):
+        with pytest.raises(UsageError, match="The results are damaged") as caught:
+            write(page.parent)
+        assert caught.value.path == path
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_an_image_whose_name_is_no_text_is_measured_and_shown(pairs: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\xff.png")
+    for half in ("blur", "sharp"):
+        (pairs / "all" / half / "a.png").rename(pairs / "all" / half / name)
+    result = run_benchmark(BenchmarkRequest(load_protocol("pairs"), pairs / "all", shown=2), tmp_path / "out")
+    item = name.removesuffix(".png")
+    assert result.failed == 0
+    assert item in {scores.item for scores in result.scores}
+    assert {scores["item"] for scores in json.loads((tmp_path / "out/results.json").read_bytes())["scores"]} >= {item}
+    write_rating_sheet(tmp_path / "out")
+    for written in ("report.html", "results.csv"):
+        assert b"a\\udcff" in (tmp_path / "out" / written).read_bytes()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """What is remembered counts only while nothing that decides it has changed."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -114,3 +115,27 @@ def test_speeds_are_those_of_one_request_on_this_machine(tmp_path: Path, monkeyp
 def test_a_methods_folder_has_no_characters_that_file_systems_refuse() -> None:
     assert folder_name("with BN: 500/epochs?") == "with-BN--500-epochs-"
     assert folder_name("gggan-lite_x2.5") == "gggan-lite_x2.5"
+
+
+def test_lines_whose_values_make_no_sense_do_not_count(item: Item, tmp_path: Path) -> None:
+    store = BenchmarkStore(tmp_path / "out", PAIRS, 1)
+    facts = store.image_facts(item, METHOD)
+    request = SpeedRequest("gggan-lite", "auto", None, Settings("cpu"), (8, 8), 1)
+    store.keep_image("m", item, facts, PIXELS, 0.5)
+    store.record_scores(item, facts, ImageScores(item.name, "set", "m", {"psnr": 1.0, "ssim": 1.0, "mse": 1.0}))
+    store.record_speed("m", request, {}, SpeedMeasurement(1.0, 1.0, 1.0, "cpu", "fp32"))
+    image, scores, speed = map(json.loads, store.journal.path.read_text().splitlines())
+    changes = [(image, "stamp", 3), (image, "seconds", "soon"), (image, "seconds", []), (speed, "speed", {"more": 1})]
+    changes += [(speed, "speed", None), (speed, "speed", speed["speed"] | {"seconds": "soon"}), (scores, "grey", 3)]
+    changes += [
+        (scores, "values", {"psnr": []}),
+        (scores, "values", 3),
+        (scores, "left_out", []),
+        (scores, "seconds", {}),
+    ]
+    for entry, name, odd in changes:
+        store.journal.path.write_text(json.dumps(entry | {name: odd}) + "\n")
+        again = BenchmarkStore(tmp_path / "out", PAIRS, 1)
+        assert again.find_image("m", item, facts) is None, (name, odd)
+        assert (again.find_scores("m", item, facts, SCORER) is None) is (name != "grey"), (name, odd)
+        assert again.find_speed("m", request, {}) is None, (name, odd)

@@ -1,8 +1,8 @@
 """Run hostile cases in child processes with limits on time and memory.
 
-A module of cases, e.g. `fuzz.weights`, has three functions: `prepare()` does what every case needs, `make(chance, folder)`
-writes the files of one case, decided by the random generator, and says what kind it is, and `check(folder)` does with them
-what a user does and raises if a promise is broken.
+A module of cases, e.g. `fuzz.weights`, has three functions: `prepare(folder)` does what every case needs, `make(chance,
+folder)` writes the files of one case, decided by the random generator, and says what kind it is, and `check(folder)` does
+with them what a user does and raises if a promise is broken.
 """
 
 import multiprocessing
@@ -101,7 +101,7 @@ def _outcomes(connection: Connection, waiting: list[int], limits: Limits) -> Ite
 
 def _work(module: str, seeds: list[int], scratch: Path, limits: Limits, connection: Connection) -> None:
     cases = import_module(f"fuzz.{module}")
-    cases.prepare()
+    cases.prepare(scratch / "sound")
     taken = int(_status("VmSize") * 1024)
     resource.setrlimit(resource.RLIMIT_AS, (taken + 4 * GB, -1))  # a bomb must not take the machine with it
     for seed in seeds:

@@ -33,7 +33,7 @@ LARGE = 3_000_000
 """Bytes of a file that is all attack."""
 
 
-def prepare() -> None:
+def prepare(_: Path) -> None:
     """Import and make what every case needs, so that no case pays for it."""
     for name in SMALL:
         small_state(name)

@@ -122,3 +122,12 @@ def test_a_journal_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None
         with pytest.raises(UnwritableOutput):
             Journal(tmp_path / name, {}).record("a", {})
     assert victim.read_bytes() == b"mine"
+
+
+def test_a_nest_that_is_as_deep_as_can_be_read_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path, IDENTITY).record("a", {})
+    sound = path.read_bytes()
+    for depth in range(850, 1100):
+        path.write_bytes(sound.replace(b'"facts": {}', b'"facts": ' + b"[" * depth + b"]" * depth))
+        assert Journal(path, IDENTITY).find("a", {}) is None

@@ -100,7 +100,9 @@ def test_the_recipe_of_bundled_weights_is_a_recipe_and_that_of_the_file(entry: B
     told = {key if key in trained else OLD_SPELLING[key]: value for key, value in entry.recipe.items()}
     assert told == {key: trained[key] for key in told}
     defaults = json.loads(Recipe(entry.model).to_json())
-    left_out = {key: value for key, value in trained.items() if key not in told and value not in ({}, defaults.get(key))}
+    left_out = {
+        key: value for key, value in trained.items() if key not in told and value not in ({}, defaults.get(key))
+    }
     assert left_out.keys() <= ({"milestones"} if entry.scale is None else {"milestones", "blur"})
     assert trained["schedule"] == "cosine"  # which has no milestones
 
