@@ -136,22 +136,65 @@ def resize(
     Raises:
         UsageError: an empty image, or a type that is neither uint8, uint16 nor floating point.
     """
-    integer = image.dtype in (np.uint8, np.uint16)
+    integer = _is_integer(image.dtype)
     if 0 in image.shape or min(size) < 1 or not (integer or image.dtype.kind == "f"):
         raise UsageError(f"Cannot resize {image.shape} {image.dtype} to {size[1]}x{size[0]}.")
-    (rows, row_weights), (columns, column_weights) = (
-        _axis_weights(length, out, scale or out / length, kernel, antialias, border)
-        for length, out in zip(image.shape[:2], size, strict=True)
-    )
+    resizer = RowResizer((image.shape[0], image.shape[1]), size, scale, kernel, antialias, border, round_each_axis)
     result = np.empty((*size, *image.shape[2:]), image.dtype if integer else np.float64)
     for start in range(0, size[0], BAND):  # the work in float64 is bounded by the band, not by the image
-        band = slice(start, start + BAND)
-        part = _weighted_sums(image, rows[band], row_weights[band])
-        if integer and round_each_axis:
-            part = np.clip(np.floor(part + 0.5), 0, RANGES[image.dtype])
-        part = _weighted_sums(part.swapaxes(0, 1), columns, column_weights).swapaxes(0, 1)
-        result[band] = np.clip(np.floor(part + 0.5), 0, RANGES[image.dtype]) if integer else part
+        stop = min(start + BAND, size[0])
+        result[start:stop] = resizer.rows(image, 0, start, stop)
     return result
+
+
+class RowResizer:
+    """Resizes an image by rows. It takes the arguments of `resize`, and gives the same values.
+
+    Args:
+        shape: height and width of the image.
+        size: height and width of the result.
+        scale, kernel, antialias, border, round_each_axis: see `resize`.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        size: tuple[int, int],
+        scale: float | None = None,
+        kernel: ResizeKernel = "cubic",
+        antialias: bool = True,
+        border: ResizeBorder = "symmetric",
+        round_each_axis: bool = True,
+    ) -> None:
+        (self._rows, self._row_weights), (self._columns, self._column_weights) = (
+            _axis_weights(length, out, scale or out / length, kernel, antialias, border)
+            for length, out in zip(shape, size, strict=True)
+        )
+        self._round_each_axis = round_each_axis
+
+    def source_rows(self, start: int, stop: int) -> tuple[int, int]:
+        """First row of the image, and the first behind, that the rows `start` to `stop - 1` of the result depend on."""
+        needed = self._rows[start:stop]
+        return int(needed.min()), int(needed.max()) + 1
+
+    def rows(self, image: NDArray[Any], top: int, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop - 1` of the result.
+
+        Args:
+            image: rows of the image from `top` on, at least those that `source_rows` tells.
+            top: place of its first row.
+            start, stop: rows of the result.
+        """
+        integer = _is_integer(image.dtype)
+        part = _weighted_sums(image, self._rows[start:stop] - top, self._row_weights[start:stop])
+        if integer and self._round_each_axis:
+            part = np.clip(np.floor(part + 0.5), 0, RANGES[image.dtype])
+        part = _weighted_sums(part.swapaxes(0, 1), self._columns, self._column_weights).swapaxes(0, 1)
+        return np.clip(np.floor(part + 0.5), 0, RANGES[image.dtype]).astype(image.dtype) if integer else part
+
+
+def _is_integer(dtype: np.dtype[Any]) -> bool:
+    return dtype in (np.uint8, np.uint16)
 
 
 def _weighted_sums(image: NDArray[Any], index: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64]:

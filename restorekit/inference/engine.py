@@ -1,6 +1,7 @@
 """Run a network over images of any size, tile by tile, on whatever device there is."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import RANGES, from_unit
-from restorekit.inference.backends import Backend, OutOfDeviceMemory
+from restorekit.inference.backends import Backend, LeanBackend, OutOfDeviceMemory
 from restorekit.inference.backends.torch import TorchBackend, prepared
 from restorekit.inference.context import Context, refined
 from restorekit.inference.settings import Settings
@@ -105,7 +106,9 @@ class Engine:
         self.precision = name_of(dtype)
         network = prepared(model.module, self.device)
         self.full_precision: Backend = TorchBackend(network, self.device, torch.float32)
-        self.backend = self.full_precision if dtype == torch.float32 else TorchBackend(network, self.device, dtype)
+        self.backend: Backend = (
+            self.full_precision if dtype == torch.float32 else TorchBackend(network, self.device, dtype)
+        )
         self.limits = self._limits()
 
     def __call__(self, pixels: NDArray[Any], limits: Limits | None = None) -> Restoration:
@@ -133,8 +136,17 @@ class Engine:
                 restored, info = self._whole(reader, plan)
                 return Restoration(restored, replace(info, halvings=halvings), tried)
             except OutOfDeviceMemory:
-                tried = self._smaller(plan, tried)
+                tried = self.smaller(plan, tried)
                 halvings += 1
+
+    def lean(self) -> "Engine":
+        """The same engine, which holds little main memory between tiles and is a little slower."""
+        if self.device.type != "cpu":
+            return self
+        lean = copy(self)
+        lean.full_precision = LeanBackend(self.full_precision)
+        lean.backend = lean.full_precision if self.backend is self.full_precision else LeanBackend(self.backend)
+        return lean
 
     def plan(self, height: int, width: int) -> TilePlan:
         """How an image of that size is cut up."""
@@ -211,19 +223,24 @@ class Engine:
 
     def _joined(self, reader: RowReader, plan: TilePlan, context: Context | None) -> Iterator[Band]:
         """Put cores side by side."""
-        scale = self.spec.scale
         for row, strip in self._strips(reader, plan):
-            top, bottom = row.core_start, min(row.core_stop, plan.height)
-            band = np.empty(((bottom - top) * scale, plan.width * scale, 3), reader.dtype)
-            redone = 0
-            for columns in _batches(plan):
-                tiles, again = self._restored(strip, row, columns, context)
-                redone += again
-                for column, tile in zip(columns, tiles, strict=True):
-                    core = band[:, column.core_start * scale : column.core_stop * scale]
-                    y, x = (top - row.start) * scale, (column.core_start - column.start) * scale
-                    core[:] = from_unit(tile[y : y + core.shape[0], x : x + core.shape[1]], reader.dtype)
-            yield Band(top * scale, band, redone)
+            yield self._joined_row(row, strip, plan, context)
+            del strip  # before the next one takes as much memory
+
+    def _joined_row(self, row: Span, strip: NDArray[Any], plan: TilePlan, context: Context | None) -> Band:
+        """The cores of one row of tiles."""
+        scale = self.spec.scale
+        top, bottom = row.core_start, min(row.core_stop, plan.height)
+        band = np.empty(((bottom - top) * scale, plan.width * scale, 3), strip.dtype)
+        redone = 0
+        for columns in _batches(plan):
+            tiles, again = self._restored(strip, row, columns, context)
+            redone += again
+            for column, tile in zip(columns, tiles, strict=True):
+                core = band[:, column.core_start * scale : column.core_stop * scale]
+                y, x = (top - row.start) * scale, (column.core_start - column.start) * scale
+                core[:] = from_unit(tile[y : y + core.shape[0], x : x + core.shape[1]], strip.dtype)
+        return Band(top * scale, band, redone)
 
     def _blended(self, reader: RowReader, plan: TilePlan, context: Context | None) -> Iterator[Band]:
         """Fade from tile to tile, for results that would not join exactly."""
@@ -262,6 +279,7 @@ class Engine:
             if beyond:
                 strip = np.pad(strip, ((0, 0), (0, beyond), (0, 0)), mode="reflect")
             yield row, np.broadcast_to(strip, (*strip.shape[:2], 3))
+            del strip
 
     def _restored(
         self, strip: NDArray[Any], row: Span, columns: Sequence[Span], context: Context | None
@@ -291,7 +309,7 @@ class Engine:
             whole = max(tile, int(total_memory() * WHOLE_SHARE / bytes_per_pixel))
         return Limits(tile, whole, chosen.tile, chosen.overlap, chosen.batch, gpu, chosen.statistics)
 
-    def _smaller(self, plan: TilePlan, limits: Limits) -> Limits:
+    def smaller(self, plan: TilePlan, limits: Limits) -> Limits:
         """Limits for another try after `plan` did not fit.
 
         Raises:

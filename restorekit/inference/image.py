@@ -85,13 +85,28 @@ def restore_to_size(image: Image, engine: Engine, size: Size = Size(), limits: L
 
 
 def _check_not_blank(before: NDArray[Any], after: NDArray[Any]) -> None:
-    """Refuse what weights make of every image that have diverged in training: black, or one colour."""
-    if all((row == after[0, 0]).all() for row in after):
-        spread = np.subtract(before.max(axis=(0, 1)), before.min(axis=(0, 1)), dtype=np.float64).max()
-        if spread > FLAT * RANGES[before.dtype]:
-            raise RestorekitError(
-                "The network's result is all of one colour, the image is not.", "Its weights do not suit this image."
-            )
+    if is_one_colour(after, after[0, 0]):
+        check_flat(before.min(axis=(0, 1)), before.max(axis=(0, 1)))
+
+
+def is_one_colour(pixels: NDArray[Any], colour: NDArray[Any]) -> bool:
+    """Whether all of (H,W,3) have it."""
+    return all((row == colour).all() for row in pixels)
+
+
+def check_flat(low: NDArray[Any], high: NDArray[Any]) -> None:
+    """Refuse what weights make of every image that have diverged in training: black, or one colour.
+
+    Args:
+        low, high: of each channel of an image of which the result is of one colour.
+
+    Raises:
+        RestorekitError: the image is not.
+    """
+    if np.subtract(high, low, dtype=np.float64).max() > FLAT * RANGES[low.dtype]:
+        raise RestorekitError(
+            "The network's result is all of one colour, the image is not.", "Its weights do not suit this image."
+        )
 
 
 def restore_image(

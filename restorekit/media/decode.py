@@ -101,12 +101,18 @@ def decode_image(data: bytes, max_pixels: int = MOST_PIXELS) -> Image:
 
 def megapixels(path: Path, max_pixels: int = MOST_PIXELS) -> float:
     """Size of an image by its header alone; 0 for what cannot be read or claims more than `max_pixels`."""
+    height, width = read_size(path)
+    return width * height / 1e6 if width * height <= max_pixels else 0.0
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image by its header alone; zeros for what cannot be read."""
     try:
         with open_regular(path) as stream:
             format = sniff(stream.read(SIGNATURE_LENGTH))
             stream.seek(0)
             if format is None:
-                return 0.0
+                return 0, 0
             if format == "tiff":
                 width, height = read_sides(stream)
             elif format == "webp":
@@ -115,8 +121,8 @@ def megapixels(path: Path, max_pixels: int = MOST_PIXELS) -> float:
                 with READERS[format](stream) as image:
                     width, height = image.size
     except Exception:  # whatever is wrong with the file, reading it will tell; here it only has no size
-        return 0.0
-    return width * height / 1e6 if width * height <= max_pixels else 0.0
+        return 0, 0
+    return height, width
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:

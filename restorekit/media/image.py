@@ -102,11 +102,17 @@ class Image:
                 if alpha.dtype == np.float64:
                     alpha = np.clip(alpha, 0, 1).astype(np.float32)
         if self.pixels.shape[2] == 1:
-            mean = rgb.mean(axis=2, keepdims=True, dtype=np.float64)
-            if rgb.dtype != np.float32:
-                mean = np.floor(mean + 0.5)
-            rgb = mean.astype(rgb.dtype)
+            rgb = to_grey(rgb)
         return replace(self, pixels=rgb, alpha=alpha, metadata=metadata)
+
+
+def to_grey(rgb: NDArray[Any]) -> NDArray[Any]:
+    """(H,W,3) as (H,W,1) of the same type: the channels' mean, rounded half up."""
+    mean = rgb.mean(axis=2, keepdims=True, dtype=np.float64)
+    if rgb.dtype != np.float32:
+        mean = np.floor(mean + 0.5)
+    grey: NDArray[Any] = mean.astype(rgb.dtype)
+    return grey
 
 
 def range_error(values: NDArray[Any]) -> str:

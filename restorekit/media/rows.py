@@ -1,7 +1,6 @@
 """Read and write an image by bands of rows, so that memory need not hold all of it."""
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import RANGES
+from restorekit.imaging.resize import RowResizer
 
 
 class RowReader(Protocol):
@@ -155,8 +155,8 @@ class SequentialReader(ABC):
     def __init__(self, height: int, width: int, channels: int, dtype: np.dtype[Any]) -> None:
         self.height, self.width, self.channels, self.dtype = height, width, channels, dtype
         self._source: Iterator[NDArray[Any]] | None = None
-        self._kept: deque[NDArray[Any]] = deque()  # consecutive rows, from `_top` to `_bottom` - 1
-        self._top = self._bottom = 0
+        self._kept = self._ahead = np.empty((0, width, channels), dtype)  # read last, and made beyond that
+        self._top = 0  # place of the first row kept
 
     @abstractmethod
     def parts(self) -> Iterator[NDArray[Any]]:
@@ -167,26 +167,62 @@ class SequentialReader(ABC):
         if not 0 <= start < stop <= self.height:
             raise ValueError(f"rows {start} to {stop} do not lie in an image of {self.height} rows")
         if self._source is None or start < self._top:
-            self._source, self._top, self._bottom = self.parts(), 0, 0
-            self._kept.clear()
-        while self._bottom < stop:
-            self._forget(start)
-            part = next(self._source)
-            self._kept.append(part)
-            self._bottom += len(part)
-        wanted = []
-        top = self._top
-        for part in self._kept:
-            if top < stop and start < top + len(part):
-                wanted.append(part[max(0, start - top) : stop - top])
-            top += len(part)
-        return wanted[0] if len(wanted) == 1 else np.concatenate(wanted)
+            self._source, self._top = self.parts(), 0
+            self._kept = self._ahead = self._kept[:0].copy()
+        if stop > self._top + len(self._kept):
+            bottom = self._top + len(self._kept)
+            overlap = self._kept[start - self._top :].copy()
+            self._kept = overlap  # what is above is free before as much is taken again
+            self._skip(start - bottom)
+            self._kept, self._top = self._extended(overlap, stop - start), start
+            if stop == self.height:
+                next(
+                    self._source, None
+                )  # nothing follows, but the source may close its file, or find fault with it all
+        return self._kept[start - self._top : stop - self._top]
 
-    def _forget(self, start: int) -> None:
-        """Drop the rows above `start`. Of a part with some above and some below, those below are copied."""
-        while self._kept and self._top < start:
-            part = self._kept.popleft()
-            above = min(len(part), start - self._top)
-            self._top += above
-            if above < len(part):
-                self._kept.appendleft(part[above:].copy())
+    def _skip(self, rows: int) -> None:
+        """Leave out the next rows, if the number is positive."""
+        while rows > 0:
+            rows -= len(self._next(rows))
+
+    def _extended(self, rows: NDArray[Any], height: int) -> NDArray[Any]:
+        """The same rows with the next ones below them."""
+        extended = np.empty((height, self.width, self.channels), self.dtype)
+        extended[: len(rows)] = rows
+        done = len(rows)
+        while done < height:
+            part = self._next(height - done)
+            extended[done : done + len(part)] = part
+            done += len(part)
+            del part  # before the next one takes as much memory
+        return extended
+
+    def _next(self, most: int) -> NDArray[Any]:
+        """At most so many rows, at least one."""
+        assert self._source is not None
+        if not len(self._ahead):
+            self._ahead = np.empty(0)  # lets go of the part before
+            self._ahead = next(self._source)
+        part, self._ahead = self._ahead[:most], self._ahead[most:]
+        return part
+
+
+class ResizedReader:
+    """An image at another size, by rows; see `imaging.resize.resize`, and `RowReader`.
+
+    Args:
+        source: the image.
+        size: height and width of the result.
+    """
+
+    def __init__(self, source: RowReader, size: tuple[int, int]) -> None:
+        self.height, self.width = size
+        self.channels, self.dtype = source.channels, source.dtype
+        self._source, self._resizer = source, RowResizer((source.height, source.width), size)
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop - 1`; see `RowReader.rows`."""
+        first, behind = self._resizer.source_rows(start, stop)
+        resized = self._resizer.rows(self._source.rows(first, behind), first, start, stop)
+        return np.clip(resized, 0, 1).astype(np.float32) if self.dtype == np.float32 else resized

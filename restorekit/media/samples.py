@@ -40,7 +40,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise UnreadableImage(
             f"The header claims {width}x{height} pixels; the file is damaged, malicious or too large.",
-            f"At most {max_pixels} pixels are read (`max_pixels`).",
+            f"At most {max_pixels} pixels are read; raise `max_pixels` to {width * height} if the image is so large.",
         )
 
 

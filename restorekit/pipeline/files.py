@@ -24,12 +24,14 @@ from restorekit.media.decode import read_image
 from restorekit.media.discover import Job
 from restorekit.media.encode import check_storable, write_image
 from restorekit.media.image import Image
+from restorekit.media.large import LargeImage
 from restorekit.media.limits import MOST_PIXELS
 from restorekit.media.numbered import is_pattern
 from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.animations import RestoredAnimation, restore_animation
 from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
+from restorekit.pipeline.large import RestoredLarge, find_large, restore_large
 from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path, split_target
 from restorekit.pipeline.preview import PreviewWorker
 from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary, failed_result, report_line
@@ -140,9 +142,8 @@ def restore_folder(
         description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
         progress.begin(Work(len(jobs), work.left, "MP", description))
         begun = time.monotonic()
-        done_images = executor.run(
-            work.take_images(images), FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt)
-        )
+        worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, progress)
+        done_images = executor.run(work.take_images(images), worker)
         if video.preview:
             done_videos = executor.run(work.take_videos(videos), PreviewWorker(engine, size, out, video))
         else:
@@ -164,9 +165,9 @@ def restore_folder(
 
 @dataclass(frozen=True)
 class ReadFile:
-    """An image or animation in memory, and the file as it was before it was read."""
+    """An image or animation, in memory unless it is large, and the file as it was before it was read."""
 
-    image: Image | Animation
+    image: Image | Animation | LargeImage
     stamp: dict[str, int]
 
 
@@ -175,7 +176,7 @@ class RestoredFile:
     """An image before and after."""
 
     read: ReadFile
-    restored: RestoredImage | RestoredAnimation
+    restored: RestoredImage | RestoredAnimation | RestoredLarge
     seconds: float
     doubt: str = ""
     """What looks wrong, in words."""
@@ -192,53 +193,67 @@ class FileWorker:
     journal: Journal
     max_pixels: int = MOST_PIXELS
     on_doubt: OnDoubt = "keep"
+    progress: Progress = SILENT
     limits: Limits | None = field(default=None, init=False)
     """Of tiles that fitted the images before; only `compute` uses it."""
 
     def read(self, job: Job) -> ReadFile:
-        """Decode one image or animation."""
+        """Decode one image or animation; of a large image only the beginning."""
         try:
             stamp = file_stamp(job.source)
         except OSError:  # reading tells why; what has no stamp is never taken for done
             stamp = {}
-        image = read_animation(job.source, self.max_pixels) or read_image(job.source, self.max_pixels)
+        large = None
+        if self.on_doubt == "keep":  # else the whole result must be seen before any of it is written
+            large = find_large(job.source, self.engine.spec.scale, self.size, self.max_pixels)
+        image = large or read_animation(job.source, self.max_pixels) or read_image(job.source, self.max_pixels)
         return ReadFile(image, stamp)
 
     def compute(self, job: Job, item: ReadFile) -> RestoredFile:
-        """Restore one image, if its format can hold the result."""
-        check_storable(item.image.format, *self.size.of(*_still(item.image).size, self.engine.spec.scale))
+        """Restore one image, if its format can hold the result; a large one is written meanwhile."""
+        image, output = item.image, self.out / job.relative
+        check_storable(image.format, *self.size.of(*_size_of(image), self.engine.spec.scale))
         begun = time.monotonic()
-        restored: RestoredImage | RestoredAnimation
+        restored: RestoredImage | RestoredAnimation | RestoredLarge
         doubt = ""
-        if isinstance(item.image, Animation):
-            restored = restore_animation(item.image, self.engine, self.size, self.limits)
+        if isinstance(image, LargeImage):
+            view = None if self.compare is None else side_by_side_path(self.compare, job)
+            restored = restore_large(image, self.engine, self.size, output, view, self.limits, self.progress)
+        elif isinstance(image, Animation):
+            restored = restore_animation(image, self.engine, self.size, self.limits)
         else:
-            restored = restore_to_size(item.image, self.engine, self.size, self.limits)
-            doubt = find_doubt(item.image.rgb(), restored.image.rgb())
+            restored = restore_to_size(image, self.engine, self.size, self.limits)
+            doubt = find_doubt(image.rgb(), restored.image.rgb())
             if doubt and self.on_doubt == "copy":
-                restored = replace(restored, image=_at_size(item.image, restored.image.size))
+                restored = replace(restored, image=_at_size(image, restored.image.size))
         self.limits = restored.limits
         return RestoredFile(item, restored, time.monotonic() - begun, doubt)
 
     def write(self, job: Job, computed: RestoredFile) -> FileResult:
         """Store one result, and note it once it is in its place."""
-        before, after, output = computed.read.image, computed.restored.image, self.out / job.relative
-        if self.compare is not None:
-            write_image(side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
-        lost = write_animation(after, output) if isinstance(after, Animation) else write_image(after, output)
+        before, restored, output = computed.read.image, computed.restored, self.out / job.relative
+        if isinstance(restored, RestoredLarge):
+            lost = restored.lost  # it is in its place
+        else:
+            assert not isinstance(before, LargeImage)
+            after = restored.image
+            if self.compare is not None:
+                write_image(side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
+            lost = write_animation(after, output) if isinstance(after, Animation) else write_image(after, output)
         self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output))
-        frames, (height, width) = len(before.frames) if isinstance(before, Animation) else 1, _still(before).size
+        frames, (height, width) = len(before.frames) if isinstance(before, Animation) else 1, _size_of(before)
         return FileResult(
             job.source,
             output,
             "done",
             frames * height * width / 1e6,
             computed.seconds,
-            info=computed.restored.info,
+            info=restored.info,
             lost=lost,
             doubt=computed.doubt,
-            frames=frames if isinstance(after, Animation) else 0,
-            repeated=computed.restored.repeated if isinstance(computed.restored, RestoredAnimation) else 0,
+            by_rows=isinstance(restored, RestoredLarge),
+            frames=frames if isinstance(restored, RestoredAnimation) else 0,
+            repeated=restored.repeated if isinstance(restored, RestoredAnimation) else 0,
         )
 
     def failed(self, job: Job, error: Exception) -> FileResult:
@@ -275,11 +290,11 @@ class _WorkLeft:
             yield job
 
     def less_images(self, results: Iterator[FileResult]) -> Iterator[tuple[FileResult, float]]:
-        """Every image that is finished, and its megapixels."""
+        """Every image that is finished, and its megapixels, unless they were told row by row."""
         for result in results:
             self._images.know(result.megapixels)
             self._images.finish()
-            yield result, result.megapixels
+            yield result, 0.0 if result.by_rows else result.megapixels
 
     def less_videos(self, results: Iterator[FileResult]) -> Iterator[tuple[FileResult, float]]:
         """Every video that is finished; its megapixels were told frame by frame."""
@@ -347,6 +362,11 @@ def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, vi
 
 def _still(image: Image | Animation) -> Image:
     return image.frames[0] if isinstance(image, Animation) else image
+
+
+def _size_of(image: Image | Animation | LargeImage) -> tuple[int, int]:
+    """Height and width in pixels."""
+    return image.size if isinstance(image, LargeImage) else _still(image).size
 
 
 def _at_size(image: Image, size: tuple[int, int]) -> Image:

@@ -40,6 +40,8 @@ class FileResult:
     """Metadata that the result could not keep, in words."""
     doubt: str = ""
     """Why the result of an image looks like a failure, in words; see `imaging.doubt`."""
+    by_rows: bool = False
+    """Whether the image was too large to be in memory as a whole; then `doubt` says nothing."""
     frames: int = 0
     """Of a video; 0 for an image."""
     repeated: int = 0
@@ -156,6 +158,8 @@ def report_line(result: FileResult, info: RunInfo) -> str:
         line["doubt"] = result.doubt
     if result.info:
         line |= asdict(result.info)
+    if result.by_rows:
+        line["by_rows"] = True
     if result.frames:
         line |= {"frames": result.frames, "repeated": result.repeated, "warnings": result.warnings}
     return json.dumps(line) + "\n"  # ASCII: a path may hold bytes that are no text

@@ -6,7 +6,8 @@ import pytest
 
 from restorekit.cli.summary import print_summary
 from restorekit.cli.tables import Column, print_table
-from restorekit.pipeline.report import FileResult, RunInfo, RunSummary
+from restorekit.media.discover import Job
+from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary
 
 
 def test_a_table_that_fits_no_terminal_is_printed_as_wide_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +42,10 @@ def test_speed_is_that_of_images_and_losses_name_results_of_any_kind(capsys: pyt
     video = FileResult(
         Path("b.mp4"), Path("o/b.mp4"), "done", megapixels=100, seconds=1, frames=50, lost=("transparency dropped",)
     )
-    print_summary(RunSummary(2, RunInfo("bicubic", "none", "cpu", "fp32"), [image, video]))
+    results = Results(Path("o"))
+    for result in (image, video):
+        results.add(Job.of(result.source, result.source), result)
+    print_summary(RunSummary(2, RunInfo("bicubic", "none", "cpu", "fp32"), results))
     shown = "".join(capsys.readouterr())
     assert "1.50" in shown
     assert "1 of 2 results could not keep all: transparency dropped." in shown

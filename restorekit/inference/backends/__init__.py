@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
+from restorekit.runtime.memory import give_back_freed
 
 
 class OutOfDeviceMemory(Exception):
@@ -36,3 +37,26 @@ class Backend(Protocol):
     def measure(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> Sums:
         """What a tile adds to the context of its image; arguments as above, N = 1. For networks that need one."""
         ...
+
+
+class LeanBackend:
+    """A back end that gives memory back after every batch.
+
+    Tiles of many shapes leave gaps between freed blocks, in which the next activations have no room: gggan-lite holds twice
+    what it needs after some tiles of 1632x1392. Filling the pages anew takes some hundredths of the time.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def __call__(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> NDArray[np.float32]:
+        """Restore a batch of tiles; see `Backend`."""
+        restored = self.backend(tiles, context, at)
+        give_back_freed()
+        return restored
+
+    def measure(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> Sums:
+        """What a tile adds to the context; see `Backend`."""
+        sums = self.backend.measure(tiles, context, at)
+        give_back_freed()
+        return sums
