@@ -31,16 +31,6 @@ spec = Spec(
 )
 
 recipe = {
-    "printed": {
-        "loss_weights": {
-            "pixel": 0.01,
-            "gradient": 0.01,
-            "branch": 0.5,
-            "adversarial": 0.005,
-            "gradient_adversarial": 0.005,
-        },
-        "objective": {"gan": "ragan", "layer": "vgg19.conv5_4"},
-    },
     "code": {
         "steps": 500_000,
         "batch": 30,
@@ -52,8 +42,16 @@ recipe = {
         "optimizer": "adam",
         "betas": (0.9, 0.999),
         "augment": "flips-and-turns",
-        "loss_weights": {"perceptual": 1.0, "ssim": 0.0},
-        "objective": {"gradient_distance": "mse"},
+        "loss_weights": {
+            "pixel": 0.01,
+            "perceptual": 1.0,
+            "gradient": 0.01,
+            "branch": 0.5,
+            "adversarial": 0.005,
+            "gradient_adversarial": 0.005,
+            "ssim": 0.0,
+        },
+        "objective": {"gan": "ragan", "layer": "vgg19.conv5_4", "gradient_distance": "mse"},
     },
     "ours": {"loss_weights": {"pre": 0.0}},  # there is no pre-network
     "without features": {

@@ -41,7 +41,7 @@ recipe = {
         "learning_rate": 1e-4,
         "schedule": "constant",
         "optimizer": "adam",
-        "betas": (0.9, 0.999),
+        "betas": (0.9, 0.999),  # the paper prints the first
         "loss_weights": {"l1": 0.0, "mse": 1.0},
     },
     "ours": {"augment": "flips"},
