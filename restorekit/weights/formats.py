@@ -146,5 +146,5 @@ def header(data: bytes) -> dict[str, str]:
     if data[8:9] != b"{":
         return {}
     length = int.from_bytes(data[:8], "little")
-    texts: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    texts: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     return texts

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Any
 
-MAX_INSTRUCTIONS = 500_000
-"""Less than a second; the largest known file, with its optimiser, has about 100,000."""
+MAX_INSTRUCTIONS = 300_000
+"""Of weights: about half a second; the largest known file, with its optimiser, has about 100,000."""
 MAX_NAME = 1000
 """Characters in the name of a class or its module."""
 
@@ -32,12 +32,13 @@ class Record:
     """The object's attributes, usually a dict; None if none were set."""
 
 
-def load(stream: IO[bytes], persistent_load: Callable[[object], object]) -> object:
+def load(stream: IO[bytes], persistent_load: Callable[[object], object], most: int = MAX_INSTRUCTIONS) -> object:
     """Read one pickle and leave the stream behind it.
 
     Args:
         stream: bytes.
         persistent_load: gives the value of a reference to something outside the pickle.
+        most: instructions that are carried out.
 
     Returns:
         Plain containers, numbers and texts, and a `Record` for everything else. Sets are lists. Dicts have only those of
@@ -46,7 +47,7 @@ def load(stream: IO[bytes], persistent_load: Callable[[object], object]) -> obje
     Raises:
         Exception: of any kind; a crafted pickle can make the machine fail anywhere.
     """
-    machine = _Machine(persistent_load)
+    machine = _Machine(persistent_load, most)
     for opcode, argument, _ in pickletools.genops(stream):
         machine.spend(1)
         machine.run(opcode.name, argument)
@@ -54,17 +55,17 @@ def load(stream: IO[bytes], persistent_load: Callable[[object], object]) -> obje
 
 
 class _Machine:
-    def __init__(self, persistent_load: Callable[[object], object]) -> None:
+    def __init__(self, persistent_load: Callable[[object], object], most: int) -> None:
         self.persistent_load = persistent_load
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # the stack at every open mark
         self.memo: dict[int, Any] = {}
-        self.left = MAX_INSTRUCTIONS
+        self.left = most
 
     def spend(self, steps: int) -> None:
         self.left -= steps
         if self.left < 0:
-            raise ValueError("more instructions than any weights need")
+            raise ValueError("more instructions than such a file needs")
 
     def run(self, name: str, argument: Any) -> None:
         """Carry out one instruction; what it does is told by `pickletools.opcodes`."""

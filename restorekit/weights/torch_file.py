@@ -17,7 +17,7 @@ from typing import Any, TypeGuard, cast
 import torch
 from torch import Tensor
 
-from restorekit.weights.safe_unpickler import Record, load
+from restorekit.weights.safe_unpickler import MAX_INSTRUCTIONS, Record, load
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -47,6 +47,8 @@ MAX_NAMES = 100_000
 """Modules that share parts can unfold to more names than memory holds; the largest known network has about 10,000."""
 MAX_NAME = 1000
 """Characters in a tensor's name: those of nested modules are joined."""
+MAX_PLAIN_INSTRUCTIONS = 5_000_000
+"""Of a checkpoint: about 150,000 for the largest network, and 120 for every step that is not in the log yet."""
 MAX_VALUES = 1_000_000
 """Of containers: lists that share parts unfold without end; a checkpoint has about 20,000."""
 MAX_DEPTH = 100
@@ -93,19 +95,20 @@ class _Storages(dict[str, Storage]):
         return self.setdefault(key, Storage(DTYPES[name], count))
 
 
-def read(data: bytes) -> object:
+def read(data: bytes, most: int = MAX_INSTRUCTIONS) -> object:
     """What a PyTorch file holds: plain containers and numbers, and records; tensors among them are for `build_tensor`.
 
     Args:
         data: a zip archive or a legacy file written by `torch.save`.
+        most: instructions that its pickle may have.
 
     Raises:
         Exception: of any kind; a crafted file can make the machinery fail anywhere. Callers turn it into a WeightsError.
     """
-    return _read_zip(data) if data.startswith(ZIP_MAGIC) else _read_legacy(data)
+    return _read_zip(data, most) if data.startswith(ZIP_MAGIC) else _read_legacy(data)
 
 
-def _read_zip(data: bytes) -> object:
+def _read_zip(data: bytes, most: int) -> object:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = archive.infolist()
         if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
@@ -116,7 +119,7 @@ def _read_zip(data: bytes) -> object:
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
             raise ValueError("written by a big-endian machine")
         storages = _Storages()
-        content = load(io.BytesIO(archive.read(entries["data.pkl"])), storages.refer)
+        content = load(io.BytesIO(archive.read(entries["data.pkl"])), storages.refer, most)
         for key, storage in storages.items():
             storage.fill(archive.read(entries[f"data/{key}"]))
     return content
@@ -170,7 +173,7 @@ def read_plain(data: bytes) -> object:
     Raises:
         Exception: of any kind, as of `read`; a ValueError if there is anything else.
     """
-    return _with_tensors(read(data), iter(range(MAX_VALUES)))
+    return _with_tensors(read(data, MAX_PLAIN_INSTRUCTIONS), iter(range(MAX_VALUES)))
 
 
 def _with_tensors(value: object, left: Iterator[int]) -> object:

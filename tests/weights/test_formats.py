@@ -308,3 +308,16 @@ def test_a_file_larger_than_any_weights_is_not_read(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(formats, "LARGEST", 500)
     with pytest.raises(WeightsError, match="larger than"):
         formats.read_bytes(tmp_path / "x.pth")
+
+
+def test_a_header_whose_texts_are_null_has_none() -> None:
+    header = b'{"__metadata__": null}'
+    assert formats.header(struct.pack("<Q", len(header)) + header) == {}
+
+
+def test_a_checkpoint_may_hold_more_values_than_weights() -> None:
+    content = io.BytesIO()
+    torch.save({"losses": [0] * 400_000}, content)
+    assert torch_file.read_plain(content.getvalue()) == {"losses": [0] * 400_000}
+    with pytest.raises(ValueError, match="more instructions"):
+        torch_file.read(content.getvalue())
