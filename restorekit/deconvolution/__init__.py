@@ -1,6 +1,6 @@
 """Undo a blur that is known."""
 
-from restorekit.deconvolution.blurs import Blur, Kernel, Windows, sample_windows
+from restorekit.deconvolution.blurs import Blur, Kernel, Windows, as_psf, sample_windows
 from restorekit.deconvolution.lines import Lines, line_kernel
 from restorekit.deconvolution.noise import noise_level
 from restorekit.deconvolution.richardson_lucy import richardson_lucy
@@ -14,6 +14,7 @@ __all__ = [
     "Lines",
     "Shake",
     "Windows",
+    "as_psf",
     "hyper_laplacian",
     "line_kernel",
     "noise_level",

@@ -7,6 +7,7 @@ that is larger than the image by the blur's radius (see `edges`), and nothing of
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,6 +101,9 @@ class Kernel(Blur):
     def __post_init__(self) -> None:
         check_psf(self.psf)
 
+    def __str__(self) -> str:
+        return f"PSF of {self.psf.shape[1]}x{self.psf.shape[0]} px"
+
     @property
     def radius(self) -> int:
         """Half the longer side."""
@@ -131,6 +135,24 @@ def check_psf(psf: NDArray[np.floating]) -> None:
         raise UsageError("A PSF holds values that are negative or not finite.")
     if np.abs(psf.sum(axis=(-2, -1), dtype=np.float64) - 1).max() > 1e-3:
         raise UsageError("The values of a PSF do not sum to 1.")
+
+
+def as_psf(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Make PSFs of values (...,K,L) from anywhere: even sides get a row or column of zeros behind, the sum becomes 1.
+
+    Raises:
+        UsageError: none is above 0, or some are negative or not finite.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim < 2 or 0 in values.shape:
+        raise UsageError(f"An array of shape {values.shape} holds no PSF.")
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise UsageError("A PSF holds values that are negative or not finite.")
+    sums = values.sum(axis=(-2, -1), keepdims=True)
+    if not sums.all():
+        raise UsageError("A PSF is empty: all its values are 0.")
+    even = [(0, 0)] * (values.ndim - 2) + [(0, 1 - side % 2) for side in values.shape[-2:]]
+    return np.pad(values / sums, even).astype(np.float32)
 
 
 def _transfer(psf: Tensor, height: int, width: int) -> Tensor:
@@ -197,6 +219,10 @@ class Windows(Blur):
         if self.psfs.ndim != 4 or 0 in self.psfs.shape[:2]:
             raise UsageError(f"A grid of PSFs has four axes, not the shape {self.psfs.shape}.")
         check_psf(self.psfs)
+
+    def __str__(self) -> str:
+        rows, columns, height, width = self.psfs.shape
+        return f"{rows}x{columns} PSFs of {width}x{height} px"
 
     @property
     def radius(self) -> int:

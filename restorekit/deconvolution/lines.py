@@ -40,6 +40,9 @@ class Lines(Blur):
         if not longest <= LONGEST:  # false for NaN
             raise UsageError(f"A motion field holds vectors of {longest:g} px.", f"At most {LONGEST} are taken.")
 
+    def __str__(self) -> str:
+        return f"motion of {float(np.median(np.hypot(self.u, self.v))):.1f} px in the median"
+
     @property
     def radius(self) -> int:
         """Half the longest line, and the pixel beyond its end."""

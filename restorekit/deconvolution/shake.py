@@ -44,6 +44,9 @@ class Shake(Blur):
         if not (np.isfinite(self.angles).all() and self.weights.min() >= 0 and abs(self.weights.sum() - 1) <= 1e-3):
             raise UsageError("Orientations need finite angles, and weights of at least 0 that sum to 1.")
 
+    def __str__(self) -> str:
+        return f"shake of {len(self.weights)} orientations"
+
     @property
     def radius(self) -> int:
         """The farthest that a corner moves, and a pixel for the interpolation."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from restorekit.deconvolution import Kernel
 from restorekit.errors import UsageError
 from restorekit.evaluation.baselines import Baseline, bicubic
 from restorekit.evaluation.datasets import Item
@@ -17,6 +18,7 @@ from restorekit.inference.engine import Engine
 from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_rgb8
 from restorekit.media.discover import find_images
+from restorekit.models import registry
 from restorekit.weights.load import load_model
 
 Kind = Literal["network", "folder", "baseline"]
@@ -242,7 +244,11 @@ class NetworkMethod:
     settings: Settings = Settings()
     label: str = ""
     kind: Kind = field(default="network", init=False)
-    needs_psf: bool = field(default=False, init=False)
+
+    @property
+    def needs_psf(self) -> bool:
+        """Whether the system must be told the blur."""
+        return registry.spec_of(self.model).blur != "none"
 
     @property
     def name(self) -> str:
@@ -302,7 +308,8 @@ class NetworkRestorer:
     def restore(self, item: Item, degraded: Degraded | None) -> Rgb:
         """Run the network; where its scale does not give the size that is wanted, a bicubic resize does the rest."""
         assert degraded is not None
-        pixels = self.engine(degraded.pixels).pixels
+        psf = degraded.psf if self.engine.spec.blur != "none" else None
+        pixels = self.engine(degraded.pixels, blur=None if psf is None else Kernel(psf)).pixels
         if pixels.shape[:2] == degraded.target_size:
             return pixels
         return bicubic(Degraded(pixels, degraded.target_size))

@@ -1,19 +1,25 @@
 """What must be known of a whole image before its tiles can be restored, and how it is put together from the tiles.
 
-Networks that normalise by the image's own statistics need those of the whole image in every tile. A pass over the tiles
-measures every normalisation while those before it use what the last pass found: after k passes the first k layers are
-right. They are usually right much earlier.
+Systems that undo a blur need it, and the noise, as they are in the whole image. Networks that normalise by the image's own
+statistics need those of the whole image in every tile. A pass over the tiles measures every normalisation while those before
+it use what the last pass found: after k passes the first k layers are right. They are usually right much earlier.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
+from restorekit.deconvolution import Blur, noise_level
+from restorekit.imaging.dtypes import to_unit
 from restorekit.inference.tiling import Place, Span
+from restorekit.media.rows import RowReader
 from restorekit.models.image_norm import ImageNorm, Moments
 
+STRIP = 256  # rows of which the noise is measured at once, however the image is tiled
 UNCHANGED = 1e-5  # largest change of a mean (in standard deviations) or variance (relative) that counts as none
 
 
@@ -36,15 +42,36 @@ Sums = Mapping[str, LayerSums]
 
 
 @dataclass(frozen=True)
+class ObservedBlur:
+    """What blurred an image, and how noisy it is."""
+
+    blur: Blur
+    noise: float
+    """Standard deviation in 0..1."""
+
+    def __str__(self) -> str:
+        return f"{self.blur}, noise {self.noise:.4f}"
+
+
+@dataclass(frozen=True)
 class Context:
-    """The moments of a whole image, as every normalisation sees it."""
+    """What was observed of a whole image."""
 
     moments: Mapping[str, Moments]
-    """By the name of the normalisation in its network."""
+    """As every normalisation sees it, by the normalisation's name in its network."""
+    blur: ObservedBlur | None = None
+    """For systems that undo it."""
     passes: int = 0
     """Passes over the image that it took."""
     settled: bool = False
     """Whether another pass would change nothing."""
+
+
+def observe_blur(blur: Blur, reader: RowReader) -> ObservedBlur:
+    """Add to a known blur how noisy its image is: the median of its strips."""
+    strips = (to_unit(reader.rows(top, min(top + STRIP, reader.height))) for top in range(0, reader.height, STRIP))
+    levels = [noise_level(torch.from_numpy(strip).permute(2, 0, 1)[None]) for strip in strips]
+    return ObservedBlur(blur, float(np.median(levels)))
 
 
 def names_of_norms(network: nn.Module) -> dict[ImageNorm, str]:
@@ -74,7 +101,7 @@ def refined(context: Context | None, tiles: Iterable[Sums]) -> Context:
         moments[name] = (mean.float(), variance.float())
     passes = 1 if context is None else context.passes + 1
     # As many passes as there are normalisations are exact, whatever still changes.
-    return Context(moments, passes, change <= UNCHANGED or passes >= len(layers))
+    return Context(moments, passes=passes, settled=change <= UNCHANGED or passes >= len(layers))
 
 
 def _added(a: LayerSums, b: LayerSums) -> LayerSums:

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from restorekit.deconvolution import Blur, Kernel
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import RANGES, from_unit
 from restorekit.inference.backends import Backend, LeanBackend, OutOfDeviceMemory
 from restorekit.inference.backends.torch import TorchBackend, prepared
-from restorekit.inference.context import Context, refined
+from restorekit.inference.context import Context, observe_blur, refined
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits, Place, Span, TilePlan, plan_tiles
 from restorekit.media.rows import ArrayReader, RowReader
@@ -28,6 +29,7 @@ ALGORITHM = 2
 
 CPU_TILE_BYTES = 440 << 20  # of activations: larger tiles gain little and fall out of the cache
 GPU_SHARE = 0.5  # of a GPU's memory, for activations
+OVERLAP = 5  # sides of a PSF that tiles see around them; neighbours fade into each other over half of it
 WHOLE_SHARE = 0.25  # of a machine's memory, for networks that gain from seeing an image whole
 
 
@@ -46,6 +48,8 @@ class TilingInfo:
     """How often a tile did not fit into the device's memory."""
     passes: int = 0
     """Passes over the image that gathered its statistics, for networks that normalise by them."""
+    blur: str = ""
+    """What was undone, in words, where the system was told."""
     approximation: str = ""
     """Why the result is not, up to rounding, that of the whole image at once; empty if it is."""
 
@@ -58,6 +62,7 @@ class TilingInfo:
             redone=self.redone + later.redone,
             halvings=self.halvings + later.halvings,
             passes=self.passes + later.passes,
+            blur=self.blur or later.blur,
             approximation=self.approximation or later.approximation,
         )
 
@@ -111,15 +116,17 @@ class Engine:
         )
         self.limits = self._limits()
 
-    def __call__(self, pixels: NDArray[Any], limits: Limits | None = None) -> Restoration:
+    def __call__(self, pixels: NDArray[Any], limits: Limits | None = None, blur: Blur | None = None) -> Restoration:
         """Restore one image.
 
         Args:
             pixels: (H,W,3) uint8, uint16, or float32 in 0..1.
             limits: tiles to begin with, if not those of the engine; `Restoration.limits` of an earlier call.
+            blur: what blurred the image, for systems that must be told.
 
         Raises:
-            UsageError: another shape or type.
+            UsageError: another shape or type; a blur that the system needs and was not given, or the other way round, or
+                one that is larger than the image.
             RestorekitError: even the smallest tile does not fit into the device's memory, or the network's result is not
                 finite.
         """
@@ -131,12 +138,12 @@ class Engine:
         reader, tried = ArrayReader(pixels), limits or self.limits
         halvings = 0
         while True:
-            plan = plan_tiles(self.spec, reader.height, reader.width, tried)
+            plan = self.plan(reader.height, reader.width, tried, blur)
             try:
-                restored, info = self._whole(reader, plan)
+                restored, info = self._whole(reader, plan, blur)
                 return Restoration(restored, replace(info, halvings=halvings), tried)
             except OutOfDeviceMemory:
-                tried = self.smaller(plan, tried)
+                tried = self.smaller(plan, tried, blur)
                 halvings += 1
 
     def lean(self) -> "Engine":
@@ -148,17 +155,20 @@ class Engine:
         lean.backend = lean.full_precision if self.backend is self.full_precision else LeanBackend(self.backend)
         return lean
 
-    def plan(self, height: int, width: int) -> TilePlan:
-        """How an image of that size is cut up."""
-        return plan_tiles(self.spec, height, width, self.limits)
+    def plan(self, height: int, width: int, limits: Limits | None = None, blur: Blur | None = None) -> TilePlan:
+        """How an image of that size is cut up; see `__call__`."""
+        return plan_tiles(self._told(blur), height, width, limits or self.limits)
 
-    def observe(self, reader: RowReader, plan: TilePlan) -> Context | None:
+    def observe(self, reader: RowReader, plan: TilePlan, blur: Blur | None = None) -> Context | None:
         """Find out what must be known of the whole image before its tiles are restored; None if nothing.
 
         Args:
             reader: the image.
             plan: its tiles.
+            blur: what blurred it, for systems that must be told.
         """
+        if blur is not None:
+            return Context({}, observe_blur(blur, reader), settled=True)
         context: Context | None = None
         while plan.statistics is not None and (context is None or not context.settled):
             sums = (
@@ -194,7 +204,8 @@ class Engine:
         if context is not None and not context.settled and not approximation:
             approximation = "the statistics of the whole image were gathered in one pass (statistics=exact repeats it)"
         passes = 0 if context is None else context.passes
-        return TilingInfo(plan.tile, plan.tiles, plan.overlap, passes=passes, approximation=approximation)
+        blur = str(context.blur) if context is not None and context.blur is not None else ""
+        return TilingInfo(plan.tile, plan.tiles, plan.overlap, passes=passes, blur=blur, approximation=approximation)
 
     def identity(self) -> dict[str, object]:
         """All that decides pixels beside the network and the image, for journals.
@@ -208,9 +219,23 @@ class Engine:
             "limits": None if exact else asdict(self.limits),
         }
 
-    def _whole(self, reader: RowReader, plan: TilePlan) -> tuple[NDArray[Any], TilingInfo]:
+    def _told(self, blur: Blur | None) -> Spec:
+        """The system's facts where it undoes this blur, which decides what tiles must see around them.
+
+        Raises:
+            UsageError: the system cannot be told, must be told, or takes another kind of blur.
+        """
+        spec = self.spec
+        if blur is None:
+            if spec.blur != "none":
+                raise UsageError(f"{spec.name} must be told the blur.", "Give `blur`, or take another model.")
+            return spec
+        check_takes(spec, blur)
+        return replace(spec, overlap=OVERLAP * (2 * blur.radius + 1))
+
+    def _whole(self, reader: RowReader, plan: TilePlan, blur: Blur | None) -> tuple[NDArray[Any], TilingInfo]:
         """All rows in one array, and how it was done."""
-        context = self.observe(reader, plan)
+        context = self.observe(reader, plan, blur)
         restored = np.empty((plan.height * self.spec.scale, plan.width * self.spec.scale, 3), reader.dtype)
         redone = 0
         for band in self.bands(reader, plan, context):
@@ -247,11 +272,10 @@ class Engine:
         scale = self.spec.scale
         height, width = plan.height * scale, plan.width * scale
         sums = np.zeros((0, width, 3), np.float32)  # rows from `done` on, to which later tiles may still add
-        done = 0
+        done = redone = 0
         for index, (row, strip) in enumerate(self._strips(reader, plan)):
             start, stop = row.start * scale, min(row.stop * scale, height)
             sums = np.concatenate([sums, np.zeros((stop - done - len(sums), width, 3), np.float32)])
-            redone = 0
             for columns in _batches(plan):
                 tiles, again = self._restored(strip, row, columns, context)
                 redone += again
@@ -263,9 +287,10 @@ class Engine:
                     weighted = tile * weight.repeat(scale, axis=0).repeat(scale, axis=1)
                     area += weighted[skip : skip + area.shape[0], : area.shape[1]]
             finished = min(plan.rows[index + 1].start * scale, height) if index + 1 < len(plan.rows) else height
-            finished = max(done, min(finished, stop))
-            yield Band(done, from_unit(sums[: finished - done], reader.dtype), redone)
-            sums, done = sums[finished - done :], finished
+            finished = min(finished, stop)
+            if finished > done:  # else the next row of tiles begins above all that is finished
+                yield Band(done, from_unit(sums[: finished - done], reader.dtype), redone)
+                sums, done, redone = sums[finished - done :], finished, 0
 
     def _strips(self, reader: RowReader, plan: TilePlan) -> Iterator[tuple[Span, NDArray[Any]]]:
         """Every row of tiles with the pixels (h,W,3) that it reads; beyond its ends the image is mirrored."""
@@ -309,20 +334,32 @@ class Engine:
             whole = max(tile, int(total_memory() * WHOLE_SHARE / bytes_per_pixel))
         return Limits(tile, whole, chosen.tile, chosen.overlap, chosen.batch, gpu, chosen.statistics)
 
-    def smaller(self, plan: TilePlan, limits: Limits) -> Limits:
-        """Limits for another try after `plan` did not fit.
+    def smaller(self, plan: TilePlan, limits: Limits, blur: Blur | None = None) -> Limits:
+        """Limits for another try after `plan` did not fit; see `__call__`.
 
         Raises:
             RestorekitError: it cannot get any smaller.
         """
         halved = limits.halved(plan)
-        again = plan_tiles(self.spec, plan.height, plan.width, halved)
+        again = self.plan(plan.height, plan.width, halved, blur)
         if again.tile[0] * again.tile[1] >= plan.tile[0] * plan.tile[1]:
             raise RestorekitError(
                 f"Not even a tile of {plan.tile[1]}x{plan.tile[0]} px fits into the memory of {self.device}.",
                 "Close other programs on it, or use the device cpu.",
             )
         return halved
+
+
+def check_takes(spec: Spec, blur: Blur) -> None:
+    """Check that a system can be told a blur.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if spec.blur == "none":
+        raise UsageError(f"{spec.name} cannot be told the blur.", "tv and richardson-lucy can.")
+    if spec.blur == "kernel" and not isinstance(blur, Kernel):
+        raise UsageError(f"{spec.name} takes one PSF for the whole image.", "tv and richardson-lucy take any blur.")
 
 
 def _batches(plan: TilePlan) -> Iterator[list[Span]]:

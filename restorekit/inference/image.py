@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.deconvolution import Blur
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import RANGES
 from restorekit.imaging.resize import resize
@@ -57,7 +58,9 @@ class RestoredImage:
     """Of tiles that fitted, for the next image."""
 
 
-def restore_to_size(image: Image, engine: Engine, size: Size = Size(), limits: Limits | None = None) -> RestoredImage:
+def restore_to_size(
+    image: Image, engine: Engine, size: Size = Size(), limits: Limits | None = None, blur: Blur | None = None
+) -> RestoredImage:
     """Restore an image and bring it to its size.
 
     A network that enlarges runs as often as it takes to reach the size; one antialiased bicubic resize does the rest.
@@ -67,12 +70,13 @@ def restore_to_size(image: Image, engine: Engine, size: Size = Size(), limits: L
         engine: the network.
         size: of the result.
         limits: of tiles that fitted the image before.
+        blur: what blurred the image, for systems that must be told.
 
     Raises:
         RestorekitError: see `Engine`; or the result is all of one colour and the image is not.
     """
     height, width = size.of(*image.size, engine.spec.scale)
-    restoration = engine(image.rgb(), limits)
+    restoration = engine(image.rgb(), limits, blur=blur)
     _check_not_blank(image.pixels, restoration.pixels)
     pixels, info = restoration.pixels, restoration.info
     while engine.spec.scale > 1 and (pixels.shape[0] < height or pixels.shape[1] < width):
@@ -118,6 +122,7 @@ def restore_image(
     config: Mapping[str, object] = MappingProxyType({}),
     settings: Settings = Settings(),
     size: Size = Size(),
+    blur: Blur | None = None,
 ) -> NDArray[Any]:
     """Restore one array. The network is loaded once and kept for the next call.
 
@@ -130,6 +135,7 @@ def restore_image(
         config: options of the system that differ from those of the weights, e.g. ``{"variant": "lanczos"}``.
         settings: device, precision and tiles.
         size: of the result; by default what the network gives.
+        blur: what blurred the image, e.g. ``restorekit.Kernel(psf)``, for systems that must be told, as "tv".
 
     Returns:
         The same channels and type; bool becomes float32.
@@ -140,7 +146,7 @@ def restore_image(
     """
     array = np.asarray(array)
     engine = _engine(model, weights, _stamp(weights), scale, _Hashable(config), settings)
-    restored = restore_to_size(Image.from_array(array), engine, size).image
+    restored = restore_to_size(Image.from_array(array), engine, size, blur=blur).image
     result = restored.pixels if restored.alpha is None else np.dstack([restored.pixels, restored.alpha])
     result = result.astype(array.dtype, copy=False) if array.dtype.kind == "f" else result
     return result[..., 0] if array.ndim == 2 else result

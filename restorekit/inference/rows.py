@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.deconvolution import Blur
 from restorekit.inference.backends import OutOfDeviceMemory
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.image import Size, check_flat, is_one_colour
-from restorekit.inference.tiling import Limits, plan_tiles
+from restorekit.inference.tiling import Limits
 from restorekit.media.rows import ResizedReader, RowReader, SequentialReader
 
 LOOK = 256  # rows of an image that are looked at together
@@ -36,7 +37,9 @@ class RestoredRows:
         return self.passes[-1].limits
 
 
-def restore_rows(source: RowReader, engine: Engine, size: Size = Size(), limits: Limits | None = None) -> RestoredRows:
+def restore_rows(
+    source: RowReader, engine: Engine, size: Size = Size(), limits: Limits | None = None, blur: Blur | None = None
+) -> RestoredRows:
     """Restore an image and bring it to its size, as `restore_to_size` does and with the same pixels.
 
     Nothing is computed before rows are read. What is in memory is bounded by a row of tiles in each pass.
@@ -46,9 +49,10 @@ def restore_rows(source: RowReader, engine: Engine, size: Size = Size(), limits:
         engine: the network.
         size: of the result.
         limits: of tiles that fitted the image before.
+        blur: what blurred the image, for systems that must be told.
     """
     height, width = size.of(source.height, source.width, engine.spec.scale)
-    passes = [NetworkReader(source, engine, limits or engine.limits)]
+    passes = [NetworkReader(source, engine, limits or engine.limits, blur)]
     while engine.spec.scale > 1 and (passes[-1].height < height or passes[-1].width < width):
         passes.append(NetworkReader(passes[-1], engine, passes[-1].limits))
     last = passes[-1]
@@ -63,12 +67,13 @@ class NetworkReader(SequentialReader):
         source: the image.
         engine: the network.
         limits: of its tiles.
+        blur: what blurred it, for systems that must be told.
     """
 
-    def __init__(self, source: RowReader, engine: Engine, limits: Limits) -> None:
+    def __init__(self, source: RowReader, engine: Engine, limits: Limits, blur: Blur | None = None) -> None:
         scale = engine.spec.scale
         super().__init__(source.height * scale, source.width * scale, 3, source.dtype)
-        self.source, self.engine, self.limits = source, engine, limits
+        self.source, self.engine, self.limits, self.blur = source, engine, limits, blur
         self.info = TilingInfo()
         """Once it was read to its end."""
 
@@ -76,9 +81,9 @@ class NetworkReader(SequentialReader):
         """Restore from the top; see `SequentialReader.parts`."""
         finished = halvings = 0
         while True:
-            plan = plan_tiles(self.engine.spec, self.source.height, self.source.width, self.limits)
+            plan = self.engine.plan(self.source.height, self.source.width, self.limits, self.blur)
             try:
-                context = self.engine.observe(self.source, plan)
+                context = self.engine.observe(self.source, plan, self.blur)
                 redone, one_colour = 0, None
                 for band in self.engine.bands(self.source, plan, context):
                     redone += band.redone
@@ -94,7 +99,7 @@ class NetworkReader(SequentialReader):
                     del fresh
                 break
             except OutOfDeviceMemory:  # smaller tiles go on below what is finished
-                self.limits = self.engine.smaller(plan, self.limits)
+                self.limits = self.engine.smaller(plan, self.limits, self.blur)
                 halvings += 1
         if blank:
             self._check_flat()

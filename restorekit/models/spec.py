@@ -6,6 +6,7 @@ from typing import Literal
 
 Task = Literal["deblur", "sr"]
 Tiling = Literal["exact", "approximate", "whole"]
+Told = Literal["none", "kernel", "any"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Spec:
     """Context in pixels that tiles get where `tiling` is "approximate"."""
     scale: int = 1
     """Output pixels for one input pixel along a side."""
+    blur: Told = "none"
+    """What it must be told of the blur: nothing; a kernel, one PSF for the whole image; or any kind of blur."""
     every_scale: bool = False
     """Whether one set of weights serves every scale, as networks do that learned on a mixture of enlargements."""
 

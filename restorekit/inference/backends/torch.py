@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from restorekit.imaging.dtypes import RANGES
 from restorekit.inference.backends import OutOfDeviceMemory
-from restorekit.inference.context import Context, KnownMoments, Measurement, Sums, names_of_norms
+from restorekit.inference.context import Context, KnownMoments, Measurement, ObservedBlur, Sums, names_of_norms
 from restorekit.inference.folding import folded
 from restorekit.inference.tiling import Place
 from restorekit.models.image_norm import MomentSource, moments_of_image
+from restorekit.models.known_blur import Deconvolution
 
 
 def prepared(network: nn.Module, device: torch.device) -> nn.Module:
@@ -39,8 +40,10 @@ class TorchBackend:
     def __call__(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> NDArray[np.float32]:
         """Restore a batch of tiles; see `Backend`."""
         source = None if context is None else KnownMoments(context, self.norms)
+        blur = None if context is None else context.blur
         with self._running(source):
-            restored = self.network(self._batch(tiles)).float()
+            batch = self._batch(tiles)
+            restored = (self.network(batch) if blur is None else self._undone(batch, blur, at)).float()
             channels_last: NDArray[np.float32] = restored.permute(0, 2, 3, 1).cpu().numpy()
             return channels_last
 
@@ -51,6 +54,16 @@ class TorchBackend:
         with self._running(measurement):
             self.network(self._batch(tiles))
         return measurement.sums
+
+    def _undone(self, batch: Tensor, observed: ObservedBlur, at: Sequence[Place]) -> Tensor:
+        """Restore (N,3,h,w), each tile with its part of the blur."""
+        network, height, width = cast(Deconvolution, self.network), batch.shape[2], batch.shape[3]
+        return torch.cat(
+            [
+                network.restore(tile[None], observed.blur.crop(row.start, column.start, height, width), observed.noise)
+                for tile, (row, column) in zip(batch.contiguous(), at, strict=True)
+            ]
+        )
 
     @contextmanager
     def _running(self, source: MomentSource | None) -> Iterator[None]:
