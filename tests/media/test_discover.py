@@ -106,6 +106,7 @@ def deep(tmp_path: Path) -> Iterator[Path]:
     os.chdir(before)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no such paths there")
 def test_a_tree_of_any_depth_is_searched_and_its_unreachable_end_is_listed(deep: Path) -> None:
     image, end = find_images([deep])

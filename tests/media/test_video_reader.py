@@ -127,6 +127,7 @@ GROUPS = {  # how many frames are not decoded at most, of twelve with a key fram
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GROUPS)
 @pytest.mark.parametrize("deinterlace", [False, True])
 def test_frames_are_the_same_wherever_reading_begins(

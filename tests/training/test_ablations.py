@@ -26,6 +26,7 @@ def test_the_systems_declare_the_ablations_of_their_papers() -> None:
     assert {(name, ablation) for name in registry.names() for ablation in registry.ablations(name)} == set(PRINTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "ablation"), PRINTED)
 def test_an_ablation_changes_what_its_paper_says_and_nothing_else(name: str, ablation: str) -> None:
     config, loss_weights, objective = PRINTED[name, ablation]

@@ -186,6 +186,7 @@ def test_weights_in_several_files_come_one_by_one_into_a_folder(server: Server, 
     assert not fetch(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["cut", "stall", "reset"])
 def test_a_broken_transfer_continues_where_it_stopped(server: Server, entry: RemoteWeights, fault: str) -> None:
     # More often than HASTE has attempts, for progress starts the count again; a reset may take all that came with it.

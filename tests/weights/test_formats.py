@@ -257,6 +257,7 @@ def test_an_archive_that_inflates_beyond_its_own_size_is_refused() -> None:
         torch_file.read(packed.getvalue())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_things_that_contain_themselves_end(tmp_path: Path, layout: str) -> None:
     ring: dict[str, Any] = {}
