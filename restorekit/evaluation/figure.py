@@ -66,7 +66,7 @@ def draw_figure(out: Path, results: Mapping[str, Any], box: Box | None = None) -
     psnr = {(scores["item"], scores["method"]): scores["values"].get("psnr") for scores in results["scores"]}
     rows = []
     for example in examples:
-        images = {layer["name"]: read_kept(out / layer["file"]) for layer in example["layers"]}
+        images = {layer["name"]: read_kept(out, layer["file"]) for layer in example["layers"]}
         *others, sharp = images.values()
         chosen = box or choose_box(others if len(others) > 1 else [*others, sharp])
         methods = ["identity" if name == "input" else name for name in images]

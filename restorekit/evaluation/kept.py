@@ -61,12 +61,20 @@ def drawing(out: Path) -> Iterator[dict[str, Any]]:
         raise UsageError(reason, "Run the benchmark again.", out / RESULTS_JSON) from error
 
 
-def read_kept(path: Path) -> Rgb:
+def read_kept(out: Path, file: str) -> Rgb:
     """An image that is kept.
+
+    Args:
+        out: the results' folder.
+        file: of the image, as results.json names it.
 
     Raises:
         UsageError: it is missing.
+        ValueError: it is not in the folder; whoever made the results would choose what the report shows of this machine.
     """
+    path = out / file
+    if Path(file).anchor or ".." in Path(file).parts:
+        raise ValueError(f"{file} lies outside the folder of the results")
     if not path.is_file():
         raise UsageError("An image that is shown is missing.", "Run the benchmark again.", path)
     return read_rgb8(path)

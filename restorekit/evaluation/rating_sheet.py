@@ -35,7 +35,7 @@ def write_rating_sheet(out: Path) -> Path:
                 method = "identity" if layer["name"] == "input" else layer["name"]
                 if method in methods:
                     # Whole and without loss: the embedding must not be what is rated.
-                    image = embed(read_kept(out / layer["file"]), lossless=True)
+                    image = embed(read_kept(out, layer["file"]), lossless=True)
                     name = blind_name(example["item"], method)
                     stimuli.append({"item": example["item"], "name": name, "image": image})
         # By the blind names: the page must not tell by its order what they stand for.

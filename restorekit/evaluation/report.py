@@ -46,7 +46,7 @@ def write_report(out: Path, box: Box | None = None) -> Path:
 
 
 def _embed_example(out: Path, example: dict[str, Any]) -> dict[str, Any]:
-    images = {layer["name"]: read_kept(out / layer["file"]) for layer in example["layers"]}
+    images = {layer["name"]: read_kept(out, layer["file"]) for layer in example["layers"]}
     *others, sharp = images
     layers = [
         {
@@ -57,7 +57,7 @@ def _embed_example(out: Path, example: dict[str, Any]) -> dict[str, Any]:
         for name in others
     ]
     layers.append({"name": sharp, "image": embed(_shrink(images[sharp])), "error": ""})
-    psf = embed(read_kept(out / example["psf"]), lossless=True) if example["psf"] else ""
+    psf = embed(read_kept(out, example["psf"]), lossless=True) if example["psf"] else ""
     return {"item": example["item"], "subset": example["subset"], "psf": psf, "layers": layers}
 
 

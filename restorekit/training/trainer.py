@@ -175,7 +175,12 @@ class Trainer:
 def _load_momenta(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Load all but the hyperparameters, which are the recipe's."""
     optimiser.load_state_dict({"state": state["state"], "param_groups": optimiser.state_dict()["param_groups"]})
+    expected = {"momentum_buffer"} if isinstance(optimiser, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
     for parameter, values in optimiser.state.items():
+        if values.keys() != expected:
+            raise ValueError(f"the optimiser keeps {', '.join(sorted(expected))} of a parameter")
         for name, value in values.items():
-            if not isinstance(value, Tensor) or value.shape not in ((), parameter.shape):
+            if not isinstance(value, Tensor) or value.shape != (() if name == "step" else parameter.shape):
                 raise ValueError(f"{name} of the optimiser does not fit its parameter")
+        if "step" in values and not values["step"] >= 0:
+            raise ValueError("the optimiser has done fewer steps than none")

@@ -32,13 +32,30 @@ class Record:
     """The object's attributes, usually a dict; None if none were set."""
 
 
-def load(stream: IO[bytes], persistent_load: Callable[[object], object], most: int = MAX_INSTRUCTIONS) -> object:
+class Budget:
+    """Instructions that may still be carried out, of one pickle or of all in a file."""
+
+    def __init__(self, most: int = MAX_INSTRUCTIONS) -> None:
+        self.left = most
+
+    def spend(self, steps: int) -> None:
+        """Take some.
+
+        Raises:
+            ValueError: there are not so many left.
+        """
+        self.left -= steps
+        if self.left < 0:
+            raise ValueError("more instructions than such a file needs")
+
+
+def load(stream: IO[bytes], persistent_load: Callable[[object], object], budget: Budget) -> object:
     """Read one pickle and leave the stream behind it.
 
     Args:
         stream: bytes.
         persistent_load: gives the value of a reference to something outside the pickle.
-        most: instructions that are carried out.
+        budget: of instructions; what the pickle takes is missing from it afterwards.
 
     Returns:
         Plain containers, numbers and texts, and a `Record` for everything else. Sets are lists. Dicts have only those of
@@ -47,25 +64,19 @@ def load(stream: IO[bytes], persistent_load: Callable[[object], object], most: i
     Raises:
         Exception: of any kind; a crafted pickle can make the machine fail anywhere.
     """
-    machine = _Machine(persistent_load, most)
+    machine = _Machine(persistent_load, budget)
     for opcode, argument, _ in pickletools.genops(stream):
-        machine.spend(1)
+        budget.spend(1)
         machine.run(opcode.name, argument)
     return machine.stack.pop()
 
 
 class _Machine:
-    def __init__(self, persistent_load: Callable[[object], object], most: int) -> None:
-        self.persistent_load = persistent_load
+    def __init__(self, persistent_load: Callable[[object], object], budget: Budget) -> None:
+        self.persistent_load, self.budget = persistent_load, budget
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # the stack at every open mark
         self.memo: dict[int, Any] = {}
-        self.left = most
-
-    def spend(self, steps: int) -> None:
-        self.left -= steps
-        if self.left < 0:
-            raise ValueError("more instructions than such a file needs")
 
     def run(self, name: str, argument: Any) -> None:
         """Carry out one instruction; what it does is told by `pickletools.opcodes`."""
@@ -180,7 +191,7 @@ class _Machine:
             self.stack.append(Record(function.name, args))
             return
         pairs: list[list[Any]] = args[0] if args else []
-        self.spend(len(pairs))  # the same list may be passed again and again
+        self.budget.spend(len(pairs))  # the same list may be passed again and again
         self.stack.append(_keyed(pairs))
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeGuard, cast
 import torch
 from torch import Tensor
 
-from restorekit.weights.safe_unpickler import MAX_INSTRUCTIONS, Record, load
+from restorekit.weights.safe_unpickler import MAX_INSTRUCTIONS, Budget, Record, load
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -100,15 +100,15 @@ def read(data: bytes, most: int = MAX_INSTRUCTIONS) -> object:
 
     Args:
         data: a zip archive or a legacy file written by `torch.save`.
-        most: instructions that its pickle may have.
+        most: instructions that its pickles may have, all together.
 
     Raises:
         Exception: of any kind; a crafted file can make the machinery fail anywhere. Callers turn it into a WeightsError.
     """
-    return _read_zip(data, most) if data.startswith(ZIP_MAGIC) else _read_legacy(data)
+    return (_read_zip if data.startswith(ZIP_MAGIC) else _read_legacy)(data, Budget(most))
 
 
-def _read_zip(data: bytes, most: int) -> object:
+def _read_zip(data: bytes, budget: Budget) -> object:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = archive.infolist()
         if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
@@ -119,22 +119,22 @@ def _read_zip(data: bytes, most: int) -> object:
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
             raise ValueError("written by a big-endian machine")
         storages = _Storages()
-        content = load(io.BytesIO(archive.read(entries["data.pkl"])), storages.refer, most)
+        content = load(io.BytesIO(archive.read(entries["data.pkl"])), storages.refer, budget)
         for key, storage in storages.items():
             storage.fill(archive.read(entries[f"data/{key}"]))
     return content
 
 
-def _read_legacy(data: bytes) -> object:
+def _read_legacy(data: bytes, budget: Budget) -> object:
     file, storages = io.BytesIO(data), _Storages()
-    if load(file, storages.refer) != LEGACY_MAGIC:
+    if load(file, storages.refer, budget) != LEGACY_MAGIC:
         raise ValueError("not a file of PyTorch")
-    load(file, storages.refer)  # protocol version
-    machine = load(file, storages.refer)
+    load(file, storages.refer, budget)  # protocol version
+    machine = load(file, storages.refer, budget)
     if isinstance(machine, dict) and machine.get("little_endian") is False:
         raise ValueError("written by a big-endian machine")
-    content = load(file, storages.refer)
-    for key in cast(list[str], load(file, storages.refer)):
+    content = load(file, storages.refer, budget)
+    for key in cast(list[str], load(file, storages.refer, budget)):
         storage = storages[key]
         (count,) = struct.unpack("<q", file.read(8))
         storage.fill(file.read(count * storage.dtype.itemsize) if count == storage.count else b"")

@@ -84,6 +84,20 @@ def test_results_that_make_no_sense_are_named(page: Path, odd: dict[str, object]
         assert caught.value.path == path
 
 
+def test_results_show_nothing_from_outside_their_folder(page: Path, tmp_path: Path) -> None:
+    private, path = tmp_path / "private.png", page.parent / "results.json"
+    shutil.copy(next(page.parent.rglob("*.png")), private)
+    sound = json.loads(path.read_bytes())
+    for file in (str(private), "../private.png", "images/../../private.png"):
+        psf, layers = {"psf": file}, {"layers": [{"name": "input", "file": file}]}
+        cases = [(psf, write_report), *((layers, write) for write in (write_report, write_figure, write_rating_sheet))]
+        for part, write in cases:
+            path.write_text(json.dumps(sound | {"examples": [sound["examples"][0] | part]}))
+            with pytest.raises(UsageError, match=r"private\.png lies outside") as caught:
+                write(page.parent)
+            assert caught.value.path == path
+
+
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
 def test_an_image_whose_name_is_no_text_is_measured_and_shown(pairs: Path, tmp_path: Path) -> None:
     name = os.fsdecode(b"a\xff.png")

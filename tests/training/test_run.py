@@ -728,7 +728,14 @@ def test_a_part_that_the_network_does_not_have_cannot_be_frozen(sharp: Path, tmp
         run(TINY.replacing(clip_only="lstn.*"), sharp, tmp_path / "run")
 
 
-@pytest.mark.parametrize("trainer", [{}, {"steps_done": 1, "model": {}}, {"steps_done": 1, "model": 3}])
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        *({}, {"steps_done": 1, "model": {}}, {"steps_done": 1, "model": 3}),
+        Trainer.build(QUICK, torch.device("cpu"), torch.float32).state() | {"optimiser": {"state": {9999: {}}}},
+        Trainer.build(QUICK, torch.device("cpu"), torch.float32).state() | {"optimiser": {"state": 3}},
+    ],
+)
 def test_a_checkpoint_that_does_not_fit_its_recipe_is_named(
     sharp: Path, tmp_path: Path, trainer: dict[str, object]
 ) -> None:
@@ -738,14 +745,19 @@ def test_a_checkpoint_that_does_not_fit_its_recipe_is_named(
 
 
 @pytest.mark.parametrize(
-    "momenta", [{0: {"exp_avg": 3}}, {0: {"exp_avg": torch.zeros(2)}}, {9999: {"exp_avg": torch.zeros(2)}}, 3]
+    "spoilt",
+    [
+        *({"exp_avg": 3}, {"exp_avg": torch.zeros(2)}, {"exp_avg": torch.zeros(())}, {"exp_avg_sq": None}, {"more": 1}),
+        {"step": torch.tensor(-1.0)},
+    ],
 )
-def test_momenta_that_do_not_fit_the_network_are_named(sharp: Path, tmp_path: Path, momenta: object) -> None:
+def test_momenta_that_do_not_fit_the_network_are_named(sharp: Path, tmp_path: Path, spoilt: dict[str, object]) -> None:
     run(QUICK.replacing(steps=1), sharp, tmp_path / "run")
     path = tmp_path / "run" / "checkpoint.pt"
     checkpoint = Checkpoint.read(path, QUICK.replacing(steps=1))
     assert checkpoint is not None
-    checkpoint.trainer["optimiser"]["state"] = momenta
+    momenta = checkpoint.trainer["optimiser"]["state"]
+    momenta[0] = {name: value for name, value in (momenta[0] | spoilt).items() if value is not None}
     replace(checkpoint, recipe=QUICK.to_json()).write(path)
     with pytest.raises(UsageError, match=r"checkpoint\.pt.*cannot be used"):
         run(QUICK, sharp, tmp_path / "run")

@@ -80,6 +80,13 @@ def chained(pickled: bytes, storages: dict[str, bytes] | None = None) -> bytes:
 LAYOUTS = {"zip": zipped, "legacy": chained}
 
 
+def test_the_pickles_of_a_legacy_file_may_not_have_more_instructions_than_one() -> None:
+    pickles = [b"N0" * 200 + pickle.dumps(part)[2:] for part in (torch_file.LEGACY_MAGIC, 1001, {}, {"a": 1}, [])]
+    assert torch_file.read(b"".join(pickles), most=3000) == {"a": 1}
+    with pytest.raises(ValueError, match="more instructions"):
+        torch_file.read(b"".join(pickles), most=1500)
+
+
 @pytest.mark.parametrize("zipped_layout", [True, False])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_whole_module_is_read_as_its_state_dict(tmp_path: Path, zipped_layout: bool, wrapped: bool) -> None:

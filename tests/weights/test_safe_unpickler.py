@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from restorekit.weights import safe_unpickler
-from restorekit.weights.safe_unpickler import Record
+from restorekit.weights.safe_unpickler import Budget, Record
 
 SHARED = [1, "x"]
 PLAIN: dict[str, Any] = {
@@ -23,7 +23,7 @@ PLAIN: dict[str, Any] = {
 
 
 def read(pickled: bytes) -> Any:
-    return safe_unpickler.load(io.BytesIO(pickled), lambda reference: reference)
+    return safe_unpickler.load(io.BytesIO(pickled), lambda reference: reference, Budget())
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
