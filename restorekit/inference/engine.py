@@ -265,6 +265,7 @@ class Engine:
                 core = band[:, column.core_start * scale : column.core_stop * scale]
                 y, x = (top - row.start) * scale, (column.core_start - column.start) * scale
                 core[:] = from_unit(tile[y : y + core.shape[0], x : x + core.shape[1]], strip.dtype)
+            del tiles, tile  # before the next ones take as much memory
         return Band(top * scale, band, redone)
 
     def _blended(self, reader: RowReader, plan: TilePlan, context: Context | None) -> Iterator[Band]:
