@@ -27,7 +27,7 @@ from restorekit.evaluation.scoring import ImageScores, Scorer
 from restorekit.evaluation.speed import SpeedMeasurement, SpeedRequest, measure_speed
 from restorekit.evaluation.store import RESERVED_FOLDERS, BenchmarkStore, folder_name
 from restorekit.evaluation.summary import write_results
-from restorekit.evaluation.training_data import find_training_data
+from restorekit.evaluation.training_data import find_training_data, name_unrecorded
 from restorekit.evaluation.worker import BenchmarkWorker, ItemJob, PairJob, without_scores
 from restorekit.models import registry
 from restorekit.runtime.executor import Executor, LocalExecutor
@@ -89,6 +89,7 @@ def run_benchmark(
         )
         examples, hidden = keep_examples(result, restorers, store)
         messages += [f"{trained}: its scores say nothing about new ones." for trained in seen]
+        messages += name_unrecorded(restorers)
         messages += [*_remarks(request, dataset, found), *_gaps(scores), *strangers, *untimed, *hidden]
         result = replace(result, examples=examples, messages=tuple(messages))
         write_results(result, out)

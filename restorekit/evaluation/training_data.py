@@ -25,7 +25,7 @@ class TrainedOn:
 def find_training_data(
     request: BenchmarkRequest, dataset: Dataset, restorers: Mapping[str, Restorer]
 ) -> list[TrainedOn]:
-    """By method, the images that its weights name as trained on. Weights that name none are taken at their word.
+    """By method, the images that its weights name as trained on. Weights that name none: see `name_unrecorded`.
 
     Raises:
         UsageError: there are some, and the request does not allow it.
@@ -47,6 +47,14 @@ def find_training_data(
             request.data,
         )
     return seen
+
+
+def name_unrecorded(restorers: Mapping[str, Restorer]) -> list[str]:
+    """One remark that names the networks whose weights do not tell what they were trained on; none where all do."""
+    silent = [name for name, restorer in restorers.items() if restorer.facts.parameters and not restorer.trained_on]
+    if not silent:
+        return []
+    return [f"The weights of {', '.join(silent)} do not record what they were trained on; it may hold these images."]
 
 
 def _fingerprints(item: Item, records: Mapping[Path, PairRecord]) -> frozenset[bytes]:

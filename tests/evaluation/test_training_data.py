@@ -139,3 +139,16 @@ def test_training_data_that_are_allowed_are_named_in_the_report(pairs: Path, fra
     said = "gggan-lite:b was trained on 1 of these images, e.g. all/b: its scores say nothing about new ones."
     assert result.messages == (said,)
     assert said in result.report.read_text(encoding="utf-8")
+
+
+def test_weights_that_do_not_record_their_training_data_are_named_once(
+    pairs: Path, photo: np.ndarray, weights_file: Path, tmp_path: Path
+) -> None:
+    write_image(Image(photo), tmp_path / "other.png")
+    recorded = weights_that_saw([tmp_path / "other.png"], tmp_path / "other.safetensors")
+    models = (f"one=gggan-lite:{weights_file}", f"two=gggan-lite:{weights_file}", recorded)
+    request = BenchmarkRequest(load_protocol("pairs"), pairs, models=models, repeats=0)
+    result = run_benchmark(request, tmp_path / "out")
+    assert len(result.dataset.items) > 1
+    said = "The weights of one, two do not record what they were trained on; it may hold these images."
+    assert result.messages == (said,)
