@@ -30,7 +30,7 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
         ("metrics_speed.py", [], 2),
         ("start_up.py", [], 4),
         ("systems_speed.py", ["espcn", "gggan-lite", "--size", "32"], 2),
-        ("video_speed.py", ["gggan-lite", "compact", "--frames", "3", "--divide", "10"], 6),
+        ("end_to_end_speed.py", ["gggan-lite", "compact", "--frames", "3", "--images", "2", "--divide", "10"], 14),
         pytest.param(
             "memory.py",
             ["--divide", "40"],
