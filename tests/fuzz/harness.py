@@ -2,15 +2,16 @@
 
 A module of cases, e.g. `fuzz.weights`, has three functions: `prepare(folder)` does what every case needs, `make(chance,
 folder)` writes the files of one case, decided by the random generator, and says what kind it is, and `check(folder)` does
-with them what a user does and raises if a promise is broken.
+with them what a user does, raises if a promise is broken, and says whether something was refused. `LIMITS` is what a case
+may take.
 """
 
 import multiprocessing
+import os
 import random
 import resource
 import shutil
 import tempfile
-import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,10 +27,10 @@ class Limits:
     """What a case may take."""
 
     seconds: float = 3.0
-    """Of the processor, for `check`."""
+    """Of the processor, for `check` and the processes that it starts."""
     megabytes: float = 200.0
-    """More than the process had before."""
-    hang: float = 60.0
+    """More than the process had before, or all that one of its children has."""
+    hang: float = 300.0
     """Seconds after which the process is killed, whatever it does."""
 
 
@@ -41,22 +42,21 @@ class Outcome:
     kind: str
     seconds: float = 0.0
     megabytes: float = 0.0
+    refused: bool = False
     fault: str = ""
     """Empty if every promise was kept."""
 
 
-def run_cases(
-    module: str, seeds: Iterable[int], limits: Limits = Limits(), keep: Path | None = None
-) -> Iterator[Outcome]:
+def run_cases(module: str, seeds: Iterable[int], keep: Path | None = None) -> Iterator[Outcome]:
     """Run cases, many in one process; one that dies or hangs costs its process, and the next case gets another.
 
     Args:
         module: of the cases, e.g. "weights".
         seeds: of the cases.
-        limits: of each.
         keep: folder that the files of failed cases are moved to.
     """
     waiting = list(seeds)
+    limits = import_module(f"fuzz.{module}").LIMITS
     context = multiprocessing.get_context("spawn")
     while waiting:
         ours, theirs = context.Pipe()
@@ -109,20 +109,31 @@ def _work(module: str, seeds: list[int], scratch: Path, limits: Limits, connecti
         folder.mkdir()
         kind = cases.make(random.Random(seed), folder)
         connection.send((seed, kind))
-        fault = ""
+        fault, refused = "", False
         Path("/proc/self/clear_refs").write_text("5")  # the peak of the memory begins anew
-        before, begun = _status("VmRSS"), time.process_time()
+        before, largest, begun = _status("VmRSS"), _largest_child(), _processor_time()
         try:
-            cases.check(folder)
+            refused = cases.check(folder)
         except BaseException:
             fault = traceback.format_exc()
-        seconds, megabytes = time.process_time() - begun, (_status("VmHWM") - before) / 1024
+        child = _largest_child() if _largest_child() > largest else 0
+        seconds, megabytes = _processor_time() - begun, max(_status("VmHWM") - before, child) / 1024
         if not fault and (seconds > limits.seconds or megabytes > limits.megabytes):
             fault = f"{seconds:.1f} s and {megabytes:.0f} MB are too much"
-        connection.send(Outcome(seed, kind, seconds, megabytes, fault))
+        connection.send(Outcome(seed, kind, seconds, megabytes, refused, fault))
         if not fault:
             shutil.rmtree(folder)
     connection.close()
+
+
+def _processor_time() -> float:
+    """Seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+def _largest_child() -> int:
+    """Resident at most, in kB, of the children that have ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def _status(field: str) -> int:

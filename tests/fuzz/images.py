@@ -1,12 +1,12 @@
-"""Images as they should not be: sound ones spoilt at random, and ones that are made to harm. A seed gives the same bytes.
-
-For the tests beside this and for `tools/fuzz.py`.
-"""
+"""Images as they should not be, sound ones spoilt at random and ones made to harm: each is restored or fails, named."""
 
 import io
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from random import Random
 
 import cv2
 import numpy as np
@@ -14,12 +14,75 @@ import PIL.Image
 import tifffile
 from tiff_files import BYTE, LONG, RATIONAL, SHORT, exif_block, tag, tiff_file
 
+from fuzz.harness import Limits
+from restorekit.cli.quiet import quiet_decoders
+from restorekit.inference.settings import Settings
+from restorekit.media.decode import decode_image
+from restorekit.media.encode import encode_image
+from restorekit.pipeline.files import restore_folder
+
+LIMITS = Limits(seconds=5.0, megabytes=400.0)
+MOST_PIXELS = 4_000_000
 GREY, RGB, PALETTE = 1, 2, 3  # photometric kinds of a TIFF
 
 
-def sound_images(seed: int = 0) -> dict[str, bytes]:
+def prepare(folder: Path) -> None:
+    """Import and make what every case needs, so that no case pays for it."""
+    crafted_images()
+    for name, data in sound_images().items():
+        (folder / name / "in").mkdir(parents=True)
+        (folder / name / "in" / name).write_bytes(data)
+        assert not check(folder / name), f"{name} was refused"
+
+
+def make(chance: Random, folder: Path) -> str:
+    """Write the image of a case, alone in `in`.
+
+    Returns:
+        What kind of image it is.
+    """
+    crafted = chance.random() < 0.2
+    images = crafted_images().items() if crafted else spoilt_images(1, chance.getrandbits(32))
+    name, data = chance.choice(list(images))
+    (folder / "in").mkdir()
+    (folder / "in" / name).write_bytes(data)
+    return f"{'crafted' if crafted else 'spoilt'} {Path(name).suffix}"
+
+
+def check(folder: Path) -> bool:
+    """Restore the image of a case as a user does, and write it again as it is.
+
+    Returns:
+        Whether it failed, with a reason and a hint.
+
+    Raises:
+        Exception: a promise was broken.
+    """
+    (path,) = (folder / "in").iterdir()
+    data = path.read_bytes()
+    with quiet_decoders():
+        (result,) = restore_folder(
+            [path], folder / "out", model="bicubic", scale=2, settings=Settings("cpu"), max_pixels=MOST_PIXELS
+        ).results
+        assert not result.defect, result.defect
+        assert path.read_bytes() == data, "the input was touched"
+        if result.status == "failed":
+            assert result.reason, "no reason"
+            assert result.hint, "no hint"
+            assert not result.output.exists(), "a failed image has a result"
+            return True
+        image, restored = decode_image(data, MOST_PIXELS), decode_image(result.output.read_bytes())
+        assert restored.size == tuple(2 * side for side in image.size), "a result of another size"
+        again = decode_image(encode_image(image).data)
+        if image.lossless and image.pixels.dtype != np.float32:
+            assert np.array_equal(again.to_array(), image.to_array()), "other pixels when written again"
+        return False
+
+
+@cache
+def sound_images() -> dict[str, bytes]:
     """Small sound files of every format and kind that is read, by names with the right suffix."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     rgb, rgba, deep = (rng.integers(0, top, (21, 34, n), kind) for top, n, kind in _KINDS)
     grey = rgb[..., 0]
     exif = b"Exif\0\0" + exif_block(">", {274: tag(SHORT, 6), 34665: {33434: tag(RATIONAL, 1, 250)}})
@@ -66,10 +129,10 @@ def _pillow(samples: np.ndarray, format: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def spoilt_images(count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
+def spoilt_images(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """Names and contents of sound files, each spoilt in one to three ways; the names are all different."""
     rng = np.random.default_rng(seed)
-    files = list(sound_images(seed).items())
+    files = list(sound_images().items())
     for number in range(count):
         name, data = files[int(rng.integers(len(files)))]
         for _ in range(int(rng.integers(1, 4))):
@@ -112,6 +175,7 @@ _NUMBERS = [
 ]
 
 
+@cache
 def crafted_images() -> dict[str, bytes]:
     """Files that ask for more memory or time than they are worth, lie about their size, or contradict themselves."""
     black = np.zeros((16, 16), np.uint8)

@@ -23,11 +23,13 @@ from safetensors.torch import save
 from scipy.io import savemat
 from torch import Tensor, nn
 
+from fuzz.harness import Limits
 from restorekit.errors import WeightsError
 from restorekit.models import registry
 from restorekit.weights import torch_file
 from restorekit.weights.load import load_model
 
+LIMITS = Limits()
 MATLAB_START = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
 LARGE = 3_000_000
 """Bytes of a file that is all attack."""
@@ -43,8 +45,11 @@ def prepare(_: Path) -> None:
             load_model(model, Path(folder) / name)
 
 
-def check(folder: Path) -> None:
+def check(folder: Path) -> bool:
     """Load the file of a case as a user does.
+
+    Returns:
+        Whether it was refused.
 
     Raises:
         Exception: a promise was broken.
@@ -62,6 +67,7 @@ def check(folder: Path) -> None:
         assert refused.path == path, "the error does not name the file"
         assert len(refused.reason) < 1000, "the error is as long as the file"
     assert not canary.exists(), "code ran"
+    return refused is not None
 
 
 def make(chance: Random, folder: Path) -> str:
