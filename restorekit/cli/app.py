@@ -64,3 +64,5 @@ def main() -> None:
             raise
         console.say("Interrupted. Run the same command again to continue.")
         sys.exit(ExitCode.INTERRUPTED)
+    finally:
+        console.err.quiet = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restorekit.cli import console, options
-from restorekit.cli.progress import Bar
+from restorekit.cli.progress import open_progress
 from restorekit.cli.tables import Column, print_table, terminal_width
 from restorekit.errors import UsageError
 
@@ -97,6 +97,7 @@ def benchmark(
     ] = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    progress: options.ProgressKind = "bar",
 ) -> None:
     """Reproduce a paper's table: restore a set, measure, show published rows.
 
@@ -121,9 +122,8 @@ def benchmark(
 
     if pairs is not None:
         if data is None and not model and all(path.is_file() for path in pairs):
-            _compare_videos(
-                {"restored": pairs[0], **_folders(restored, "restored")}, pairs[1], protocol or "pairs", out
-            )
+            folders = {"restored": pairs[0], **_folders(restored, "restored")}
+            _compare_videos(folders, pairs[1], protocol or "pairs", out, progress)
             return
         if data is not None or restored:
             raise UsageError("--pairs names its folders itself.", "Leave out --data and --restored.")
@@ -151,8 +151,8 @@ def benchmark(
             box=box,
             allow_training_data=allow_training_data,
         )
-    with Bar("Benchmark") as bar, _in_flags():
-        result = run_benchmark(request, out, progress=bar)
+    with open_progress(progress, "Benchmark") as told, _in_flags():
+        result = run_benchmark(request, out, progress=told)
     for subset in result.subsets:
         _print_scores(result, subset)
     if result.speeds:
@@ -173,12 +173,12 @@ def benchmark(
     raise typer.Exit(result.exit_code)
 
 
-def _compare_videos(restored: dict[str, Path], sharp: Path, protocol: str, out: Path) -> None:
+def _compare_videos(restored: dict[str, Path], sharp: Path, protocol: str, out: Path, progress: str) -> None:
     from restorekit.evaluation.protocol import load_protocol
     from restorekit.evaluation.videos import MEASURES, compare_videos
 
-    with Bar("Benchmark") as bar:
-        comparison = compare_videos(restored, sharp, load_protocol(protocol), out, bar)
+    with open_progress(progress, "Benchmark") as told:
+        comparison = compare_videos(restored, sharp, load_protocol(protocol), out, told)
     columns = [Column("video"), *(Column(title, "right") for title, _ in MEASURES.values())]
     cells = [
         [name, *(_number(comparison.mean(name, measure), places) for measure, (_, places) in MEASURES.items())]

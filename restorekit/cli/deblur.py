@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import options
-from restorekit.cli.progress import Bar
+from restorekit.cli.progress import open_progress
 from restorekit.cli.quiet import quiet_decoders
+from restorekit.cli.stopping import stopped_by_signals
 from restorekit.cli.summary import print_summary
 from restorekit.media.limits import MOST_PIXELS
 
@@ -38,6 +39,7 @@ def deblur(
     deinterlace: options.Deinterlace = False,
     fps: options.Fps = None,
     preview: options.Preview = 0,
+    progress: options.ProgressKind = "bar",
 ) -> None:
     """Sharpen blurred images and videos.
 
@@ -51,7 +53,7 @@ def deblur(
     from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
 
-    with quiet_decoders(), Bar("Deblurring") as bar:
+    with stopped_by_signals() as stop, quiet_decoders(), open_progress(progress, "Deblurring") as told:
         run = restore_folder(
             inputs,
             out,
@@ -67,7 +69,8 @@ def deblur(
             max_pixels=max_pixels,
             on_doubt=on_doubt,
             video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
-            progress=bar,
+            progress=told,
+            stop=stop,
         )
     print_summary(run)
     raise typer.Exit(run.exit_code)

@@ -85,6 +85,10 @@ Target = Annotated[
         "a video's frames, numbered from 0.",
     ),
 ]
+ProgressKind = Annotated[
+    Literal["bar", "json"],
+    typer.Option("--progress", help="json: one line of JSON an event on stderr instead of a bar, for programs."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from restorekit.cli.console import err, printable, say
+from restorekit.cli.json_lines import JsonLines
 
 if TYPE_CHECKING:
     from restorekit.runtime.progress import Event, Work
@@ -25,6 +26,11 @@ class _Remaining(ProgressColumn):
             return Text("-:--:--", style="progress.remaining")
         seconds = int(task.elapsed / done * left)
         return Text(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}", style="progress.remaining")
+
+
+def open_progress(kind: str, title: str) -> Bar | JsonLines:
+    """What shows a run: a bar, or lines of JSON."""
+    return JsonLines() if kind == "json" else Bar(title)
 
 
 class Bar:

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import options
-from restorekit.cli.progress import Bar
+from restorekit.cli.progress import open_progress
 from restorekit.cli.quiet import quiet_decoders
+from restorekit.cli.stopping import stopped_by_signals
 from restorekit.cli.summary import print_summary
 from restorekit.errors import UsageError
 from restorekit.media.limits import MOST_PIXELS
@@ -49,6 +50,7 @@ def sr(
     deinterlace: options.Deinterlace = False,
     fps: options.Fps = None,
     preview: options.Preview = 0,
+    progress: options.ProgressKind = "bar",
 ) -> None:
     """Enlarge small images and videos (super-resolution).
 
@@ -79,7 +81,7 @@ def sr(
         network = load_manifest().choose_scale(model, wanted.factor)
     else:
         network = scale  # a file or a tag is for one scale, and says so if it is another
-    with quiet_decoders(), Bar("Enlarging") as bar:
+    with stopped_by_signals() as stop, quiet_decoders(), open_progress(progress, "Enlarging") as told:
         run = restore_folder(
             inputs,
             out,
@@ -97,7 +99,8 @@ def sr(
             max_pixels=max_pixels,
             on_doubt=on_doubt,
             video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
-            progress=bar,
+            progress=told,
+            stop=stop,
         )
     print_summary(run)
     raise typer.Exit(run.exit_code)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import console, options
-from restorekit.cli.progress import Bar
+from restorekit.cli.progress import open_progress
 from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.summary import print_counts, print_failures
 from restorekit.degradation.choices import ConvolutionBorder, Light, SetKind
@@ -75,6 +75,7 @@ def synth_blur(
     workers: Annotated[
         int, typer.Option(min=0, help="Threads; 0 takes all cores. The result does not depend on it.")
     ] = 0,
+    progress: options.ProgressKind = "bar",
 ) -> None:
     """Build a paired set: OUT/PART/{blur,sharp}/NAME.png and OUT/pairs.jsonl.
 
@@ -92,15 +93,17 @@ def synth_blur(
     from restorekit.degradation.pairs import synthesize_pairs
     from restorekit.degradation.synthetic_blur import BlurSettings
 
-    with quiet_decoders(), Bar("Blurring") as bar:
+    with quiet_decoders(), open_progress(progress, "Blurring") as told:
         if kind == "frames":
             fewest, most = (int(count) for count in options.span(frames, "frames"))
             means = FrameSettings((fewest, most), stride, light, noise, seed, size)
-            summary = synthesize_frames(inputs, out, settings=means, split=parts, workers=workers or None, progress=bar)
+            summary = synthesize_frames(
+                inputs, out, settings=means, split=parts, workers=workers or None, progress=told
+            )
         else:
             blur = BlurSettings(kind, lengths, angles, sweeps, border, light, factors, noise, seed, size)
             summary = synthesize_pairs(
-                inputs, out, settings=blur, split=parts, per_image=per_image, workers=workers or None, progress=bar
+                inputs, out, settings=blur, split=parts, per_image=per_image, workers=workers or None, progress=told
             )
     if sheet:
         from restorekit.degradation.sheet import draw_sheet

@@ -1,12 +1,13 @@
 """Restore files and folders: reading, computing and writing overlap, and no file can stop the others."""
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -70,6 +71,7 @@ def restore_folder(
     video: VideoSettings = VideoSettings(),
     progress: Progress = SILENT,
     executor: Executor = LocalExecutor(),
+    stop: threading.Event | None = None,
 ) -> RunSummary:
     """Restore images and videos from files, folders and glob patterns into a folder that keeps their tree.
 
@@ -97,6 +99,7 @@ def restore_folder(
         video: how videos are restored and written.
         progress: sees the run; the `detail` of its events is a `FileResult`.
         executor: runs the work.
+        stop: once it is set, the run finishes the images that it has begun and ends; a video goes on in the next run.
 
     Returns:
         One result for every planned image and video; images come first.
@@ -138,7 +141,8 @@ def restore_folder(
         for place in {os.path.split(path)[0] for path, *_ in destinations(jobs, out, compare, None)}:
             remove_leftovers(Path(place))
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
-        work = _WorkLeft(images, videos, video.fps, progress)
+        stop = stop or threading.Event()
+        work = _WorkLeft(images, videos, video.fps, progress, stop)
         description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
         progress.begin(Work(len(jobs), work.left, "MP", description))
         begun = time.monotonic()
@@ -147,12 +151,13 @@ def restore_folder(
         if video.preview:
             done_videos = executor.run(work.take_videos(videos), PreviewWorker(engine, size, out, video))
         else:
-            video_worker = VideoWorker(engine, size, out, journal, video, progress, overwrite, max_pixels)
+            told = _UntilStopped(progress, stop)
+            video_worker = VideoWorker(engine, size, out, journal, video, told, overwrite, max_pixels)
             done_videos = executor.run(work.take_videos(videos), video_worker)
         skipped = ((FileResult(job.source, out / job.relative, "skipped"), 0.0) for job in finished)
         ends = chain(skipped, work.less_images(done_images), work.less_videos(done_videos))
-        with _opened(report) as lines:
-            for job, (result, amount) in zip(chain(finished, images, videos), ends, strict=True):
+        with _opened(report) as lines, _stopped_by(stop):
+            for job, (result, amount) in zip(chain(finished, images, videos), ends, strict=False):  # fewer if stopped
                 summary.results.add(job, result)
                 if lines:
                     lines.write(report_line(result, info))
@@ -266,10 +271,12 @@ class FileWorker:
 class _WorkLeft:
     """Follows the images and videos of a run from when they are taken up until they are finished."""
 
-    def __init__(self, images: list[Job], videos: list[Job], fps: Fraction | None, progress: Progress) -> None:
+    def __init__(
+        self, images: list[Job], videos: list[Job], fps: Fraction | None, progress: Progress, stop: threading.Event
+    ) -> None:
         self._images = Estimate((_size(job) for job in images), IMAGE_PIXELS)
         self._videos = Estimate((_size(job) for job in videos), VIDEO_PIXELS)
-        self._fps, self._progress = fps, progress
+        self._fps, self._progress, self._stop = fps, progress, stop
 
     @property
     def left(self) -> float:
@@ -277,14 +284,14 @@ class _WorkLeft:
         return self._images.left + self._videos.left
 
     def take_images(self, images: Iterable[Job]) -> Iterator[Job]:
-        """Tell of every image that is taken up."""
-        for job in images:
+        """Tell of every image that is taken up, until the run is to stop."""
+        for job in takewhile(self._goes_on, images):
             self._progress.step(Event(str(job.source), 0, 0.0, "started"))
             yield job
 
     def take_videos(self, videos: Iterable[Job]) -> Iterator[Job]:
         """The same for videos, whose headers are read now."""
-        for job in videos:
+        for job in takewhile(self._goes_on, videos):
             self._videos.know(video_megapixels(job.source, self._fps))
             self._progress.step(Event(str(job.source), 0, 0.0, "started", left=self.left))
             yield job
@@ -301,6 +308,41 @@ class _WorkLeft:
         for result in results:
             self._videos.finish()
             yield result, 0.0
+
+    def _goes_on(self, job: Job) -> bool:
+        return not self._stop.is_set()
+
+
+@dataclass(frozen=True)
+class _UntilStopped:
+    """Passes on what a video's frames tell, and ends the video between two of them once the run is to stop."""
+
+    progress: Progress
+    stop: threading.Event
+
+    def begin(self, work: Work) -> None:
+        """Pass it on."""
+        self.progress.begin(work)
+
+    def step(self, event: Event) -> None:
+        """Pass it on, or raise KeyboardInterrupt."""
+        self.progress.step(event)
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+
+    def end(self, summary: object) -> None:
+        """Pass it on."""
+        self.progress.end(summary)
+
+
+@contextmanager
+def _stopped_by(stop: threading.Event) -> Iterator[None]:
+    """Let a run that was asked to stop end here, also inside a video."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not stop.is_set():
+            raise
 
 
 def _size(job: Job) -> int:

@@ -123,6 +123,7 @@ class RunSummary:
     planned: int
     info: RunInfo
     results: Results
+    """Fewer than planned if the run was stopped."""
     seconds: float = 0.0
 
     def count(self, status: Status) -> int:
@@ -131,7 +132,9 @@ class RunSummary:
 
     @property
     def exit_code(self) -> ExitCode:
-        """OK; SOME_FAILED; FAILURE where nothing but defects of restorekit failed."""
+        """OK; INTERRUPTED; SOME_FAILED; FAILURE where nothing but defects of restorekit failed."""
+        if len(self.results) < self.planned:
+            return ExitCode.INTERRUPTED
         if not self.count("failed"):
             return ExitCode.OK
         foreseen = any(result.status == "failed" and not result.defect for result in self.results)
