@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from restorekit.cli.console import err
 from restorekit.errors import ExitCode, RestorekitError
+from restorekit.runtime.atomic import NO_ROOM
 
 if TYPE_CHECKING:
     from restorekit.runtime.progress import Event, Work
@@ -43,7 +44,10 @@ class JsonLines:
         elif isinstance(error, KeyboardInterrupt):
             self._end(ExitCode.INTERRUPTED)
         else:
-            self._end(ExitCode.FAILURE, reason=f"Unexpected {type(error).__name__}: {error}")
+            full = isinstance(error, OSError) and error.errno in NO_ROOM
+            self._end(
+                ExitCode.OUTPUT if full else ExitCode.FAILURE, reason=f"Unexpected {type(error).__name__}: {error}"
+            )
 
     def begin(self, work: Work) -> None:
         """The run begins, or another part of it."""

@@ -70,18 +70,18 @@ def sr(
     from restorekit.weights.manifest import load_manifest
 
     wanted = Size(factor=outscale or scale, pixels=_pixels(size) if size else None)
-    model = model if model == "auto" else registry.resolve(model)
-    if model == "auto":
-        if weights != "auto":
-            raise UsageError("--weights needs the --model that they are for.", "Add --model NAME.")
-        entry = load_manifest().choose_upscaler(wanted.factor or 4)
-        model, weights = entry.model, entry.tag
-        network = None
-    elif weights == "auto" and wanted.factor:
-        network = load_manifest().choose_scale(model, wanted.factor)
-    else:
-        network = scale  # a file or a tag is for one scale, and says so if it is another
     with stopped_by_signals() as stop, quiet_decoders(), open_progress(progress, "Enlarging") as told:
+        model = model if model == "auto" else registry.resolve(model)
+        if model == "auto":
+            if weights != "auto":
+                raise UsageError("--weights needs the --model that they are for.", "Add --model NAME.")
+            entry = load_manifest().choose_upscaler(wanted.factor or 4)
+            model, weights = entry.model, entry.tag
+            network = None
+        elif weights == "auto" and wanted.factor:
+            network = load_manifest().choose_scale(model, wanted.factor)
+        else:
+            network = scale  # a file or a tag is for one scale, and says so if it is another
         run = restore_folder(
             inputs,
             out,

@@ -55,7 +55,7 @@ def print_summary(run: RunSummary) -> None:
         megapixels += result.megapixels
         if not result.frames:  # frames may repeat, or be there already
             images, seconds = images + result.megapixels, seconds + result.seconds
-        numbers.update(videos=result.frames > 0, frames=result.frames, repeated=result.repeated)
+        numbers.update(videos=int(result.frames > 0), frames=result.frames, repeated=result.repeated)
         losses.update(result.lost)
         if result.doubt:
             doubtful.append((str(result.source), f"{result.doubt}."))

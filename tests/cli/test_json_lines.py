@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -60,6 +61,12 @@ def test_a_run_that_an_error_ends_has_a_summary_too(capsys: pytest.CaptureFixtur
     ]
 
 
+def test_a_full_disk_has_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OSError, match="No space"), JsonLines():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert json.loads(capsys.readouterr().err)["exit_code"] == ExitCode.OUTPUT
+
+
 def test_nothing_but_lines_of_json_is_on_stderr(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +80,9 @@ def test_nothing_but_lines_of_json_is_on_stderr(
     assert command("deblur", tmp_path / "nowhere", "--progress", "json", monkeypatch=monkeypatch) == ExitCode.USAGE
     (line,) = capfd.readouterr().err.splitlines()
     assert json.loads(line)["path"] == str(tmp_path / "nowhere")
+    assert command("sr", folder, "--weights", "x4", "--progress", "json", monkeypatch=monkeypatch) == ExitCode.USAGE
+    (line,) = capfd.readouterr().err.splitlines()
+    assert json.loads(line)["hint"] == "Add --model NAME."
 
 
 def test_synth_blur_tells_its_pairs(

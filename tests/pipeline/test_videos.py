@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 from fractions import Fraction
 from itertools import pairwise
@@ -33,16 +34,19 @@ LOSSLESS = VideoSettings(Encoding(lossless=True))
 
 
 class Ear:
-    """Hears what is done."""
+    """Hears what is done, and asks the run to stop once it hears of `stop_at`."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop_at: str = "") -> None:
         self.told: list[object] = []
+        self.stop_at, self.stop = stop_at, threading.Event()
 
     def begin(self, work: Work) -> None:
         self.told.append(work)
 
     def step(self, event: Event) -> None:
         self.told.append(event)
+        if event.key == self.stop_at:
+            self.stop.set()
 
     def end(self, summary: object) -> None:
         pass
@@ -211,6 +215,27 @@ def test_a_stopped_run_goes_on_inside_the_video_to_the_same_bytes(
     assert [index for index, _ in starts] == [begins]
     assert result.output.read_bytes() == straight.output.read_bytes()
     assert not list((tmp_path / "out").rglob("*.nut"))
+
+
+@pytest.mark.slow
+def test_a_run_that_is_asked_to_stop_ends_inside_a_video_and_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "SEGMENT", 1)  # five frames
+    sources = [make_clip(tmp_path / name, audio_start=0.5) for name in ("a.mp4", "b.mp4")]
+    restore_folder(sources, tmp_path / "straight", **BICUBIC)
+    ear = Ear(stop_at=f"{sources[0]}: frame 8 of {FRAMES}")
+    stopped = restore_folder(sources, tmp_path / "out", progress=ear, stop=ear.stop, **BICUBIC)
+    assert (stopped.exit_code, len(stopped.results)) == (ExitCode.INTERRUPTED, 0)
+    assert [event.key for event in ear.told if isinstance(event, Event)][-1] == ear.stop_at
+    assert [path.name for path in (tmp_path / "out").rglob("*.nut")] == ["000000.nut"]
+    assert not list((tmp_path / "out").glob("*.mp4"))
+    ear = Ear()
+    assert restore_folder(sources, tmp_path / "out", progress=ear, **BICUBIC).exit_code == ExitCode.OK
+    told = [event.key for event in ear.told if isinstance(event, Event) and event.status == "done"]
+    assert told[:2] == [f"{sources[0]}: 4 frames", f"{sources[0]}: frame 5 of {FRAMES}"]  # of a finished segment
+    for name in ("a.mp4", "b.mp4"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
 
 
 def test_a_frame_that_shows_one_of_a_finished_segment_still_does_when_a_run_goes_on(
