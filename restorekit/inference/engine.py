@@ -146,6 +146,11 @@ class Engine:
                 tried = self.smaller(plan, tried, blur)
                 halvings += 1
 
+    @property
+    def at_once(self) -> int:
+        """Images that are best restored side by side: two on a CPU with cores for both, which then wait less."""
+        return 2 if self.device.type == "cpu" and torch.get_num_threads() > 1 else 1
+
     def lean(self) -> "Engine":
         """The same engine, which holds little main memory between tiles and is a little slower."""
         if self.device.type != "cpu":

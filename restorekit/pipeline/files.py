@@ -39,7 +39,7 @@ from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary,
 from restorekit.pipeline.side_by_side import side_by_side
 from restorekit.pipeline.videos import VideoSettings, VideoWorker, stamp_of, video_facts, video_megapixels
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
-from restorekit.runtime.executor import Executor, LocalExecutor
+from restorekit.runtime.executor import Executor, LocalExecutor, all_threads
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.lock import HIDDEN, working_in
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
@@ -47,6 +47,7 @@ from restorekit.runtime.provenance import file_stamp
 from restorekit.runtime.regular import open_without_following
 from restorekit.weights.load import load_model
 
+_ONE_LARGE = threading.Lock()  # two large images at once would take twice the memory
 JOURNAL = Path(HIDDEN, "restored.jsonl")  # below the output folder; hidden: no run takes it for images
 OnDoubt = Literal["keep", "copy"]
 
@@ -146,8 +147,9 @@ def restore_folder(
         description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
         progress.begin(Work(len(jobs), work.left, "MP", description))
         begun = time.monotonic()
-        worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, progress)
-        done_images = executor.run(work.take_images(images), worker)
+        at_once = max(1, min(engine.at_once, len(images)))
+        worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, progress, at_once)
+        done_images = executor.run(work.take_images(images), worker, at_once)
         if video.preview:
             done_videos = executor.run(work.take_videos(videos), PreviewWorker(engine, size, out, video))
         else:
@@ -183,6 +185,7 @@ class RestoredFile:
     read: ReadFile
     restored: RestoredImage | RestoredAnimation | RestoredLarge
     seconds: float
+    """Its share of the time, where others were computed at once."""
     doubt: str = ""
     """What looks wrong, in words."""
 
@@ -199,8 +202,10 @@ class FileWorker:
     max_pixels: int = MOST_PIXELS
     on_doubt: OnDoubt = "keep"
     progress: Progress = SILENT
+    at_once: int = 1
+    """Images that are computed side by side."""
     limits: Limits | None = field(default=None, init=False)
-    """Of tiles that fitted the images before; only `compute` uses it."""
+    """Of tiles that fitted an image before; only `compute` uses it."""
 
     def read(self, job: Job) -> ReadFile:
         """Decode one image or animation; of a large image only the beginning."""
@@ -218,13 +223,16 @@ class FileWorker:
         """Restore one image, if its format can hold the result; a large one is written meanwhile."""
         image, output = item.image, self.out / job.relative
         check_storable(image.format, *self.size.of(*_size_of(image), self.engine.spec.scale))
-        begun = time.monotonic()
-        restored: RestoredImage | RestoredAnimation | RestoredLarge
-        doubt = ""
         if isinstance(image, LargeImage):
             view = None if self.compare is None else side_by_side_path(self.compare, job)
-            restored = restore_large(image, self.engine, self.size, output, view, self.limits, self.progress)
-        elif isinstance(image, Animation):
+            with _ONE_LARGE, all_threads(self.at_once):
+                begun = time.monotonic()
+                large = restore_large(image, self.engine, self.size, output, view, self.limits, self.progress)
+                return RestoredFile(item, large, time.monotonic() - begun)
+        begun = time.monotonic()
+        restored: RestoredImage | RestoredAnimation
+        doubt = ""
+        if isinstance(image, Animation):
             restored = restore_animation(image, self.engine, self.size, self.limits)
         else:
             restored = restore_to_size(image, self.engine, self.size, self.limits)
@@ -232,7 +240,7 @@ class FileWorker:
             if doubt and self.on_doubt == "copy":
                 restored = replace(restored, image=_at_size(image, restored.image.size))
         self.limits = restored.limits
-        return RestoredFile(item, restored, time.monotonic() - begun, doubt)
+        return RestoredFile(item, restored, (time.monotonic() - begun) / self.at_once, doubt)
 
     def write(self, job: Job, computed: RestoredFile) -> FileResult:
         """Store one result, and note it once it is in its place."""

@@ -10,6 +10,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -161,11 +162,12 @@ class VideoWorker:
         worker = FrameWorker(self.engine, _filled(frames, job.source), self.size, store)
         if not store.complete:
             megapixels = info.height * info.width / 1e6
-            if start > first:
-                self.progress.step(Event(f"{job.source}: {start - first} frames", 0, (start - first) * megapixels))
+            if ready := store.ready:
+                self.progress.step(Event(f"{job.source}: {ready} frames", 0, ready * megapixels))
             try:
-                for done in LocalExecutor().run(range(start - first, last - first), worker):
-                    if done:
+                frames_left = range(start - first, last - first)
+                with closing(LocalExecutor().run(frames_left, worker, self.engine.at_once)) as run:
+                    for done in filter(None, run):
                         self.progress.step(Event(f"{job.source}: frame {done} of {last - first}", 0, megapixels))
                 store.finish()
             finally:
@@ -296,11 +298,11 @@ class SegmentStore:
         """
         if not self.contents or self.contents[-1]["warnings"]:
             return self.first
-        return self.first + self._finished - 1
+        return self.first + self.ready - 1
 
     def has(self, index: int) -> bool:
         """Whether a frame is in a finished segment of an earlier run."""
-        return index - self.first < self._finished
+        return index - self.first < self.ready
 
     def add(self, frame: Frame, repeated: bool, warning: str) -> None:
         """Append a frame."""
@@ -341,7 +343,8 @@ class SegmentStore:
         self.writer = None
 
     @property
-    def _finished(self) -> int:
+    def ready(self) -> int:
+        """Frames in finished segments."""
         return sum(len(content["times"]) for content in self.contents)
 
     def _new_writer(self) -> SegmentWriter | NumberedWriter:
@@ -353,7 +356,7 @@ class SegmentStore:
     def _is_there(self, number: int, content: dict[str, Any]) -> bool:
         if self.images is None:
             return self._path(number).is_file()
-        start = self.first + self._finished
+        start = self.first + self.ready
         return all(
             numbered_file(self.images.pattern, start + index).is_file() for index in range(len(content["times"]))
         )
@@ -372,58 +375,88 @@ class Slot:
     frame: Frame
     warning: str = ""
     """What is wrong with it."""
+    repeats: bool = False
+    """Whether it has the image of the frame before."""
+
+
+@dataclass(frozen=True)
+class RestoredFrame:
+    """What became of a frame that is not in a finished segment."""
+
+    slot: Slot
+    image: Image | None = None
+    """None where it repeats the one before."""
+    problem: str = ""
+    """Why the image is the input, resized."""
+    seconds: float = 0.0
+    tiling: TilingInfo | None = None
 
 
 @dataclass
 class FrameWorker:
-    """Restores the frames of one video in order; see `runtime.executor.Worker`. Jobs are counted, the source is read on."""
+    """Restores the frames of one video; see `runtime.executor.Worker`. Jobs are counted, the source is read on."""
 
     engine: Engine
     slots: Iterator[Slot]
     size: Size
     store: SegmentStore
     seconds: float = field(default=0.0, init=False)
-    """Time in the network."""
+    """Time in the network, of frames at once together."""
     tiling: TilingInfo | None = field(default=None, init=False)
     limits: Limits | None = field(default=None, init=False)
-    before: tuple[Image, Image] | None = field(default=None, init=False)
-    """The last image that was computed, and what became of it."""
+    """Of tiles that fitted a frame before; only `compute` uses it."""
+    seen: Image | None = field(default=None, init=False)
+    """Of the last frame to restore; only `read` uses it."""
+    first: int | None = field(default=None, init=False)
+    """Job of the first frame to restore."""
+    shown: RestoredFrame | None = field(default=None, init=False)
+    """The last one with an image of its own; only `write` uses it."""
 
     def read(self, job: int) -> Slot | None:
-        """The next frame; None behind the last one."""
-        return next(self.slots, None)
+        """The next frame; None behind the last one and for those of finished segments."""
+        slot = next(self.slots, None)
+        if slot is None or slot.frame.image is None or self.store.has(slot.frame.index):
+            return None
+        before, self.seen = self.seen, slot.frame.image
+        if before is None:
+            self.first = job
+        elif np.array_equal(self.seen.to_array(), before.to_array()):
+            return replace(slot, repeats=True)
+        return slot
 
-    def compute(self, job: int, item: Slot | None) -> tuple[Slot, Image | None, bool] | None:
-        """Restore a frame, or take the result of the one before where both are the same."""
+    def compute(self, job: int, item: Slot | None) -> RestoredFrame | None:
+        """Restore a frame, unless it repeats the one before."""
         if item is None or item.frame.image is None:
             return None
-        if self.store.has(item.frame.index):
-            return item, None, False
-        image = item.frame.image
-        if self.before is not None and np.array_equal(image.to_array(), self.before[0].to_array()):
-            return item, self.before[1], True
-        begun = time.monotonic()
+        if item.repeats:
+            return RestoredFrame(item)
+        image, begun = item.frame.image, time.monotonic()
         try:
             restored = restore_to_size(image, self.engine, self.size, self.limits)
         except RestorekitError as error:
-            if self.before is None:  # the first one already: not the frame's fault
+            if job == self.first:  # not the frame's fault
                 raise
             height, width = self.size.of(*image.size, self.engine.spec.scale)
-            warning = f"{_name(item.frame)} is the input, resized: {error.reason}"
-            return replace(item, warning=warning), image.with_rgb(resize(image.rgb(), (height, width))), False
-        self.seconds += time.monotonic() - begun
+            return RestoredFrame(item, image.with_rgb(resize(image.rgb(), (height, width))), error.reason)
         self.limits = restored.limits
-        self.tiling = restored.info if self.tiling is None else self.tiling + restored.info
-        self.before = image, restored.image
-        return item, restored.image, False
+        return RestoredFrame(item, restored.image, "", time.monotonic() - begun, restored.info)
 
-    def write(self, job: int, computed: tuple[Slot, Image | None, bool] | None) -> int:
+    def write(self, job: int, computed: RestoredFrame | None) -> int:
         """Encode a frame; returns how many are done, 0 for none."""
         if computed is None:
             return 0
-        slot, image, repeated = computed
-        if image is not None:
-            self.store.add(replace(slot.frame, image=_fitted(image, self.store.format)), repeated, slot.warning)
+        slot, warning = computed.slot, computed.slot.warning
+        if not slot.repeats:
+            self.shown = computed
+        assert self.shown is not None
+        assert self.shown.image is not None
+        if self.shown.problem:
+            warning = f"{_name(slot.frame)} is the input, resized: {self.shown.problem}"
+        frame = replace(slot.frame, image=_fitted(self.shown.image, self.store.format))
+        self.store.add(frame, slot.repeats, warning)
+        self.seconds += computed.seconds / self.engine.at_once
+        if computed.tiling is not None:
+            self.tiling = computed.tiling if self.tiling is None else self.tiling + computed.tiling
         return job + 1
 
     def failed(self, job: int, error: Exception) -> int:

@@ -2,13 +2,15 @@
 
     read (thread) -> at most 2 waiting -> compute (here) -> at most 2 waiting -> write (thread)
 
-At most seven items are alive, whatever the number of jobs. Only the calling thread computes and hands out results, in the
-order of the jobs. A worker and its jobs and results are values that pickle, so that another executor may run them elsewhere.
+At most seven items are alive, whatever the number of jobs. The calling thread computes, unless several jobs are to be
+computed at once, and hands out results, in the order of the jobs. A worker and its jobs and results are values that pickle,
+so that another executor may run them elsewhere.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 Job = TypeVar("Job")
@@ -25,15 +27,15 @@ class Worker(Protocol[Job_contra, Item, Computed, Result_co]):
     """The three stages of one job."""
 
     def read(self, job: Job_contra) -> Item:
-        """Bring a job's input into memory; in a thread of its own."""
+        """Bring a job's input into memory; in a thread of its own, in order."""
         ...
 
     def compute(self, job: Job_contra, item: Item) -> Computed:
-        """Do the work; never two jobs at once."""
+        """Do the work; jobs overlap if `Executor.run` is asked for several at once."""
         ...
 
     def write(self, job: Job_contra, computed: Computed) -> Result_co:
-        """Store what was computed; in a thread of its own."""
+        """Store what was computed; in a thread of its own, in order."""
         ...
 
     def failed(self, job: Job_contra, error: Exception) -> Result_co:
@@ -44,19 +46,43 @@ class Worker(Protocol[Job_contra, Item, Computed, Result_co]):
 class Executor(Protocol):
     """Whoever runs jobs: this process, several devices, a cluster."""
 
-    def run(self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result]) -> Iterator[Result]:
-        """One result for every job, in order. Closing the iterator early drops what has not begun."""
+    def run(
+        self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result], at_once: int = 1
+    ) -> Iterator[Result]:
+        """One result for every job, in order. Closing the iterator early drops what has not begun.
+
+        Args:
+            jobs: taken up one by one.
+            worker: does them.
+            at_once: how many may be computed side by side.
+        """
         ...
 
 
 class LocalExecutor:
     """Runs jobs in this process, on one device."""
 
-    def run(self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result]) -> Iterator[Result]:
-        """One result for every job, in order; see the module."""
+    def run(
+        self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result], at_once: int = 1
+    ) -> Generator[Result, None, None]:
+        """One result for every job, in order; see the module and `Executor`. Jobs at once share PyTorch's threads."""
         reader, writer = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "write")
         reading: deque[tuple[Job, Future[Item]]] = deque()
+        computing: deque[tuple[Job, Future[Computed]]] = deque()
         writing: deque[tuple[Job, Future[Result] | Exception]] = deque()
+        most_computing = 0 if at_once == 1 else at_once  # one more than run: no thread waits for its next job
+
+        def begin_computing() -> None:
+            job, item = reading.popleft()
+            computing.append((job, computer.submit(lambda: worker.compute(job, item.result()))))
+
+        def write_computed(most: int) -> None:
+            while len(computing) > most:
+                job, computed = computing.popleft()
+                try:
+                    writing.append((job, writer.submit(worker.write, job, computed.result())))
+                except Exception as error:
+                    writing.append((job, error))
 
         def finished(most: int) -> Iterator[Result]:
             while len(writing) > most:
@@ -69,24 +95,66 @@ class LocalExecutor:
                     result = worker.failed(job, error)
                 yield result
 
-        def computed(job: Job, item: Future[Item]) -> "Future[Result] | Exception":
+        with _computer(at_once) as computer:
             try:
-                return writer.submit(worker.write, job, worker.compute(job, item.result()))
-            except Exception as error:
-                return error
-
-        try:
-            for job in jobs:
-                reading.append((job, reader.submit(worker.read, job)))
-                if len(reading) > AHEAD:
-                    first, item = reading.popleft()
-                    writing.append((first, computed(first, item)))
+                for job in jobs:
+                    reading.append((job, reader.submit(worker.read, job)))
+                    if len(reading) > AHEAD:
+                        begin_computing()
+                        write_computed(most_computing)
+                        yield from finished(AHEAD)
+                while reading:
+                    begin_computing()
+                    write_computed(most_computing)
                     yield from finished(AHEAD)
-            while reading:
-                first, item = reading.popleft()
-                writing.append((first, computed(first, item)))
-                yield from finished(AHEAD)
-            yield from finished(0)
-        finally:
-            reader.shutdown(cancel_futures=True)
-            writer.shutdown()  # what is on its way to the disk gets there, also when the user stops the run
+                write_computed(0)
+                yield from finished(0)
+            finally:
+                reader.shutdown(cancel_futures=True)
+                computer.shutdown(cancel_futures=True)
+                writer.shutdown()  # what is on its way to the disk gets there, also when the user stops the run
+
+
+class _Here:
+    """Takes jobs as a pool of threads does, and does them at once in the calling thread."""
+
+    def submit(self, work: Callable[[], Computed]) -> "Future[Computed]":
+        """Do it."""
+        done: Future[Computed] = Future()
+        try:
+            done.set_result(work())
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+    def shutdown(self, cancel_futures: bool) -> None:
+        """There is nothing to end."""
+
+
+@contextmanager
+def all_threads(at_once: int) -> Iterator[None]:
+    """Let one of the jobs at once use all of PyTorch's threads, in whose share it runs."""
+    import torch
+
+    share = torch.get_num_threads()
+    torch.set_num_threads(share * at_once)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(share)
+
+
+@contextmanager
+def _computer(at_once: int) -> Iterator[_Here | ThreadPoolExecutor]:
+    """What computes: the calling thread, or several others, each with its share of the threads that PyTorch has here."""
+    if at_once == 1:
+        yield _Here()
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    share = -(-threads // at_once)
+    try:
+        yield ThreadPoolExecutor(at_once, "compute", initializer=torch.set_num_threads, initargs=(share,))
+    finally:
+        torch.set_num_threads(threads)  # PyTorch also keeps the last number for threads that begin later

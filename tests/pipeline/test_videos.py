@@ -188,6 +188,7 @@ def test_a_stopped_run_goes_on_inside_the_video_to_the_same_bytes(
     tmp_path: Path, name: str, options: dict, deinterlace: bool, begins: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(videos, "SEGMENT", 1)  # five frames
+    monkeypatch.setattr(Engine, "at_once", 1)  # which frames are finished is then known
     source = make_clip(tmp_path / name, audio_start=0.5, options=options)  # a key frame every fourth
     arguments = {**BICUBIC, "video": VideoSettings(deinterlace=deinterlace)}
     (straight,) = restore_folder([source], tmp_path / "straight", **arguments).results
@@ -285,6 +286,7 @@ def test_a_videos_frames_become_numbered_images_and_a_stopped_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(videos, "SEGMENT", 1)  # five frames
+    monkeypatch.setattr(Engine, "at_once", 1)  # which frames are finished is then known
     source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0", audio_start=0.0, rotation=90)
     computed, restore = [], videos.restore_to_size
 
