@@ -39,12 +39,13 @@ from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary,
 from restorekit.pipeline.side_by_side import side_by_side
 from restorekit.pipeline.videos import VideoSettings, VideoWorker, stamp_of, video_facts, video_megapixels
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
-from restorekit.runtime.executor import Executor, LocalExecutor, all_threads
+from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.lock import HIDDEN, working_in
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
 from restorekit.runtime.provenance import file_stamp
 from restorekit.runtime.regular import open_without_following
+from restorekit.runtime.threads import all_threads, shared_threads
 from restorekit.weights.load import load_model
 
 _ONE_LARGE = threading.Lock()  # two large images at once would take twice the memory
@@ -149,7 +150,7 @@ def restore_folder(
         begun = time.monotonic()
         at_once = max(1, min(engine.at_once, len(images)))
         worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, progress, at_once)
-        done_images = executor.run(work.take_images(images), worker, at_once)
+        done_images = _sharing(executor.run(work.take_images(images), worker, at_once), at_once)
         if video.preview:
             done_videos = executor.run(work.take_videos(videos), PreviewWorker(engine, size, out, video))
         else:
@@ -351,6 +352,12 @@ def _stopped_by(stop: threading.Event) -> Iterator[None]:
     except KeyboardInterrupt:
         if not stop.is_set():
             raise
+
+
+def _sharing(results: Iterator[FileResult], at_once: int) -> Iterator[FileResult]:
+    """Results of jobs that are computed at once, and share PyTorch's threads until the last of them."""
+    with shared_threads(at_once):
+        yield from results
 
 
 def _size(job: Job) -> int:

@@ -39,6 +39,7 @@ from restorekit.runtime.journal import Journal
 from restorekit.runtime.lock import HIDDEN
 from restorekit.runtime.progress import Event, Progress
 from restorekit.runtime.provenance import digest, file_stamp
+from restorekit.runtime.threads import shared_threads
 
 SEGMENT = 4  # seconds; a killed run repeats no more than that
 MOST_RATE = 1000  # frames a second
@@ -166,7 +167,8 @@ class VideoWorker:
                 self.progress.step(Event(f"{job.source}: {ready} frames", 0, ready * megapixels))
             try:
                 frames_left = range(start - first, last - first)
-                with closing(LocalExecutor().run(frames_left, worker, self.engine.at_once)) as run:
+                at_once = self.engine.at_once
+                with shared_threads(at_once), closing(LocalExecutor().run(frames_left, worker, at_once)) as run:
                     for done in filter(None, run):
                         self.progress.step(Event(f"{job.source}: frame {done} of {last - first}", 0, megapixels))
                 store.finish()

@@ -10,7 +10,6 @@ so that another executor may run them elsewhere.
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 Job = TypeVar("Job")
@@ -65,8 +64,9 @@ class LocalExecutor:
     def run(
         self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result], at_once: int = 1
     ) -> Generator[Result, None, None]:
-        """One result for every job, in order; see the module and `Executor`. Jobs at once share PyTorch's threads."""
+        """One result for every job, in order; see the module and `Executor`."""
         reader, writer = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "write")
+        computer = _Here() if at_once == 1 else ThreadPoolExecutor(at_once, "compute")
         reading: deque[tuple[Job, Future[Item]]] = deque()
         computing: deque[tuple[Job, Future[Computed]]] = deque()
         writing: deque[tuple[Job, Future[Result] | Exception]] = deque()
@@ -95,24 +95,23 @@ class LocalExecutor:
                     result = worker.failed(job, error)
                 yield result
 
-        with _computer(at_once) as computer:
-            try:
-                for job in jobs:
-                    reading.append((job, reader.submit(worker.read, job)))
-                    if len(reading) > AHEAD:
-                        begin_computing()
-                        write_computed(most_computing)
-                        yield from finished(AHEAD)
-                while reading:
+        try:
+            for job in jobs:
+                reading.append((job, reader.submit(worker.read, job)))
+                if len(reading) > AHEAD:
                     begin_computing()
                     write_computed(most_computing)
                     yield from finished(AHEAD)
-                write_computed(0)
-                yield from finished(0)
-            finally:
-                reader.shutdown(cancel_futures=True)
-                computer.shutdown(cancel_futures=True)
-                writer.shutdown()  # what is on its way to the disk gets there, also when the user stops the run
+            while reading:
+                begin_computing()
+                write_computed(most_computing)
+                yield from finished(AHEAD)
+            write_computed(0)
+            yield from finished(0)
+        finally:
+            reader.shutdown(cancel_futures=True)
+            computer.shutdown(cancel_futures=True)
+            writer.shutdown()  # what is on its way to the disk gets there, also when the user stops the run
 
 
 class _Here:
@@ -129,32 +128,3 @@ class _Here:
 
     def shutdown(self, cancel_futures: bool) -> None:
         """There is nothing to end."""
-
-
-@contextmanager
-def all_threads(at_once: int) -> Iterator[None]:
-    """Let one of the jobs at once use all of PyTorch's threads, in whose share it runs."""
-    import torch
-
-    share = torch.get_num_threads()
-    torch.set_num_threads(share * at_once)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(share)
-
-
-@contextmanager
-def _computer(at_once: int) -> Iterator[_Here | ThreadPoolExecutor]:
-    """What computes: the calling thread, or several others, each with its share of the threads that PyTorch has here."""
-    if at_once == 1:
-        yield _Here()
-        return
-    import torch
-
-    threads = torch.get_num_threads()
-    share = -(-threads // at_once)
-    try:
-        yield ThreadPoolExecutor(at_once, "compute", initializer=torch.set_num_threads, initargs=(share,))
-    finally:
-        torch.set_num_threads(threads)  # PyTorch also keeps the last number for threads that begin later
