@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import options
+from restorekit.cli.pipes import Choices, is_piped, restore_piped
 from restorekit.cli.progress import open_progress
 from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.stopping import stopped_by_signals
@@ -14,7 +15,7 @@ from restorekit.media.limits import MOST_PIXELS
 
 
 def deblur(
-    inputs: options.Inputs,
+    inputs: options.InputsOrPipe,
     out: options.Target = Path("restored"),
     model: Annotated[str, typer.Option(help="A system; see `restorekit models`.")] = "gggan-lite",
     weights: options.Weights = "auto",
@@ -46,31 +47,43 @@ def deblur(
     Reads PNG, JPEG, WebP, TIFF and BMP; writes the same format, depth and
     metadata. A second run does only what is missing. Inputs are never touched.
 
+    - instead of a name takes one image from stdin; -o - writes it to stdout.
+
     Videos keep every frame's time, sound, subtitles and chapters; animations
     (GIF, WebP, APNG) their times, loops and alpha.
     """
+    from restorekit.inference.image import Size
     from restorekit.inference.settings import Settings
     from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
 
-    with stopped_by_signals() as stop, quiet_decoders(), open_progress(progress, "Deblurring") as told:
-        run = restore_folder(
-            inputs,
-            out,
-            model=model,
-            weights=None if weights == "none" else weights,
-            task="deblur",
-            config=registry.parse_config(model, config or ()),
-            settings=Settings(device, precision, tile, overlap, statistics, batch),
-            overwrite=overwrite,
-            dry_run=dry_run,
-            compare=compare,
-            report=report,
-            max_pixels=max_pixels,
-            on_doubt=on_doubt,
-            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
-            progress=told,
-            stop=stop,
-        )
+    with quiet_decoders(), open_progress(progress, "Deblurring") as told:
+        choices: Choices = {
+            "model": model,
+            "weights": None if weights == "none" else weights,
+            "scale": None,
+            "task": "deblur",
+            "config": registry.parse_config(model, config or ()),
+            "settings": Settings(device, precision, tile, overlap, statistics, batch),
+            "size": Size(),
+            "max_pixels": max_pixels,
+            "on_doubt": on_doubt,
+        }
+        if is_piped(inputs, out, compare, report, dry_run):
+            restore_piped(inputs, out, choices, told)
+            return
+        with stopped_by_signals() as stop:
+            run = restore_folder(
+                inputs,
+                out,
+                **choices,
+                overwrite=overwrite,
+                dry_run=dry_run,
+                compare=compare,
+                report=report,
+                video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
+                progress=told,
+                stop=stop,
+            )
     print_summary(run)
     raise typer.Exit(run.exit_code)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from restorekit.pipeline.videos import VideoSettings
 
 Inputs = Annotated[list[Path], typer.Argument(help="Images, videos, folders (with everything below) or glob patterns.")]
+InputsOrPipe = Annotated[
+    list[Path],
+    typer.Argument(help="Images, videos, folders (with everything below), glob patterns, or - for stdin."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
     precision.Precision, typer.Option(help="Type to compute in. auto is fp16 on a GPU, fp32 on a CPU.")
@@ -82,7 +86,7 @@ Target = Annotated[
         "--out",
         "-o",
         help="Results go to this folder; the tree of folders is kept. Or the only result: clip.mp4, or frames/%06d.png for "
-        "a video's frames, numbered from 0.",
+        "a video's frames, numbered from 0; or - for stdout.",
     ),
 ]
 ProgressKind = Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import options
+from restorekit.cli.pipes import Choices, is_piped, restore_piped
 from restorekit.cli.progress import open_progress
 from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.stopping import stopped_by_signals
@@ -15,7 +16,7 @@ from restorekit.media.limits import MOST_PIXELS
 
 
 def sr(
-    inputs: options.Inputs,
+    inputs: options.InputsOrPipe,
     out: options.Target = Path("restored"),
     model: Annotated[
         str, typer.Option(help="A system; see `restorekit models`. auto is the best that ships for the scale.")
@@ -58,6 +59,8 @@ def sr(
     and metadata. A second run does only what is missing. Inputs are never
     touched.
 
+    - instead of a name takes one image from stdin; -o - writes it to stdout.
+
     Videos keep every frame's time, sound, subtitles and chapters; animations
     (GIF, WebP, APNG) their times, loops and alpha.
     """
@@ -70,7 +73,7 @@ def sr(
     from restorekit.weights.manifest import load_manifest
 
     wanted = Size(factor=outscale or scale, pixels=_pixels(size) if size else None)
-    with stopped_by_signals() as stop, quiet_decoders(), open_progress(progress, "Enlarging") as told:
+    with quiet_decoders(), open_progress(progress, "Enlarging") as told:
         model = model if model == "auto" else registry.resolve(model)
         if model == "auto":
             if weights != "auto":
@@ -82,26 +85,33 @@ def sr(
             network = load_manifest().choose_scale(model, wanted.factor)
         else:
             network = scale  # a file or a tag is for one scale, and says so if it is another
-        run = restore_folder(
-            inputs,
-            out,
-            model=model,
-            weights=None if weights == "none" else weights,
-            scale=network,
-            task="sr",
-            config=registry.parse_config(model, config or ()),
-            settings=Settings(device, precision, tile, overlap, statistics, batch),
-            size=wanted,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            compare=compare,
-            report=report,
-            max_pixels=max_pixels,
-            on_doubt=on_doubt,
-            video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
-            progress=told,
-            stop=stop,
-        )
+        choices: Choices = {
+            "model": model,
+            "weights": None if weights == "none" else weights,
+            "scale": network,
+            "task": "sr",
+            "config": registry.parse_config(model, config or ()),
+            "settings": Settings(device, precision, tile, overlap, statistics, batch),
+            "size": wanted,
+            "max_pixels": max_pixels,
+            "on_doubt": on_doubt,
+        }
+        if is_piped(inputs, out, compare, report, dry_run):
+            restore_piped(inputs, out, choices, told)
+            return
+        with stopped_by_signals() as stop:
+            run = restore_folder(
+                inputs,
+                out,
+                **choices,
+                overwrite=overwrite,
+                dry_run=dry_run,
+                compare=compare,
+                report=report,
+                video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
+                progress=told,
+                stop=stop,
+            )
     print_summary(run)
     raise typer.Exit(run.exit_code)
 

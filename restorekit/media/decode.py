@@ -79,11 +79,16 @@ def read_content(path: Path, max_pixels: int = MOST_PIXELS) -> bytes:
         UnreadableImage: absent, no regular file, or larger than any image of so many pixels.
     """
     try:
-        return read_regular(path, LARGEST_PIXEL * max_pixels + MOST_METADATA)
+        return read_regular(path, most_bytes(max_pixels))
     except OSError as error:
         raise UnreadableImage(
             f"It cannot be read ({error.strerror}).", "Check its path and permissions.", path
         ) from error
+
+
+def most_bytes(max_pixels: int) -> int:
+    """Of the file of any image of so many pixels."""
+    return LARGEST_PIXEL * max_pixels + MOST_METADATA
 
 
 def decode_image(data: bytes, max_pixels: int = MOST_PIXELS) -> Image:

@@ -10,14 +10,10 @@ from fractions import Fraction
 from itertools import chain, takewhile
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from restorekit.errors import UnwritableOutput, UsageError
-from restorekit.imaging.doubt import find_doubt
-from restorekit.imaging.dtypes import from_unit, to_unit
-from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
-from restorekit.inference.image import RestoredImage, Size, restore_to_size
+from restorekit.inference.image import RestoredImage, Size
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
 from restorekit.media.animation import Animation, read_animation, write_animation
@@ -37,6 +33,7 @@ from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path
 from restorekit.pipeline.preview import PreviewWorker
 from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary, failed_result, report_line
 from restorekit.pipeline.side_by_side import side_by_side
+from restorekit.pipeline.still import OnDoubt, check_task, restore_still
 from restorekit.pipeline.videos import VideoSettings, VideoWorker, stamp_of, video_facts, video_megapixels
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
@@ -50,7 +47,6 @@ from restorekit.weights.load import load_model
 
 _ONE_LARGE = threading.Lock()  # two large images at once would take twice the memory
 JOURNAL = Path(HIDDEN, "restored.jsonl")  # below the output folder; hidden: no run takes it for images
-OnDoubt = Literal["keep", "copy"]
 
 
 def restore_folder(
@@ -119,7 +115,7 @@ def restore_folder(
         if not jobs:
             raise UsageError("There is no video to preview.", "Name one.")
     network = load_model(model, weights, scale, config)
-    _check_task(network, task)
+    check_task(network, task)
     engine = Engine(network, settings)
     journal = Journal(out / JOURNAL, _identity(network, engine, size, on_doubt))
     info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
@@ -145,8 +141,7 @@ def restore_folder(
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
         stop = stop or threading.Event()
         work = _WorkLeft(images, videos, video.fps, progress, stop)
-        description = f"{info.model} ({info.weights} weights) on {info.device}, {info.precision}"
-        progress.begin(Work(len(jobs), work.left, "MP", description))
+        progress.begin(Work(len(jobs), work.left, "MP", str(info)))
         begun = time.monotonic()
         at_once = max(1, min(engine.at_once, len(images)))
         worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, progress, at_once)
@@ -236,10 +231,7 @@ class FileWorker:
         if isinstance(image, Animation):
             restored = restore_animation(image, self.engine, self.size, self.limits)
         else:
-            restored = restore_to_size(image, self.engine, self.size, self.limits)
-            doubt = find_doubt(image.rgb(), restored.image.rgb())
-            if doubt and self.on_doubt == "copy":
-                restored = replace(restored, image=_at_size(image, restored.image.size))
+            restored, doubt = restore_still(image, self.engine, self.size, self.limits, self.on_doubt)
         self.limits = restored.limits
         return RestoredFile(item, restored, (time.monotonic() - begun) / self.at_once, doubt)
 
@@ -379,13 +371,6 @@ def _rate(jobs: Iterable[Job], name: str, fps: Fraction | None) -> Fraction | No
     return fps or Fraction(25)  # images again: nobody sees it
 
 
-def _check_task(network: Model, task: Task | None) -> None:
-    spec = network.spec
-    if task is not None and spec.task != task:
-        does, other = ("enlarges", "sr") if spec.task == "sr" else ("does not enlarge", "deblur")
-        raise UsageError(f"{spec.name} {does} images.", f"Its command is `restorekit {other}`.")
-
-
 def _identity(network: Model, engine: Engine, size: Size, on_doubt: OnDoubt) -> dict[str, object]:
     """All that decides the pixels of every result."""
     return {
@@ -424,12 +409,6 @@ def _still(image: Image | Animation) -> Image:
 def _size_of(image: Image | Animation | LargeImage) -> tuple[int, int]:
     """Height and width in pixels."""
     return image.size if isinstance(image, LargeImage) else _still(image).size
-
-
-def _at_size(image: Image, size: tuple[int, int]) -> Image:
-    if image.size == size:
-        return image
-    return image.with_rgb(from_unit(resize(to_unit(image.rgb()), size), image.pixels.dtype))
 
 
 class _Report:

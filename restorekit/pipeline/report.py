@@ -73,6 +73,9 @@ class RunInfo:
     device: str
     precision: str
 
+    def __str__(self) -> str:
+        return f"{self.model} ({self.weights} weights) on {self.device}, {self.precision}"
+
 
 class Results(Sequence[FileResult]):
     """One result for every file, kept in few bytes: of a hundred thousand, most differ in nothing but names and times.

@@ -20,7 +20,7 @@ from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.pipeline import files
+from restorekit.pipeline import files, still
 from restorekit.pipeline.files import FileWorker
 from restorekit.pipeline.plan import plan_files
 from restorekit.runtime.atomic import HOST
@@ -114,7 +114,7 @@ def test_a_doubtful_result_is_told_and_kept_or_replaced_by_its_input(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(files, "find_doubt", lambda before, after: "it is odd" if before.shape[:2] == (20, 30) else "")
+    monkeypatch.setattr(still, "find_doubt", lambda before, after: "it is odd" if before.shape[:2] == (20, 30) else "")
     write_image(Image(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)), folder / "odd.png")
     report = tmp_path / "report.jsonl"
     kept = restore_folder([folder], tmp_path / "out", settings=CPU, report=report, **options)
@@ -297,7 +297,7 @@ def test_a_format_that_cannot_hold_the_result_is_told_before_it_is_computed(
         raise AssertionError("computed")
 
     write_image(Image(np.zeros((4, 9000, 3), np.uint8), format="webp"), tmp_path / "wide.webp")
-    monkeypatch.setattr("restorekit.pipeline.files.restore_to_size", never)
+    monkeypatch.setattr("restorekit.pipeline.files.restore_still", never)
     summary = restore_folder([tmp_path / "wide.webp"], tmp_path / "out", model="bicubic", scale=2, settings=CPU)
     assert "16383" in summary.results[0].reason
     assert "PNG" in summary.results[0].hint
