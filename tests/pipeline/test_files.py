@@ -20,7 +20,7 @@ from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.pipeline import files, still
+from restorekit.pipeline import still
 from restorekit.pipeline.files import FileWorker
 from restorekit.pipeline.plan import plan_files
 from restorekit.runtime.atomic import HOST
