@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-KINDS = ("images", "names", "records", "weights")
+KINDS = ("images", "names", "records", "servers", "weights")
 MOST = 100_000  # cases
 TESTS = Path(__file__).parent.parent / "tests"
 

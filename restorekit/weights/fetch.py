@@ -1,21 +1,24 @@
 """Fetch weights that others publish: beside the final name, resumed, verified, then renamed."""
 
 import http.client
+import io
 import json
 import socket
 import ssl
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import AbstractHTTPHandler, HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from restorekit._version import __version__
 from restorekit.errors import WeightsError
-from restorekit.runtime.atomic import put_in_place
+from restorekit.runtime.atomic import put_in_place, write_atomically
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
+from restorekit.runtime.regular import open_without_following
 from restorekit.weights import cache, state_dict
 from restorekit.weights.manifest import RemoteWeights
 
@@ -23,7 +26,11 @@ CHUNK = 1 << 18
 """Most bytes read at once."""
 MB = 10**6
 LARGEST = 1 << 32
-"""Bytes after which a file whose length nobody states is given up; the largest known one has 250 MB."""
+"""Bytes that no file has; the largest known one has 250 MB."""
+LEAST = 1 << 16
+"""Bytes of the file that must come within `Patience.slow`."""
+SHOWN = 200
+"""Characters of what a server says that an error repeats."""
 TEMPORARY = (408, 416, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which trying again helps."""
 
@@ -38,6 +45,8 @@ class Patience:
     """Failures in a row without progress."""
     pause: float = 1.0
     """Seconds before the second attempt; doubled each time."""
+    slow: float = 120.0
+    """Seconds in which fewer than `LEAST` bytes of the file came, however many attempts were made."""
 
 
 class _Interrupted(Exception):
@@ -129,15 +138,17 @@ class _Part:
 
     def describe(self, version: str, length: int) -> None:
         """Keep what the server says of the whole file: its version (a strong ETag or date) and its length in bytes."""
-        self._facts.write_text(json.dumps({"url": self.url, "version": version, "length": length}), encoding="utf-8")
+        write_atomically(self._facts, json.dumps({"url": self.url, "version": version, "length": length}).encode())
 
     def facts(self) -> tuple[str, int]:
         """What `describe` kept; an empty version and length 0 if nothing is known."""
         try:
             facts: dict[str, Any] = json.loads(self._facts.read_text(encoding="utf-8"))
-            return (str(facts["version"]), int(facts["length"])) if facts["url"] == self.url else ("", 0)
-        except (OSError, ValueError, LookupError, TypeError):  # absent, or torn by a kill
+            version, length = str(facts["version"]), int(facts["length"])
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):  # absent, torn or spoilt
             return "", 0
+        can_be_asked_for = version.isascii() and version.isprintable()
+        return (version, length) if facts["url"] == self.url and can_be_asked_for else ("", 0)
 
     def remove(self) -> None:
         """Forget everything."""
@@ -170,10 +181,10 @@ def _download(entry: RemoteWeights, part: _Part, progress: Progress, patience: P
 
 def _transfer(entry: RemoteWeights, part: _Part, progress: Progress, patience: Patience) -> None:
     """Try until the whole file is here, or too often in vain."""
-    failures, best = 0, part.length()
+    failures, best, pace = 0, part.length(), _Pace(entry, patience.slow)
     while True:
         try:
-            _attempt(entry, part, progress, patience.stall)
+            _attempt(entry, part, progress, patience.stall, pace)
             return
         except _Interrupted as error:
             failures = 0 if part.length() > best else failures + 1
@@ -185,6 +196,90 @@ def _transfer(entry: RemoteWeights, part: _Part, progress: Progress, patience: P
                     f"Or: {manual_hint(entry)}",
                 ) from None
             time.sleep(patience.pause * 2**failures)
+
+
+class _Pace:
+    """Gives up where the file comes too slowly.
+
+    A timeout of the socket does not: a server can send a byte just in time, headers or answers "100 Continue" without end,
+    or one byte a connection.
+
+    Args:
+        entry: what is fetched.
+        slow: see `Patience`.
+    """
+
+    def __init__(self, entry: RemoteWeights, slow: float) -> None:
+        self.entry, self.slow = entry, slow
+        self._missing, self._end = LEAST, time.monotonic() + slow
+
+    def came(self, count: int) -> None:
+        """Bytes of the file have come."""
+        self._missing -= count
+        if self._missing <= 0:
+            self._missing, self._end = LEAST, time.monotonic() + self.slow
+
+    def check(self) -> None:
+        """See whether enough has come.
+
+        Raises:
+            WeightsError: it has not.
+        """
+        if time.monotonic() > self._end:
+            raise WeightsError(
+                f"{self.entry.url} sends less than {LEAST >> 10} KiB of the file in {self.slow:g} s.",
+                f"Run the same command again: it continues where it stopped. Or: {manual_hint(self.entry)}",
+            )
+
+
+class _PacedStream(io.RawIOBase):
+    """What comes from a socket; every read checks the pace."""
+
+    def __init__(self, raw: io.RawIOBase, pace: _Pace) -> None:
+        self._raw, self._pace = raw, pace
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._pace.check()
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _PacedAnswer(http.client.HTTPResponse):
+    """An answer whose headers and body are read at a pace."""
+
+    def __init__(self, *args: Any, pace: _Pace, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fp = io.BufferedReader(_PacedStream(self.fp.detach(), pace))
+
+
+class _PacedHandler(AbstractHTTPHandler):
+    """Opens addresses whose answers are read at a pace."""
+
+    def __init__(self, pace: _Pace) -> None:
+        super().__init__()
+        self._pace = pace
+
+    def do_open(self, http_class: Any, req: Request, **options: Any) -> http.client.HTTPResponse:
+        def connection(*args: Any, **more: Any) -> http.client.HTTPConnection:
+            made: http.client.HTTPConnection = http_class(*args, **more)
+            made.response_class = partial(_PacedAnswer, pace=self._pace)  # type: ignore[assignment]
+            return made
+
+        return super().do_open(connection, req, **options)
+
+
+class _PacedHTTP(_PacedHandler, HTTPHandler):
+    pass
+
+
+class _PacedHTTPS(_PacedHandler, HTTPSHandler):
+    pass
 
 
 class _SafeRedirects(HTTPRedirectHandler):
@@ -203,12 +298,14 @@ class _SafeRedirects(HTTPRedirectHandler):
         allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("http", "https")
         if urlsplit(newurl).scheme not in allowed:
             raise WeightsError(
-                f"{req.full_url} redirects to {newurl}, which is not an {' or '.join(allowed)} address.", self.hint
+                f"{req.full_url:.{SHOWN}} redirects to {newurl:.{SHOWN}}, which is not an {' or '.join(allowed)} address.",
+                self.hint,
             )
+        fp.close()  # what else it says may have no end, and would be read whole
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float) -> None:
+def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float, pace: _Pace) -> None:
     """Make one connection: continue if the server can, else begin again.
 
     Raises:
@@ -216,6 +313,7 @@ def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float
         WeightsError: trying again is useless.
         UnwritableOutput: the cache cannot be written.
     """
+    pace.check()
     present, (version, length) = part.length(), part.facts()
     if not version and entry.sha256 is None:  # a beginning that nothing could vouch for
         present = 0
@@ -226,16 +324,16 @@ def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float
         headers["Range"] = f"bytes={present}-"
         if version:
             headers["If-Range"] = version
-    opener = build_opener(_SafeRedirects(manual_hint(entry)))
+    opener = build_opener(_PacedHTTP(pace), _PacedHTTPS(pace), _SafeRedirects(manual_hint(entry)))
     try:
         with opener.open(Request(part.url, headers=headers), timeout=stall) as answer:
-            _receive(entry, part, answer, present, progress)
+            _receive(entry, part, answer, present, progress, pace)
     except HTTPError as error:
         if error.code == 416:  # more is here than there
             part.remove()
         if error.code in TEMPORARY:
-            raise _Interrupted(f"the server answers {error.code} {error.reason}") from None
-        raise WeightsError(f"{part.url} answers {error.code} {error.reason}.", manual_hint(entry)) from None
+            raise _Interrupted(f"the server answers {error.code} {error.reason:.{SHOWN}}") from None
+        raise WeightsError(f"{part.url} answers {error.code} {error.reason:.{SHOWN}}.", manual_hint(entry)) from None
     except URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise WeightsError(
@@ -252,11 +350,18 @@ def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float
     except (http.client.HTTPException, OSError) as error:
         raise _Interrupted(f"the connection broke ({type(error).__name__})") from None
     except ValueError as error:  # an address or a header that the library cannot parse
-        raise WeightsError(f"{part.url} gives an answer that makes no sense ({error}).", manual_hint(entry)) from None
+        raise WeightsError(
+            f"{part.url} gives an answer that makes no sense ({error!s:.{SHOWN}}).", manual_hint(entry)
+        ) from None
 
 
 def _receive(
-    entry: RemoteWeights, part: _Part, answer: http.client.HTTPResponse, present: int, progress: Progress
+    entry: RemoteWeights,
+    part: _Part,
+    answer: http.client.HTTPResponse,
+    present: int,
+    progress: Progress,
+    pace: _Pace,
 ) -> None:
     """Append an answer to the part, or replace the part by it."""
     if answer.headers.get_content_type() == "text/html":
@@ -264,6 +369,8 @@ def _receive(
     begin, length = _extent(answer)
     if begin not in (0, present):
         raise _Interrupted("the server sent another part than was asked for")
+    if length > LARGEST:
+        raise WeightsError(f"{part.url} announces more than {LARGEST >> 30} GiB.", manual_hint(entry))
     if entry.size and length not in (0, entry.size):
         raise WeightsError(f"{part.url} has {length} bytes, not the published {entry.size}.", manual_hint(entry))
     length = length or entry.size or 0
@@ -272,9 +379,12 @@ def _receive(
             f"{part.url} does not say how long the file is: a cut one could not be told.", manual_hint(entry)
         )
     version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+    if begin and part.facts()[0] not in ("", version):
+        part.remove()
+        raise _Interrupted("the server sent a part of another version")
     with cache.writing(part.path):
         part.describe("" if version.startswith("W/") else version, length)
-        file = part.path.open("ab" if begin else "wb")
+        file = open(part.path, "ab" if begin else "wb", opener=open_without_following)  # noqa: SIM115
     progress.begin(Work(items=max(length // MB - begin // MB, 0), amount=max(length - begin, 0) / MB, unit="MB"))
     received = begin
     with file:
@@ -282,6 +392,7 @@ def _receive(
             with cache.writing(part.path):
                 file.write(chunk)
                 file.flush()
+            pace.came(len(chunk))
             before, received = received, received + len(chunk)
             progress.step(Event(entry.name, items=received // MB - before // MB, amount=len(chunk) / MB))
     if received > (length or LARGEST):

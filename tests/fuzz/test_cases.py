@@ -6,7 +6,7 @@ import pytest
 
 from fuzz.harness import run_cases
 
-CASES = {"images": 1000, "names": 2, "records": 300, "weights": 150}
+CASES = {"images": 1000, "names": 2, "records": 300, "servers": 100, "weights": 150}
 
 
 @pytest.mark.fuzz

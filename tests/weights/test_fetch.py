@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import io
 import json
 import socket
 import ssl
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -269,6 +271,19 @@ def test_a_fetch_killed_before_the_rename_is_not_repeated(server: Server, entry:
     assert server.requests == []
 
 
+@pytest.mark.parametrize("name", ["x.pth.part", "x.pth.part.json"])
+def test_links_in_the_cache_are_not_written_through(
+    server: Server, entry: RemoteWeights, tmp_path: Path, name: str
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(BYTES[:1000])
+    entry.path.parent.mkdir(parents=True)
+    entry.path.with_name(name).symlink_to(victim)
+    with pytest.raises(UnwritableOutput) if name.endswith("part") else nullcontext():
+        fetch(entry, patience=HASTE)
+    assert victim.read_bytes() == BYTES[:1000]
+
+
 def test_a_kept_beginning_excuses_one_wrong_file_and_not_two(server: Server, entry: RemoteWeights) -> None:
     entry.path.parent.mkdir(parents=True)
     entry.path.with_name("x.pth.part").write_bytes(bytes(1000))
@@ -307,7 +322,7 @@ def test_redirects_are_followed_but_not_out_of_encryption(server: Server, entry:
     request = fetching.Request("https://example.org/x")
     with pytest.raises(WeightsError, match=r"not an https address\. the hint"):
         follow.redirect_request(request, None, 302, "", {}, "http://example.org/x")  # type: ignore[arg-type]
-    assert follow.redirect_request(request, None, 302, "", {}, "https://example.org/y") is not None  # type: ignore[arg-type]
+    assert follow.redirect_request(request, io.BytesIO(), 302, "", {}, "https://example.org/y") is not None  # type: ignore[arg-type]
 
 
 def test_a_file_of_unknown_length_needs_a_hash(server: Server, entry: RemoteWeights) -> None:

@@ -5,6 +5,7 @@ Servers are drawn at random and stand behind a false socket, so that the whole H
 
 import hashlib
 import io
+import itertools
 import json
 import socket
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 
 from restorekit.errors import WeightsError
 from restorekit.runtime.progress import Event, Work
+from restorekit.weights import fetch as fetching
 from restorekit.weights.fetch import Patience, fetch
 from restorekit.weights.manifest import RemoteWeights
 
@@ -49,8 +52,9 @@ class Answer:
     """Of a redirect."""
     version: Literal["one", "two"] = "one"
     tag: Literal["strong", "weak", "none"] = "strong"
-    ranges: Literal["kept", "ignored", "shifted", "unsaid"] = "kept"
-    length: Literal["said", "unsaid", "chunked", "longer", "shorter"] = "said"
+    ranges: Literal["kept", "careless", "ignored", "shifted", "unsaid"] = "kept"
+    """A careless server continues whatever version the beginning is of."""
+    length: Literal["said", "unsaid", "chunked", "longer", "shorter", "huge"] = "said"
     lie: bool = False
     """One byte of the file is another."""
     extra: bool = False
@@ -90,7 +94,7 @@ BROKEN = {
     "status": st.sampled_from([204, 301, 302, 307, 403, 404, 416, 429, 500, 503]),
     "location": st.sampled_from(LOCATIONS),
     "tag": st.sampled_from(["weak", "none"]),
-    "ranges": st.sampled_from(["ignored", "shifted", "unsaid"]),
+    "ranges": st.sampled_from(["careless", "ignored", "shifted", "unsaid"]),
     "page": st.just(True),
     "cut": st.floats(0, 1),
     "end": st.sampled_from(["reset", "stalled"]),
@@ -98,8 +102,8 @@ BROKEN = {
     "killed": st.integers(0, 1000),
     "version": st.just("two"),
 }
-LYING = BROKEN | {"length": st.sampled_from(["unsaid", "chunked", "longer", "shorter"]), "lie": st.just(True)}
-UNLUCKY = BROKEN | {"length": st.sampled_from(["unsaid", "chunked", "longer"])}
+LYING = BROKEN | {"length": st.sampled_from(["unsaid", "chunked", "longer", "shorter", "huge"]), "lie": st.just(True)}
+UNLUCKY = BROKEN | {"length": st.sampled_from(["unsaid", "chunked", "longer", "huge"])}
 """Nobody can tell a lie about a file of which nothing is known."""
 
 
@@ -109,7 +113,8 @@ def respond(answer: Answer, request: bytes) -> bytes:
     asked = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
     body, tag = VERSIONS[answer.version], {"strong": f'"{answer.version}"', "weak": 'W/"any"', "none": ""}
     begin = 0
-    if answer.ranges != "ignored" and "range" in asked and asked.get("if-range") in (None, tag[answer.tag]):
+    continued = answer.ranges == "careless" or asked.get("if-range") in (None, tag[answer.tag])
+    if answer.ranges != "ignored" and "range" in asked and continued:
         begin = int(asked["range"].removeprefix("bytes=").removesuffix("-"))
     status = 416 if begin >= len(body) else answer.status
     headers = [f"HTTP/1.1 {206 if status == 200 and begin else status} Because"]
@@ -130,7 +135,7 @@ def respond(answer: Answer, request: bytes) -> bytes:
         headers.append("Transfer-Encoding: chunked")
         sent = bytearray(b"%x\r\n%s\r\n0\r\n\r\n" % (len(sent), bytes(sent)) if sent else b"0\r\n\r\n")
     elif answer.length != "unsaid":
-        said = len(sent) + {"longer": 9, "shorter": -9}.get(answer.length, 0)
+        said = len(sent) + {"longer": 9, "shorter": -9, "huge": 10**4000}.get(answer.length, 0)
         headers.append(f"Content-Length: {said}")
     whole = "\r\n".join([*headers, "", ""]).encode() + bytes(sent)
     return whole[: round(len(whole) * answer.cut)]
@@ -261,6 +266,8 @@ def test_a_file_of_known_hash_comes_right_or_not_at_all(script: list[Answer]) ->
 @given(st.lists(answers(**UNLUCKY), max_size=6))
 @settings(max_examples=200, deadline=None)
 @example([Answer(cut=0.8), Answer(cut=0.9, version="two"), Answer(ranges="ignored", cut=0.5)])
+@example([Answer(cut=0.8), Answer(ranges="careless", version="two")])
+@example([Answer(length="huge")])
 @example([Answer(cut=0.8, length="chunked"), Answer(ranges="shifted")])
 @example([Answer(cut=0.8, tag="weak"), Answer(tag="weak", version="two")])
 def test_a_file_of_unknown_hash_is_one_version_and_whole(script: list[Answer]) -> None:
@@ -279,6 +286,10 @@ def test_a_file_of_known_size_is_one_version_and_whole(script: list[Answer]) -> 
 @settings(max_examples=50, deadline=None)
 @example(b"[]", UNKNOWN)
 @example(b'{"url": "http://weights.test/x.pth", "version": [], "length": "x"}', KNOWN)
+@example(b'{"url": "http://weights.test/x.pth", "version": "", "length": 1e999}', KNOWN)
+@example(b'{"url": "http://weights.test/x.pth", "version": "a\\r\\nb", "length": 1000}', UNKNOWN)
+@example(b'{"url": "http://weights.test/x.pth", "version": "\xe2\x82\xac", "length": 1000}', UNKNOWN)
+@example(b"[" * 100_000, UNKNOWN)
 def test_nothing_that_a_killed_fetch_left_stops_the_next(left: bytes, entry: RemoteWeights) -> None:
     with network([], Killer()):
         entry.path.parent.mkdir(parents=True)
@@ -307,3 +318,27 @@ def test_a_server_that_sends_less_than_before_makes_no_progress() -> None:
         assert isinstance(failure, WeightsError)
         assert "2 times" in failure.reason
         assert [answer.cut for answer in left] == [0.5]
+
+
+@pytest.mark.parametrize(("least", "comes"), [(900, False), (300, True)])
+def test_a_file_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch, least: int, comes: bool) -> None:
+    clock = itertools.count()  # a second passes between two looks; then come 100 bytes
+    monkeypatch.setattr(fetching, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
+    monkeypatch.setattr(fetching, "LEAST", least)
+    with network([], Killer()):
+        entry, patience = SIZED, Patience(slow=6.0)
+        if comes:
+            assert fetch(entry, patience=patience)
+        else:
+            with pytest.raises(WeightsError, match=r"weights\.test/x\.pth sends less than .* in 6 s.*continues"):
+                fetch(entry, patience=patience)
+
+
+def test_what_a_redirect_says_beside_its_address_is_not_read() -> None:
+    class Talkative(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise AssertionError("it may have no end")
+
+    follow, said = fetching._SafeRedirects("a hint"), Talkative()
+    follow.redirect_request(fetching.Request(KNOWN.url), said, 302, "", {}, "http://other.test/")  # type: ignore[arg-type]
+    assert said.closed
