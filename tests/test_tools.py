@@ -1,0 +1,37 @@
+"""The scripts in tools/ that others run, in small."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
+
+TOOLS = Path(__file__).parent.parent / "tools"
+pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason="tools/ is not beside an installed package")
+
+
+@pytest.mark.slow
+def test_systems_train_under_one_budget_and_are_measured(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    training, sharp = photo[:, :96].copy(), photo[:64, 96:].copy()
+    write_image(Image(training), tmp_path / "data" / "a.png")
+    write_image(Image(sharp), tmp_path / "pairs" / "sharp" / "b.png")
+    write_image(Image(np.asarray(cv2.blur(sharp, (5, 1)), np.uint8)), tmp_path / "pairs" / "blur" / "b.png")
+    out = tmp_path / "out"
+    command = [sys.executable, str(TOOLS / "equal_budget.py"), "--data", str(tmp_path / "data"), "--device", "cpu"]
+    command += ["--test", str(tmp_path / "pairs"), "--model", "gggan-lite", "--samples", "6", "--batch", "2"]
+    command += ["--crop", "32", "-o", str(out)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert json.loads((out / "plan.json").read_text()) == {"gggan-lite, 6 samples, 2 crops of 32 px": 3}
+    assert [row["step"] for row in csv.DictReader((out / "gggan-lite/log.csv").open())] == ["1", "3"]
+    assert "gggan-lite" in {row["method"] for row in csv.DictReader((out / "scores/results.csv").open())}
+    log = (out / "gggan-lite/log.csv").read_text()
+    subprocess.run(command, check=True, capture_output=True)
+    assert (out / "gggan-lite/log.csv").read_text() == log  # no step was left
