@@ -25,6 +25,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutants", type=int, default=400, help="how many places are sampled")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--seconds", type=float, default=20, help="that the tests of a mutant take without it, at most")
+    parser.add_argument("--seconds", type=float, default=20, help="for each group of tests that a mutant meets")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the results")
     chosen = parser.parse_args()
     seconds = _measure(chosen.out)
@@ -164,7 +165,8 @@ def _sample(count: int, seed: int) -> list[Mutant]:
                 places[path, place].append((name, occurrence))
         order = sorted(places)
         generator.shuffle(order)
-        parts.append([_mutant(part, *key, *generator.choice(places[key])) for key in order[: count // len(PARTS)]])
+        mutants = (_mutant(part, *key, *generator.choice(places[key])) for key in order)
+        parts.append(list(islice(filter(_counts, mutants), count // len(PARTS))))
     return [mutant for group in zip(*parts, strict=False) for mutant in group]
 
 
@@ -177,6 +179,16 @@ def _mutant(part: str, path: Path, place: tuple[int, int], name: str, occurrence
     number = float(before[start:stop]) + 10**-digits
     after = f"{before[:start]}{number:.{digits}f}{before[stop:]}"
     return Mutant(part, path, before.count("\n", 0, start) + 1, before, after)
+
+
+def _counts(mutant: Mutant) -> bool:
+    """Whether tests should notice: not a decorator's `frozen`, which keeps us from mistakes, and no Python error."""
+    if mutant.before.splitlines()[mutant.line - 1].lstrip().startswith("@"):
+        return False
+    try:
+        return mutant.path.suffix == ".toml" or bool(ast.parse(mutant.after))
+    except SyntaxError:
+        return False
 
 
 def _changes_of_code(path: Path) -> Iterator[tuple[tuple[int, int], str, int]]:
@@ -199,21 +211,20 @@ def _changes_of_table(path: Path) -> Iterator[tuple[tuple[int, int], str, int]]:
 
 
 def _tests(mutant: Mutant, executed: coverage.CoverageData, seconds: dict[str, float], limit: float) -> list[str]:
-    """Tests that could notice the mutant, the likeliest first, until they take longer than the limit."""
+    """Tests that could notice the mutant, the likeliest first; of each group as many as the limit has time for."""
     lines = executed.contexts_by_lineno(str(mutant.path.resolve()))
     of_line = {context.partition("|")[0] for context in lines.get(mutant.line, ())} & seconds.keys()
     of_file = {context.partition("|")[0] for contexts in lines.values() for context in contexts}
     named = re.compile(re.escape(mutant.path.stem).replace("_", "[-_]") + r"\b")
+    near = {test for test in seconds if test in of_file or named.search(test)}
     tests: list[str] = []
-    total = 0.0
-    for test in sorted(
-        of_line if of_line and _in_function(mutant) else seconds,
-        key=lambda test: (not named.search(test), test not in of_file, seconds[test], test),
-    ):
-        total += seconds[test]
-        if tests and total > limit:
-            break
-        tests.append(test)
+    for group in [of_line] if of_line and _in_function(mutant) else [near, seconds.keys() - near]:
+        total = 0.0
+        for test in sorted(group, key=lambda test: (not named.search(test), seconds[test], test)):
+            total += seconds[test]
+            if total > limit and tests:
+                break
+            tests.append(test)
     return tests
 
 

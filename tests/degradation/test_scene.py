@@ -72,6 +72,19 @@ def test_a_scene_at_rest_is_the_image() -> None:
     assert np.array_equal(Scene(straight(9)).rest(sharp, margin=4), sharp[4:-4, 4:-4])
 
 
+def test_poses_are_half_a_pixel_apart_at_most_where_they_are_farthest_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: set[int] = set()
+    sample = motion.sample
+    monkeypatch.setattr(motion, "sample", lambda path, count: counts.add(count) or sample(path, count))
+    camera = motion.roll(math.degrees(1.96))
+    Scene(camera).expose(np.zeros((4, 5, 1), np.float32))  # the corners are 2.5 px from the middle: they travel 4.9 px
+    assert counts == {10}
+    counts.clear()
+    objects = (square(0, 0, 3, straight(1)), square(0, 0, 3, straight(3)))  # the second travels farther
+    Scene(camera, objects).expose(np.zeros((4, 5, 1), np.float32), textures=[np.ones((3, 3, 1), np.float32)] * 2)
+    assert counts == {16}  # 7.9 px
+
+
 def test_real_surroundings_come_in_from_the_margin() -> None:
     sharp = np.zeros((60, 60, 1), np.float32)
     sharp[:, :20] = 1

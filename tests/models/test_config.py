@@ -63,6 +63,7 @@ def test_any_options_together_make_a_network_or_a_usage_error(data: st.DataObjec
         ("gggan", "taps=5,10", {"taps": (5, 10)}),
         ("gggan", "taps = 5, 10", {"taps": (5, 10)}),
         ("gggan", "taps=5", {"taps": (5,)}),
+        ("dgf", "dilations=1,3,1", {"dilations": (1, 3, 1)}),
         ("gggan", "block=rrdb", {"block": "rrdb"}),
         *(("gggan", f"trunk={word}", {"trunk": True}) for word in ("yes", "true", "True", "1", "on")),
         *(("gggan", f"trunk={word}", {"trunk": False}) for word in ("no", "false", "0", "off")),
