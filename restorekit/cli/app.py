@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit._version import __version__
-from restorekit.cli import benchmark, console, deblur, demo, models, sr, synth_blur, train
+from restorekit.cli import benchmark, console, deblur, demo, kernel, models, sr, synth_blur, train
 from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput
 from restorekit.runtime.atomic import NO_ROOM
 from restorekit.runtime.memory import keep_buffers
@@ -28,6 +28,7 @@ app.command("demo")(demo.demo)
 app.command("sr")(sr.sr)
 app.command("synth-blur")(synth_blur.synth_blur)
 app.command("train")(train.train)
+app.add_typer(kernel.app, name="kernel")
 app.add_typer(models.app, name="models")
 
 

@@ -11,13 +11,31 @@ from restorekit.cli.progress import open_progress
 from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.stopping import stopped_by_signals
 from restorekit.cli.summary import print_summary
+from restorekit.errors import UsageError
 from restorekit.media.limits import MOST_PIXELS
 
 
 def deblur(
     inputs: options.InputsOrPipe,
     out: options.Target = Path("restored"),
-    model: Annotated[str, typer.Option(help="A system; see `restorekit models`.")] = "gggan-lite",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A system; see `restorekit models`. By default gggan-lite; with --kernel tv.", show_default=False
+        ),
+    ] = None,
+    kernel: Annotated[
+        Path | None,
+        typer.Option(
+            help="What blurred the images, for tv, richardson-lucy, hyper-laplacian and wiener: a PSF (PNG, TIFF, .npy), a "
+            "motion field or grid of PSFs as --blur-out writes it, a folder of such files with the images' names, or the "
+            "pairs.jsonl of synth-blur."
+        ),
+    ] = None,
+    blur_out: Annotated[
+        Path | None,
+        typer.Option(help="Write each image's blur to this folder: a TIFF that --kernel takes, and a picture of it."),
+    ] = None,
     weights: options.Weights = "auto",
     config: options.Config = None,
     device: options.Device = "auto",
@@ -52,12 +70,19 @@ def deblur(
     Videos keep every frame's time, sound, subtitles and chapters; animations
     (GIF, WebP, APNG) their times, loops and alpha.
     """
+    model = model or ("gggan-lite" if kernel is None else "tv")
     from restorekit.inference.image import Size
     from restorekit.inference.settings import Settings
     from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
 
     with quiet_decoders(), open_progress(progress, "Deblurring") as told:
+        if kernel is None and registry.spec_of(model).blur != "none":
+            raise UsageError(
+                f"{registry.resolve(model)} must be told the blur.", "Give --kernel, or take another --model."
+            )
+        if blur_out is not None and kernel is None:
+            raise UsageError("There is no blur to write to --blur-out.", "Give --kernel.")
         choices: Choices = {
             "model": model,
             "weights": None if weights == "none" else weights,
@@ -70,6 +95,8 @@ def deblur(
             "on_doubt": on_doubt,
         }
         if is_piped(inputs, out, compare, report, dry_run):
+            if kernel is not None:
+                raise UsageError("--kernel does not go with -.", "Name a file, and a folder for the result.")
             restore_piped(inputs, out, choices, told)
             return
         with stopped_by_signals() as stop:
@@ -81,6 +108,8 @@ def deblur(
                 dry_run=dry_run,
                 compare=compare,
                 report=report,
+                kernel=kernel,
+                blur_out=blur_out,
                 video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),
                 progress=told,
                 stop=stop,

@@ -32,12 +32,14 @@ EVERY = 4
 """Rows from one that counts to the next: a median needs no more."""
 
 
-def find_doubt(before: NDArray[Any], after: NDArray[Any]) -> str:
+def find_doubt(before: NDArray[Any], after: NDArray[Any], blur: int = 0) -> str:
     """Compare a result with its input.
 
     Args:
         before: (H,W,3) RGB of any depth.
         after: (sH,sW,3) of the same depth; compared at the input's size.
+        blur: side in pixels of the blur that the result's system was told; 0 if it was told none. What was spread so far
+            comes back from as far, and the grain is as strong as the blur had made it weak.
 
     Returns:
         What looks wrong, in words; empty if nothing does.
@@ -56,9 +58,9 @@ def find_doubt(before: NDArray[Any], after: NDArray[Any]) -> str:
         signs.append(f"{100 * clipped:.0f} % of its values have become black or white")
     was, now = (max(_grain(grey), LEAST_GRAIN * top) for grey in (grey_before, grey_after))
     grain = now / was
-    if grain > MOST_GRAIN:
+    if grain > MOST_GRAIN and not blur:
         signs.append(f"its grain is {grain:.1f} times stronger")
-    beyond = _beyond(grey_before, grey_after, BEYOND * top)
+    beyond = _beyond(grey_before, grey_after, BEYOND * top, max(NEIGHBOURS, 2 * blur - 1))
     if beyond > MOST_BEYOND:
         signs.append(f"{100 * beyond:.0f} % of it is brighter or darker than all that was around")
     return ", ".join(signs)
@@ -73,8 +75,8 @@ def _grain(grey: NDArray[Any]) -> float:
     return float(np.median(np.abs(laplacian[::EVERY])))
 
 
-def _beyond(before: NDArray[Any], after: NDArray[Any], far: float) -> float:
-    square = np.ones((NEIGHBOURS, NEIGHBOURS), np.uint8)
+def _beyond(before: NDArray[Any], after: NDArray[Any], far: float, neighbours: int) -> float:
+    square = np.ones((neighbours, neighbours), np.uint8)
     above = cv2.subtract(after, cv2.dilate(before, square))  # where integers would fall below 0 they stay there
     below = cv2.subtract(cv2.erode(before, square), after)
     return float(np.mean((above > far) | (below > far)))

@@ -18,6 +18,7 @@ from restorekit.inference.context import Context, observe_blur, refined
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits, Place, Span, TilePlan, plan_tiles
 from restorekit.media.rows import ArrayReader, RowReader
+from restorekit.models import registry
 from restorekit.models.model import Model
 from restorekit.models.spec import Spec
 from restorekit.runtime.device import choose_device
@@ -363,9 +364,15 @@ def check_takes(spec: Spec, blur: Blur) -> None:
         UsageError: it cannot.
     """
     if spec.blur == "none":
-        raise UsageError(f"{spec.name} cannot be told the blur.", "tv and richardson-lucy can.")
+        raise cannot_be_told(spec)
     if spec.blur == "kernel" and not isinstance(blur, Kernel):
         raise UsageError(f"{spec.name} takes one PSF for the whole image.", "tv and richardson-lucy take any blur.")
+
+
+def cannot_be_told(spec: Spec) -> UsageError:
+    """The error of a system that is told a blur and has no use for it."""
+    able = [other.name for other in registry.list_models("deblur") if other.blur != "none"]
+    return UsageError(f"{spec.name} cannot be told the blur.", f"Those that can are {', '.join(able)}.")
 
 
 def _batches(plan: TilePlan) -> Iterator[list[Span]]:

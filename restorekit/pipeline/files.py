@@ -11,8 +11,9 @@ from itertools import chain, takewhile
 from pathlib import Path
 from types import MappingProxyType
 
-from restorekit.errors import UnwritableOutput, UsageError
-from restorekit.inference.engine import Engine
+from restorekit.deconvolution import Blur
+from restorekit.errors import RestorekitError, UnwritableOutput, UsageError
+from restorekit.inference.engine import Engine, cannot_be_told
 from restorekit.inference.image import RestoredImage, Size
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
@@ -27,9 +28,10 @@ from restorekit.media.numbered import is_pattern
 from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.animations import RestoredAnimation, restore_animation
+from restorekit.pipeline.blur_files import KnownBlurs, write_blur
 from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
 from restorekit.pipeline.large import RestoredLarge, find_large, restore_large
-from restorekit.pipeline.plan import destinations, plan_files, side_by_side_path, split_target
+from restorekit.pipeline.plan import blur_paths, destinations, plan_files, side_by_side_path, split_target
 from restorekit.pipeline.preview import PreviewWorker
 from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary, failed_result, report_line
 from restorekit.pipeline.side_by_side import side_by_side
@@ -66,6 +68,8 @@ def restore_folder(
     report: Path | None = None,
     max_pixels: int = MOST_PIXELS,
     on_doubt: OnDoubt = "keep",
+    kernel: Path | None = None,
+    blur_out: Path | None = None,
     video: VideoSettings = VideoSettings(),
     progress: Progress = SILENT,
     executor: Executor = LocalExecutor(),
@@ -94,6 +98,9 @@ def restore_folder(
         max_pixels: an input that claims more fails before memory is taken for it.
         on_doubt: what is written where an image's result looks like a failure (see `imaging.doubt`): "keep" it, or "copy"
             the input, enlarged if the result is larger. The result's `doubt` tells of either.
+        kernel: what blurred the images, for systems that must be told, as "tv": a file for all (TIFF or `.npy` as
+            `blur_files.read_values` takes them, PNG), a folder of files with the images' names, or a pairs.jsonl.
+        blur_out: folder for the images' blurs, as values that `kernel` takes and as pictures.
         video: how videos are restored and written.
         progress: sees the run; the `detail` of its events is a `FileResult`.
         executor: runs the work.
@@ -103,12 +110,14 @@ def restore_folder(
         One result for every planned image and video; images come first.
 
     Raises:
-        UsageError: an input does not exist, there is no image, or a result would replace an input.
+        UsageError: an input does not exist, there is no image, or a result would replace an input; `kernel` is missing where
+            the system needs it, given where it does not, or not to be read.
         WeightsError: see `load_model`.
         UnwritableOutput: nothing can be written to `out`, or another run works there or in `compare`.
     """
     out, name = split_target(Path(out))
-    jobs = plan_files(map(Path, inputs), out, compare, report, video.encoding, name)
+    blurs = None if kernel is None else KnownBlurs.open(kernel)
+    jobs = plan_files(map(Path, inputs), out, compare, report, video.encoding, name, blur_out, blurs)
     video = replace(video, fps=_rate(jobs, name, video.fps))
     if video.preview:
         jobs = [job for job in jobs if job.video]
@@ -116,6 +125,7 @@ def restore_folder(
             raise UsageError("There is no video to preview.", "Name one.")
     network = load_model(model, weights, scale, config)
     check_task(network, task)
+    _check_told(network, jobs, kernel, blur_out)
     engine = Engine(network, settings)
     journal = Journal(out / JOURNAL, _identity(network, engine, size, on_doubt))
     info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
@@ -123,7 +133,7 @@ def restore_folder(
 
     finished, missing = list[Job](), list[Job]()
     for job in jobs:
-        done = not overwrite and not video.preview and _is_finished(job, out, journal, compare, video)
+        done = not overwrite and not video.preview and _is_finished(job, out, journal, compare, video, blurs, blur_out)
         (finished if done else missing).append(job)
     if dry_run:
         for job in finished:
@@ -133,10 +143,10 @@ def restore_folder(
         return summary
     with ExitStack() as locks:
         if missing:
-            for folder in {folder.resolve() for folder in (out, compare or out)}:
+            for folder in {folder.resolve() for folder in (out, compare or out, blur_out or out)}:
                 locks.enter_context(working_in(folder))
             journal.check()
-        for place in {os.path.split(path)[0] for path, *_ in destinations(jobs, out, compare, None)}:
+        for place in {os.path.split(path)[0] for path, *_ in destinations(jobs, out, compare, None, blur_out)}:
             remove_leftovers(Path(place))
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
         stop = stop or threading.Event()
@@ -144,7 +154,9 @@ def restore_folder(
         progress.begin(Work(len(jobs), work.left, "MP", str(info)))
         begun = time.monotonic()
         at_once = max(1, min(engine.at_once, len(images)))
-        worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, progress, at_once)
+        worker = FileWorker(
+            engine, size, out, compare, journal, max_pixels, on_doubt, blurs, blur_out, progress, at_once
+        )
         done_images = _sharing(executor.run(work.take_images(images), worker, at_once), at_once)
         if video.preview:
             done_videos = executor.run(work.take_videos(videos), PreviewWorker(engine, size, out, video))
@@ -172,6 +184,9 @@ class ReadFile:
 
     image: Image | Animation | LargeImage
     stamp: dict[str, int]
+    blur: Blur | None = None
+    digest: str = ""
+    """Of the blur."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +212,8 @@ class FileWorker:
     journal: Journal
     max_pixels: int = MOST_PIXELS
     on_doubt: OnDoubt = "keep"
+    blurs: KnownBlurs | None = None
+    blur_out: Path | None = None
     progress: Progress = SILENT
     at_once: int = 1
     """Images that are computed side by side."""
@@ -213,7 +230,11 @@ class FileWorker:
         if self.on_doubt == "keep":  # else the whole result must be seen before any of it is written
             large = find_large(job.source, self.engine.spec.scale, self.size, self.max_pixels)
         image = large or read_animation(job.source, self.max_pixels) or read_image(job.source, self.max_pixels)
-        return ReadFile(image, stamp)
+        if self.blurs is None:
+            return ReadFile(image, stamp)
+        if isinstance(image, Animation):
+            raise UsageError("An animation cannot be told its blur.", "Split it into images.")
+        return ReadFile(image, stamp, *self.blurs.read(job, *image.size))
 
     def compute(self, job: Job, item: ReadFile) -> RestoredFile:
         """Restore one image, if its format can hold the result; a large one is written meanwhile."""
@@ -223,7 +244,9 @@ class FileWorker:
             view = None if self.compare is None else side_by_side_path(self.compare, job)
             with _ONE_LARGE, all_threads(self.at_once):
                 begun = time.monotonic()
-                large = restore_large(image, self.engine, self.size, output, view, self.limits, self.progress)
+                large = restore_large(
+                    image, self.engine, self.size, output, view, self.limits, self.progress, item.blur
+                )
                 return RestoredFile(item, large, time.monotonic() - begun)
         begun = time.monotonic()
         restored: RestoredImage | RestoredAnimation
@@ -231,7 +254,7 @@ class FileWorker:
         if isinstance(image, Animation):
             restored = restore_animation(image, self.engine, self.size, self.limits)
         else:
-            restored, doubt = restore_still(image, self.engine, self.size, self.limits, self.on_doubt)
+            restored, doubt = restore_still(image, self.engine, self.size, self.limits, self.on_doubt, item.blur)
         self.limits = restored.limits
         return RestoredFile(item, restored, (time.monotonic() - begun) / self.at_once, doubt)
 
@@ -246,7 +269,10 @@ class FileWorker:
             if self.compare is not None:
                 write_image(side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
             lost = write_animation(after, output) if isinstance(after, Animation) else write_image(after, output)
-        self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output))
+        if computed.read.blur is not None and self.blur_out is not None:
+            behind = before if isinstance(before, Image) else None
+            write_blur(computed.read.blur, _size_of(before), behind, *blur_paths(self.blur_out, job))
+        self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output, computed.read.digest))
         frames, (height, width) = len(before.frames) if isinstance(before, Animation) else 1, _size_of(before)
         return FileResult(
             job.source,
@@ -384,20 +410,45 @@ def _identity(network: Model, engine: Engine, size: Size, on_doubt: OnDoubt) -> 
     }
 
 
-def _facts(source: Mapping[str, int], output: Path) -> dict[str, object]:
-    """What tells that a result was made from this input, and is still the one that was written."""
-    return {"source": dict(source), "output": output.stat().st_size}
+def _check_told(network: Model, jobs: Iterable[Job], kernel: Path | None, blur_out: Path | None) -> None:
+    """Check that what must be told of the blur is, and nothing else."""
+    spec = network.spec
+    if kernel is None and spec.blur != "none":
+        raise UsageError(f"{spec.name} must be told the blur.", "Give `kernel`, or take another model.")
+    if kernel is None and blur_out is not None:
+        raise UsageError("There is no blur to write.", "Give `kernel`.", blur_out)
+    if kernel is not None and spec.blur == "none":
+        raise cannot_be_told(spec)
+    if kernel is not None and (video := next((job for job in jobs if job.video), None)):
+        raise UsageError("A video cannot be told its blur.", "Leave it out, or split it into images.", video.source)
 
 
-def _is_finished(job: Job, out: Path, journal: Journal, compare: Path | None, video: VideoSettings) -> bool:
+def _facts(source: Mapping[str, int], output: Path, blur: str) -> dict[str, object]:
+    """What tells that a result was made from this input, told this blur, and is still the one that was written."""
+    told = {"blur": blur} if blur else {}
+    return {"source": dict(source), "output": output.stat().st_size, **told}
+
+
+def _is_finished(
+    job: Job,
+    out: Path,
+    journal: Journal,
+    compare: Path | None,
+    video: VideoSettings,
+    blurs: KnownBlurs | None,
+    blur_out: Path | None,
+) -> bool:
     if job.target not in journal:
         return False
     try:
         if compare is not None and not job.video:
             side_by_side_path(compare, job).stat()
+        for path in blur_paths(blur_out, job):
+            path.stat()
         stamp, output = stamp_of(job.source), out / job.relative
-        facts = video_facts(stamp, output, video) if job.video else _facts(stamp, output)
-    except OSError:  # one of them is not there
+        blur = "" if blurs is None else blurs.digest(job)
+        facts = video_facts(stamp, output, video) if job.video else _facts(stamp, output, blur)
+    except (OSError, RestorekitError):  # one of them is not there, or the blur cannot be read: reading it tells why
         return False
     return journal.find(job.target, facts) is not None
 

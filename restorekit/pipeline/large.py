@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.deconvolution import Blur
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.image import Size
@@ -64,6 +65,7 @@ def restore_large(
     view: Path | None,
     limits: Limits | None,
     progress: Progress,
+    blur: Blur | None = None,
 ) -> RestoredLarge:
     """Restore a large image into a file of its own format, whole or not at all.
 
@@ -75,13 +77,14 @@ def restore_large(
         view: the file for a view of both side by side, if one is wanted.
         limits: of tiles that fitted the image before.
         progress: sees how far it is.
+        blur: what blurred the image, for systems that must be told.
 
     Raises:
         UnreadableImage: the file is damaged.
         UnwritableOutput: the result cannot be stored.
         RestorekitError: see `restore_to_size`.
     """
-    restored = restore_rows(image.colours(), engine.lean(), size, limits)
+    restored = restore_rows(image.colours(), engine.lean(), size, limits, blur)
     alpha: RowReader | None = image.alpha()
     metadata = image.metadata
     height, width = restored.result.height, restored.result.width

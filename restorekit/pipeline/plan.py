@@ -10,6 +10,7 @@ from restorekit.errors import UsageError
 from restorekit.media.discover import Job, RealPaths, find_images, looks_like_video
 from restorekit.media.numbered import is_pattern, numbered_file, numbers, pattern_of
 from restorekit.media.video_writer import CONTAINERS, Encoding, result_path
+from restorekit.pipeline.blur_files import PICTURE, VALUES, KnownBlurs
 
 LONGEST_NAME = 255  # bytes
 
@@ -21,6 +22,8 @@ def plan_files(
     report: Path | None = None,
     encoding: Encoding = Encoding(),
     name: str = "",
+    blur_out: Path | None = None,
+    blurs: KnownBlurs | None = None,
 ) -> list[Job]:
     """The images and videos of a run, in the order of their results' paths.
 
@@ -31,6 +34,8 @@ def plan_files(
         report: where the report goes.
         encoding: of videos, which decides the names of their results.
         name: of the only result, see `split_target`; the input is then one video, or numbered images.
+        blur_out: where the images' blurs go; may lie inside an input.
+        blurs: what blurred the images; their files are inputs too.
 
     Raises:
         UsageError: an input does not exist, there is no image, or something that is written would replace an input or
@@ -41,7 +46,7 @@ def plan_files(
         jobs = [_only_job(inputs, encoding, name)]
     else:
         inputs = [file for item in inputs for file in (_numbered(item) if is_pattern(item) else [item])]
-        found = find_images(inputs, [out] if compare is None else [out, compare], videos=True)
+        found = find_images(inputs, [folder for folder in (out, compare, blur_out) if folder is not None], videos=True)
         jobs = [
             replace(job, target=result_path(job.relative, encoding).as_posix()) if job.video else job for job in found
         ]
@@ -52,19 +57,21 @@ def plan_files(
         )
     places, sources, written = RealPaths(), dict[str, set[str]](), dict[str, set[str]]()
     for job in jobs:
-        folder, last = places.split(os.path.join(job.base, job.name))
-        sources.setdefault(folder, set()).add(last)
-    for path, kind, source in destinations(jobs, out, compare, report):
+        told = None if blurs is None else blurs.find(job)
+        for source in (os.path.join(job.base, job.name), *([] if told is None else [str(told)])):
+            folder, last = places.split(source)
+            sources.setdefault(folder, set()).add(last)
+    for path, kind, owner in destinations(jobs, out, compare, report, blur_out):
         # What is written replaces a link and does not follow it; where it leads to may still be an input.
         folder, last = place = places.parent(path)
         followed, name = places.split(path)
         if last in sources.get(folder, ()) or name in sources.get(followed, ()):
-            what = _describe(kind, source)
+            what = _describe(kind, owner)
             raise UsageError(f"The {what} would replace an input.", "Choose another place for it.", Path(path))
         if last in written.setdefault(folder, set()):
-            others = destinations(jobs, out, compare, report)
+            others = destinations(jobs, out, compare, report, blur_out)
             other = next(_describe(kind, job) for earlier, kind, job in others if places.parent(earlier) == place)
-            what = _describe(kind, source)
+            what = _describe(kind, owner)
             raise UsageError(f"The {what} would replace the {other}.", "Choose another place for it.", Path(path))
         written[folder].add(last)
     return jobs
@@ -96,24 +103,36 @@ def _numbered(pattern: Path) -> list[Path]:
 
 
 def side_by_side_path(compare: Path, job: Job) -> Path:
-    """Where an image's side-by-side view goes: NAME.png, shortened where that is longer than file systems take."""
-    name = job.relative.name + ".png"
+    """Where an image's side-by-side view goes."""
+    return _named_after(compare, job, ".png")
+
+
+def _named_after(folder: Path, job: Job, suffix: str) -> Path:
+    """NAME and a suffix, shortened where that is longer than file systems take."""
+    name = job.relative.name + suffix
     if len(os.fsencode(name)) > LONGEST_NAME:
         digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-        name = f"{os.fsdecode(os.fsencode(name)[:200])}-{digest}.png"
-    return compare / job.relative.with_name(name)
+        name = f"{os.fsdecode(os.fsencode(name)[:200])}-{digest}{suffix}"
+    return folder / job.relative.with_name(name)
 
 
 def destinations(
-    jobs: list[Job], out: Path, compare: Path | None, report: Path | None
+    jobs: list[Job], out: Path, compare: Path | None, report: Path | None, blur_out: Path | None = None
 ) -> Iterator[tuple[str, str, Job | None]]:
     """Every file that a run writes, what it is, and of which job."""
     for job in jobs:
         yield os.path.join(out, job.target), "result", job
         if compare is not None and not job.video:
             yield str(side_by_side_path(compare, job)), "side-by-side view", job
+        for path in blur_paths(blur_out, job):
+            yield str(path), "blur", job
     if report is not None:
         yield str(report), "report", None
+
+
+def blur_paths(blur_out: Path | None, job: Job) -> list[Path]:
+    """Where an image's blur goes, as values and as a picture; nowhere if there is no folder, and for videos."""
+    return [] if blur_out is None or job.video else [_named_after(blur_out, job, end) for end in (VALUES, PICTURE)]
 
 
 def _describe(kind: str, job: Job | None) -> str:

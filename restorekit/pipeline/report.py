@@ -74,7 +74,8 @@ class RunInfo:
     precision: str
 
     def __str__(self) -> str:
-        return f"{self.model} ({self.weights} weights) on {self.device}, {self.precision}"
+        trained = "" if self.weights == "none needed" else f" ({self.weights} weights)"
+        return f"{self.model}{trained} on {self.device}, {self.precision}"
 
 
 class Results(Sequence[FileResult]):

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from restorekit.deconvolution import Blur
 from restorekit.errors import RestorekitError, UnreadableImage, UsageError
 from restorekit.imaging.doubt import find_doubt
 from restorekit.imaging.dtypes import from_unit, to_unit
@@ -31,15 +32,15 @@ OnDoubt = Literal["keep", "copy"]
 
 
 def restore_still(
-    image: Image, engine: Engine, size: Size, limits: Limits | None, on_doubt: OnDoubt
+    image: Image, engine: Engine, size: Size, limits: Limits | None, on_doubt: OnDoubt, blur: Blur | None = None
 ) -> tuple[RestoredImage, str]:
     """Restore an image; see `restore_to_size`.
 
     Returns:
         The result, or the input at its size where there is doubt and that is to be copied; and the doubt, in words.
     """
-    restored = restore_to_size(image, engine, size, limits)
-    doubt = find_doubt(image.rgb(), restored.image.rgb())
+    restored = restore_to_size(image, engine, size, limits, blur)
+    doubt = find_doubt(image.rgb(), restored.image.rgb(), 0 if blur is None else 2 * blur.radius + 1)
     if doubt and on_doubt == "copy":
         restored = replace(restored, image=_at_size(image, restored.image.size))
     return restored, doubt

@@ -132,9 +132,15 @@ class Recipe:
         Args:
             model: the system.
             features: file of VGG weights; without one, a loss on features has a stand-in.
+
+        Raises:
+            UsageError: the system has nothing to learn.
         """
         settings, _ = sources.read(model, with_features=bool(features))
-        return cls(model, features=features, **settings)
+        try:
+            return cls(model, features=features, **settings)
+        except ValidationError as error:
+            raise _usage_error(error) from None
 
     def replacing(self, **settings: object) -> "Recipe":
         """The same recipe with other settings.

@@ -114,7 +114,7 @@ def test_a_doubtful_result_is_told_and_kept_or_replaced_by_its_input(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(still, "find_doubt", lambda before, after: "it is odd" if before.shape[:2] == (20, 30) else "")
+    monkeypatch.setattr(still, "find_doubt", lambda before, *_: "it is odd" if before.shape[:2] == (20, 30) else "")
     write_image(Image(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)), folder / "odd.png")
     report = tmp_path / "report.jsonl"
     kept = restore_folder([folder], tmp_path / "out", settings=CPU, report=report, **options)

@@ -80,3 +80,5 @@ def test_what_is_no_recipe_at_all_is_named(tmp_path: Path) -> None:
 def test_a_system_without_parameters_is_not_trained() -> None:
     with pytest.raises(UsageError, match="nothing to learn"):
         Recipe("gggan").replacing(model="bicubic")
+    with pytest.raises(UsageError, match="nothing to learn"):
+        Recipe.of_paper("tv")

@@ -26,6 +26,7 @@ spec = Spec(
     tiling="approximate",
     objective="pixel",
     bytes_per_pixel=300,
+    half_precision=False,  # Fourier transforms
     blur="kernel",
 )
 

@@ -24,6 +24,7 @@ spec = Spec(
     tiling="approximate",
     objective="pixel",
     bytes_per_pixel=200,
+    half_precision=False,  # Fourier transforms
     blur="any",
 )
 

@@ -25,6 +25,7 @@ spec = Spec(
     tiling="approximate",
     objective="pixel",
     bytes_per_pixel=300,
+    half_precision=False,  # Fourier transforms
     blur="any",
 )
 

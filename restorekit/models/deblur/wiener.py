@@ -23,6 +23,7 @@ spec = Spec(
     tiling="approximate",
     objective="pixel",
     bytes_per_pixel=150,
+    half_precision=False,  # Fourier transforms
     blur="kernel",
 )
 
