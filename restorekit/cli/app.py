@@ -1,13 +1,15 @@
 """The command `restorekit` and its subcommands."""
 
+import errno
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from restorekit._version import __version__
 from restorekit.cli import benchmark, console, deblur, demo, kernel, models, sr, synth_blur, train
-from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput
+from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput, UsageError
 from restorekit.runtime.atomic import NO_ROOM
 from restorekit.runtime.memory import keep_buffers
 
@@ -56,10 +58,11 @@ def main() -> None:
         console.problem(error)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        told = _explain(error)
+        if told is None:
             raise
-        console.problem(UnwritableOutput(f"Nothing can be written any more ({error.strerror}).", "Make room."))
-        sys.exit(ExitCode.OUTPUT)
+        console.problem(told)
+        sys.exit(told.exit_code)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != ExitCode.INTERRUPTED:  # typer makes this one of Ctrl-C
             raise
@@ -67,3 +70,12 @@ def main() -> None:
         sys.exit(ExitCode.INTERRUPTED)
     finally:
         console.err.quiet = False
+
+
+def _explain(error: OSError) -> RestorekitError | None:
+    """What the system says against a path that the user named, or against writing; None for a defect."""
+    if error.errno in NO_ROOM:
+        return UnwritableOutput(f"Nothing can be written any more ({error.strerror}).", "Make room.")
+    if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
+        return UsageError(f"It cannot be reached ({error.strerror}).", "Check the name.", Path(error.filename))
+    return None

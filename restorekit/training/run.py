@@ -86,8 +86,8 @@ def train(
         The file of the finished weights.
 
     Raises:
-        UsageError: no data, no such device, a batch that does not divide among the processes, or `out` holds a run with
-            another recipe.
+        UsageError: no data, no such device, a batch that does not divide among the processes, a crop that the network cannot
+            take, or `out` holds a run with another recipe.
         WeightsError: `start` or the recipe's features cannot be read or do not fit.
         UnwritableOutput: `out` cannot be written, or another run works there.
         NotFinite: the loss is no longer finite, not even on other batches.
@@ -101,6 +101,11 @@ def train(
             "Change the batch.",
         )
     _, spec = registry.configure(recipe.model, **recipe.config)
+    if recipe.crop % spec.size_multiple:
+        raise UsageError(
+            f"A crop of {recipe.crop} px is no multiple of {spec.size_multiple}, as {recipe.model} needs.",
+            "Change the crop.",
+        )
     pairs = find_training_pairs(data)
     if validation is None:
         pairs, unseen_pairs = hold_out(pairs)

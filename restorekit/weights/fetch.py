@@ -29,8 +29,6 @@ LARGEST = 1 << 32
 """Bytes that no file has; the largest known one has 250 MB."""
 LEAST = 1 << 16
 """Bytes of the file that must come within `Patience.slow`."""
-SHOWN = 200
-"""Characters of what a server says that an error repeats."""
 TEMPORARY = (408, 416, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which trying again helps."""
 
@@ -298,7 +296,7 @@ class _SafeRedirects(HTTPRedirectHandler):
         allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("http", "https")
         if urlsplit(newurl).scheme not in allowed:
             raise WeightsError(
-                f"{req.full_url:.{SHOWN}} redirects to {newurl:.{SHOWN}}, which is not an {' or '.join(allowed)} address.",
+                f"{req.full_url} redirects to {newurl}, which is not an {' or '.join(allowed)} address.",
                 self.hint,
             )
         fp.close()  # what else it says may have no end, and would be read whole
@@ -332,8 +330,8 @@ def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float
         if error.code == 416:  # more is here than there
             part.remove()
         if error.code in TEMPORARY:
-            raise _Interrupted(f"the server answers {error.code} {error.reason:.{SHOWN}}") from None
-        raise WeightsError(f"{part.url} answers {error.code} {error.reason:.{SHOWN}}.", manual_hint(entry)) from None
+            raise _Interrupted(f"the server answers {error.code} {error.reason}") from None
+        raise WeightsError(f"{part.url} answers {error.code} {error.reason}.", manual_hint(entry)) from None
     except URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise WeightsError(
@@ -350,9 +348,7 @@ def _attempt(entry: RemoteWeights, part: _Part, progress: Progress, stall: float
     except (http.client.HTTPException, OSError) as error:
         raise _Interrupted(f"the connection broke ({type(error).__name__})") from None
     except ValueError as error:  # an address or a header that the library cannot parse
-        raise WeightsError(
-            f"{part.url} gives an answer that makes no sense ({error!s:.{SHOWN}}).", manual_hint(entry)
-        ) from None
+        raise WeightsError(f"{part.url} gives an answer that makes no sense ({error}).", manual_hint(entry)) from None
 
 
 def _receive(

@@ -49,6 +49,10 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
     assert "no PNG" in " ".join(shown.out.split())
 
 
+LONG = "x" * 300
+"""More than file systems take for a name."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
@@ -61,7 +65,20 @@ def test_deblur_ends_with_a_table_and_the_right_exit_code(
         (["deblur", "{folder}", "-o", "x", "--weights", "nowhere.pth"], ExitCode.WEIGHTS, "nowhere.pth"),
         (["deblur", "{folder}", "-o", "{folder}"], ExitCode.USAGE, "replace an input"),
         (["deblur"], ExitCode.USAGE, "inputs"),
+        (["deblur", "{folder}", "-o", LONG], ExitCode.USAGE, "too long"),
+        (["deblur", LONG, "-o", "x"], ExitCode.USAGE, LONG),
+        (["deblur", "{folder}", "-o", "x", "--weights", LONG], ExitCode.WEIGHTS, LONG),
+        (["train", "--data", "{folder}", "--out", "x", "--recipe", LONG], ExitCode.USAGE, "too long"),
+        (["benchmark", "--pairs", LONG, LONG, "-o", "x"], ExitCode.USAGE, "too long"),
         (["synth-blur", "{folder}", "-o", "x", "--length", "long"], ExitCode.USAGE, "50:80"),
+        (["synth-blur", "{folder}", "-o", "x", "--noise", "nan"], ExitCode.USAGE, "--noise"),
+        (["synth-blur", "{folder}", "-o", "x", "--kind", "trajectory", "--length", "1e7"], ExitCode.USAGE, "length"),
+        (["synth-blur", "{folder}", "-o", "x", "--split", "../../evil=1"], ExitCode.USAGE, "../../evil"),
+        (["train", "--data", "{folder}", "--out", "x", "--milestones", "a,b"], ExitCode.USAGE, "milestones"),
+        (["train", "--data", "{folder}", "--out", "x", "--seed", "-1"], ExitCode.USAGE, "seed"),
+        (["train", "--data", "{folder}", "--out", "x", "--mix", "linear=nan"], ExitCode.USAGE, "mix"),
+        (["train", "--data", "{folder}", "--out", "x", "--length", "inf"], ExitCode.USAGE, "length"),
+        (["train", "--data", "{folder}", "--out", "x", "--crop", "33"], ExitCode.USAGE, "multiple of 16"),
         (["synth-blur", "{folder}", "-o", "x", "--split", "train=9"], ExitCode.USAGE, "there are 3"),
         (["synth-blur", "{folder}", "-o", "x", "--split", "train=1.5"], ExitCode.USAGE, "whole numbers"),
         (["synth-blur", "{folder}", "-o", "x", "--kind", "circular"], ExitCode.USAGE, "trajectory"),

@@ -22,9 +22,9 @@ BODY = bytes(range(251)) * 400
 """The file: 100 kB."""
 ENOUGH = 3_000_000
 """Bytes after which a transfer is given up whose length nobody states."""
-HASTE = Patience(stall=0.2, attempts=2, pause=0.01, slow=0.5)
+HASTE = Patience(stall=0.1, attempts=2, pause=0.01, slow=0.2)
 SOON = 60.0
-"""Seconds in which a fetch ends, however busy the machine is; most take none, and slow servers one."""
+"""Seconds in which a fetch ends, however busy the machine is; most take none, slow servers a fraction of one."""
 SHA256 = hashlib.sha256(BODY).hexdigest()
 KNOWN: tuple[dict[str, object], ...] = ({"sha256": SHA256, "size": len(BODY)}, {"sha256": SHA256})
 ENTRIES = (*KNOWN, {"size": len(BODY)}, {})
@@ -274,7 +274,7 @@ def garbage(chance: Random, _: int) -> Iterator[bytes]:
 def silence(chance: Random, begin: int) -> Iterator[bytes]:
     answer = b"".join(whole(begin))
     yield answer[: chance.randrange(len(answer))]
-    time.sleep(1.0)
+    time.sleep(0.3)
 
 
 LIES: dict[str, Lie] = {
