@@ -46,6 +46,7 @@ def deblur(
     batch: options.Batch = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
+    watch: options.Watch = False,
     compare: options.Compare = None,
     report: options.Report = None,
     max_pixels: options.MaxPixels = MOST_PIXELS,
@@ -94,7 +95,7 @@ def deblur(
             "max_pixels": max_pixels,
             "on_doubt": on_doubt,
         }
-        if is_piped(inputs, out, compare, report, dry_run):
+        if is_piped(inputs, out, compare, report, dry_run, watch):
             if kernel is not None:
                 raise UsageError("--kernel does not go with -.", "Name a file, and a folder for the result.")
             restore_piped(inputs, out, choices, told)
@@ -106,6 +107,7 @@ def deblur(
                 **choices,
                 overwrite=overwrite,
                 dry_run=dry_run,
+                watch=watch,
                 compare=compare,
                 report=report,
                 kernel=kernel,

@@ -50,6 +50,10 @@ Statistics = Annotated[
 Batch = Annotated[int | None, typer.Option(min=1, help="Tiles computed together; by default what is fastest.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Restore again what is already done.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", help="Keep an eye on the folder and restore what arrives, until Ctrl-C or SIGTERM."),
+]
 Compare = Annotated[
     Path | None, typer.Option(help="Write views of input and result side by side to this folder; not of videos.")
 ]

@@ -43,14 +43,14 @@ def is_piped(inputs: list[Path], out: Path, *for_folders: object) -> bool:
 
     Args:
         inputs, out: what the user named.
-        for_folders: values of --compare, --report and --dry-run.
+        for_folders: values of --compare, --report, --dry-run and --watch.
 
     Raises:
         UsageError: it is, and one of these options is given.
     """
     piped = PIPE in (*inputs, out)
     if piped and any(for_folders):
-        raise UsageError("--compare, --report and --dry-run do not go with -.", "Leave them out.")
+        raise UsageError("--compare, --report, --dry-run and --watch do not go with -.", "Leave them out.")
     return piped
 
 

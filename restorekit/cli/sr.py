@@ -39,6 +39,7 @@ def sr(
     batch: options.Batch = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
+    watch: options.Watch = False,
     compare: options.Compare = None,
     report: options.Report = None,
     max_pixels: options.MaxPixels = MOST_PIXELS,
@@ -96,7 +97,7 @@ def sr(
             "max_pixels": max_pixels,
             "on_doubt": on_doubt,
         }
-        if is_piped(inputs, out, compare, report, dry_run):
+        if is_piped(inputs, out, compare, report, dry_run, watch):
             restore_piped(inputs, out, choices, told)
             return
         with stopped_by_signals() as stop:
@@ -106,6 +107,7 @@ def sr(
                 **choices,
                 overwrite=overwrite,
                 dry_run=dry_run,
+                watch=watch,
                 compare=compare,
                 report=report,
                 video=options.video_settings(codec, crf, preset, lossless, frames, deinterlace, fps, preview),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from itertools import chain, takewhile
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +38,7 @@ from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary,
 from restorekit.pipeline.side_by_side import side_by_side
 from restorekit.pipeline.still import OnDoubt, check_task, restore_still
 from restorekit.pipeline.videos import VideoSettings, VideoWorker, stamp_of, video_facts, video_megapixels
+from restorekit.pipeline.watch import check_watchable, watch_folder
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.journal import Journal
@@ -64,6 +66,7 @@ def restore_folder(
     size: Size = Size(),
     overwrite: bool = False,
     dry_run: bool = False,
+    watch: bool = False,
     compare: Path | None = None,
     report: Path | None = None,
     max_pixels: int = MOST_PIXELS,
@@ -93,6 +96,8 @@ def restore_folder(
         size: of the results; by default what the network gives.
         overwrite: restore also what is done.
         dry_run: only find out what would be done; nothing is written.
+        watch: go on with what arrives in the only input, a folder, until `stop` is set. Files count once they have not
+            changed for two seconds. Needs the package watchfiles.
         compare: folder for views of input and result side by side (PNG), of images alone.
         report: file that gets one line of JSON for every image and every video.
         max_pixels: an input that claims more fails before memory is taken for it.
@@ -111,13 +116,18 @@ def restore_folder(
 
     Raises:
         UsageError: an input does not exist, there is no image, or a result would replace an input; `kernel` is missing where
-            the system needs it, given where it does not, or not to be read.
+            the system needs it, given where it does not, or not to be read; the input cannot be watched.
         WeightsError: see `load_model`.
         UnwritableOutput: nothing can be written to `out`, or another run works there or in `compare`.
     """
-    out, name = split_target(Path(out))
+    sources, (out, name) = list(map(Path, inputs)), split_target(Path(out))
     blurs = None if kernel is None else KnownBlurs.open(kernel)
-    jobs = plan_files(map(Path, inputs), out, compare, report, video.encoding, name, blur_out, blurs)
+    planning = partial(
+        plan_files, sources, out, compare, report, video.encoding, name, blur_out, blurs, may_be_empty=watch
+    )
+    if watch:
+        check_watchable(sources, name, dry_run, video.preview)
+    jobs = [] if watch else planning()
     video = replace(video, fps=_rate(jobs, name, video.fps))
     if video.preview:
         jobs = [job for job in jobs if job.video]
@@ -130,52 +140,125 @@ def restore_folder(
     journal = Journal(out / JOURNAL, _identity(network, engine, size, on_doubt))
     info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
     summary = RunSummary(len(jobs), info, Results(out))
-
-    finished, missing = list[Job](), list[Job]()
-    for job in jobs:
-        done = not overwrite and not video.preview and _is_finished(job, out, journal, compare, video, blurs, blur_out)
-        (finished if done else missing).append(job)
+    stop = stop or threading.Event()
+    batch = _Batch(
+        engine,
+        size,
+        out,
+        compare,
+        journal,
+        max_pixels,
+        on_doubt,
+        blurs,
+        blur_out,
+        video,
+        overwrite,
+        progress,
+        executor,
+        stop,
+    )
+    finished, missing = batch.split(jobs)
     if dry_run:
         for job in finished:
             summary.results.add(job, FileResult(job.source, out / job.relative, "skipped"))
         for job in missing:
             summary.results.add(job, FileResult(job.source, out / job.relative, "planned"))
         return summary
-    with ExitStack() as locks:
-        if missing:
-            for folder in {folder.resolve() for folder in (out, compare or out, blur_out or out)}:
-                locks.enter_context(working_in(folder))
+    begun, folders = time.monotonic(), {out, compare or out, blur_out or out}
+    with ExitStack() as stack:
+        if missing or watch:
+            for folder in {folder.resolve() for folder in folders}:
+                stack.enter_context(working_in(folder))
             journal.check()
-        for place in {os.path.split(path)[0] for path, *_ in destinations(jobs, out, compare, None, blur_out)}:
-            remove_leftovers(Path(place))
-        images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
-        stop = stop or threading.Event()
-        work = _WorkLeft(images, videos, video.fps, progress, stop)
-        progress.begin(Work(len(jobs), work.left, "MP", str(info)))
-        begun = time.monotonic()
-        at_once = max(1, min(engine.at_once, len(images)))
-        worker = FileWorker(
-            engine, size, out, compare, journal, max_pixels, on_doubt, blurs, blur_out, progress, at_once
-        )
-        done_images = _sharing(executor.run(work.take_images(images), worker, at_once), at_once)
-        if video.preview:
-            done_videos = executor.run(work.take_videos(videos), PreviewWorker(engine, size, out, video))
+        lines = stack.enter_context(_opened(report))
+        stack.enter_context(_stopped_by(stop))
+        if watch:
+            described = str(info)
+            for arrived in watch_folder(sources[0], folders, planning, stop):
+                summary.planned += len(arrived)
+                batch.restore(*batch.split(arrived), described, summary, lines)
+                described = ""  # once is enough
         else:
-            told = _UntilStopped(progress, stop)
-            video_worker = VideoWorker(engine, size, out, journal, video, told, overwrite, max_pixels)
-            done_videos = executor.run(work.take_videos(videos), video_worker)
-        skipped = ((FileResult(job.source, out / job.relative, "skipped"), 0.0) for job in finished)
-        ends = chain(skipped, work.less_images(done_images), work.less_videos(done_videos))
-        with _opened(report) as lines, _stopped_by(stop):
-            for job, (result, amount) in zip(chain(finished, images, videos), ends, strict=False):  # fewer if stopped
-                summary.results.add(job, result)
-                if lines:
-                    lines.write(report_line(result, info))
-                status = "done" if result.status == "planned" else result.status
-                progress.step(Event(str(result.source), 1, amount, status, result, work.left))
+            batch.restore(finished, missing, str(info), summary, lines)
     summary.seconds = time.monotonic() - begun
     progress.end(summary)
     return summary
+
+
+@dataclass
+class _Batch:
+    """Restores one batch of jobs of a run after another."""
+
+    engine: Engine
+    size: Size
+    out: Path
+    compare: Path | None
+    journal: Journal
+    max_pixels: int
+    on_doubt: OnDoubt
+    blurs: KnownBlurs | None
+    blur_out: Path | None
+    video: VideoSettings
+    overwrite: bool
+    progress: Progress
+    executor: Executor
+    stop: threading.Event
+
+    def split(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
+        """Those that an earlier run finished, and the others."""
+        finished, missing = list[Job](), list[Job]()
+        for job in jobs:
+            anew = self.overwrite or self.video.preview
+            done = not anew and _is_finished(
+                job, self.out, self.journal, self.compare, self.video, self.blurs, self.blur_out
+            )
+            (finished if done else missing).append(job)
+        return finished, missing
+
+    def restore(
+        self, finished: list[Job], missing: list[Job], description: str, summary: RunSummary, lines: "_Report | None"
+    ) -> None:
+        """Restore what is missing, and tell of everything."""
+        engine, out, progress = self.engine, self.out, self.progress
+        jobs = [*finished, *missing]
+        written = destinations(jobs, out, self.compare, None, self.blur_out)
+        for place in {os.path.split(path)[0] for path, *_ in written}:
+            remove_leftovers(Path(place))
+        images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
+        work = _WorkLeft(images, videos, self.video.fps, progress, self.stop)
+        progress.begin(Work(len(jobs), work.left, "MP", description))
+        at_once = max(1, min(engine.at_once, len(images)))
+        worker = FileWorker(
+            engine,
+            self.size,
+            out,
+            self.compare,
+            self.journal,
+            self.max_pixels,
+            self.on_doubt,
+            self.blurs,
+            self.blur_out,
+            progress,
+            at_once,
+        )
+        done_images = _sharing(self.executor.run(work.take_images(images), worker, at_once), at_once)
+        if self.video.preview:
+            previewer = PreviewWorker(engine, self.size, out, self.video)
+            done_videos = self.executor.run(work.take_videos(videos), previewer)
+        else:
+            told = _UntilStopped(progress, self.stop)
+            video_worker = VideoWorker(
+                engine, self.size, out, self.journal, self.video, told, self.overwrite, self.max_pixels
+            )
+            done_videos = self.executor.run(work.take_videos(videos), video_worker)
+        skipped = ((FileResult(job.source, out / job.relative, "skipped"), 0.0) for job in finished)
+        ends = chain(skipped, work.less_images(done_images), work.less_videos(done_videos))
+        for job, (result, amount) in zip(chain(finished, images, videos), ends, strict=False):  # fewer if stopped
+            summary.results.add(job, result)
+            if lines:
+                lines.write(report_line(result, summary.info))
+            status = "done" if result.status == "planned" else result.status
+            progress.step(Event(str(result.source), 1, amount, status, result, work.left))
 
 
 @dataclass(frozen=True)

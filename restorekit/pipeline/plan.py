@@ -24,6 +24,7 @@ def plan_files(
     name: str = "",
     blur_out: Path | None = None,
     blurs: KnownBlurs | None = None,
+    may_be_empty: bool = False,
 ) -> list[Job]:
     """The images and videos of a run, in the order of their results' paths.
 
@@ -36,6 +37,7 @@ def plan_files(
         name: of the only result, see `split_target`; the input is then one video, or numbered images.
         blur_out: where the images' blurs go; may lie inside an input.
         blurs: what blurred the images; their files are inputs too.
+        may_be_empty: whether no image at all is no error.
 
     Raises:
         UsageError: an input does not exist, there is no image, or something that is written would replace an input or
@@ -50,7 +52,7 @@ def plan_files(
         jobs = [
             replace(job, target=result_path(job.relative, encoding).as_posix()) if job.video else job for job in found
         ]
-    if not jobs:
+    if not jobs and not may_be_empty:
         raise UsageError(
             f"No image was found in {', '.join(map(str, inputs))}, and no video.",
             "PNG, JPEG, WebP, TIFF, BMP and most kinds of videos are read.",

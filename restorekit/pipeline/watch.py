@@ -1,0 +1,97 @@
+"""Watch a folder: first what is there, then what arrives, each file once it is whole."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from restorekit.errors import UsageError
+from restorekit.media.discover import Job, real_path
+from restorekit.runtime.provenance import file_stamp
+
+SETTLED = 2.0  # seconds for which neither a file's size nor its time changes before it counts as whole
+LOOK = 200  # milliseconds between two looks at files that do not count yet
+
+
+def check_watchable(inputs: list[Path], name: str, dry_run: bool, preview: int) -> None:
+    """Check that a run can watch its input.
+
+    Raises:
+        UsageError: it is not one folder, or its results are not a folder's.
+    """
+    if len(inputs) != 1 or not inputs[0].is_dir():
+        raise UsageError("One folder can be watched, and nothing else.", "Name one folder.")
+    if name or dry_run or preview:
+        raise UsageError("What arrives in a watched folder goes to a folder.", "Leave out previews, dry_run and names.")
+    try:
+        import watchfiles  # noqa: F401
+    except ImportError:
+        raise UsageError("Folders are watched by watchfiles.", "Run `pip install restorekit[watch]`.") from None
+
+
+def watch_folder(
+    folder: Path, excluded: Iterable[Path], plan: Callable[[], list[Job]], stop: threading.Event
+) -> Iterator[list[Job]]:
+    """What is to be restored: at first all that is there and whole, then whatever has arrived, or changed, and become whole.
+
+    Args:
+        folder: with everything below.
+        excluded: folders in which nothing counts, e.g. those for results.
+        plan: lists the jobs of all files that are there.
+        stop: ends it.
+    """
+    from watchfiles import watch
+
+    root, passed_over = real_path(folder), {real_path(path) for path in excluded}
+    # It begins before the first list, so that nothing is missed. The default filter would leave out some inputs' names.
+    changes = watch(root, watch_filter=None, stop_event=stop, rust_timeout=LOOK, yield_on_timeout=True)
+    next(changes, None)
+    arriving = _Arriving()
+    jobs = plan()
+    young = {job for job in jobs if _age(job.source) < SETTLED}
+    arriving.add(young)
+    yield [job for job in jobs if job not in young]
+    for changed in changes:
+        paths = [path for path in map(Path, (name for _, name in changed)) if passed_over.isdisjoint(path.parents)]
+        if paths:
+            names = {path.relative_to(root).as_posix() for path in paths}
+            folders = tuple(f"{path.relative_to(root).as_posix()}/" for path in paths if path.is_dir())
+            arriving.add(job for job in plan() if job.name in names or job.name.startswith(folders))
+        if whole := arriving.take_whole():
+            yield whole
+
+
+class _Arriving:
+    """Files that may still be written."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Job, tuple[dict[str, int], float]] = {}  # its stamp, and since when it has it
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Wait for these."""
+        for job in jobs:
+            self._seen.setdefault(job, ({}, time.monotonic()))
+
+    def take_whole(self) -> list[Job]:
+        """Those that have not changed for a while; what has gone again is dropped."""
+        whole, now = [], time.monotonic()
+        for job, (stamp, since) in list(self._seen.items()):
+            try:
+                current = file_stamp(job.source)
+            except OSError:
+                del self._seen[job]
+                continue
+            if current != stamp:
+                self._seen[job] = current, now
+            elif now - since >= SETTLED:
+                del self._seen[job]
+                whole.append(job)
+        return whole
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was changed; what cannot be looked at is left to whoever reads it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return SETTLED

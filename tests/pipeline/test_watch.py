@@ -1,0 +1,166 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restorekit import restore_folder
+from restorekit.errors import ExitCode, UnwritableOutput, UsageError
+from restorekit.inference.settings import Settings
+from restorekit.media.discover import Job
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
+from restorekit.pipeline import files, watch
+from restorekit.pipeline.plan import plan_files
+from restorekit.pipeline.videos import VideoSettings
+from restorekit.pipeline.watch import watch_folder
+from restorekit.runtime.progress import Event, Work
+
+BICUBIC = {"model": "bicubic", "scale": 2, "settings": Settings("cpu")}
+
+
+@pytest.fixture
+def stop() -> Iterator[threading.Event]:
+    """Set at the end, and after 20 seconds if a test waits for what never comes."""
+    stop = threading.Event()
+    timer = threading.Timer(20, stop.set)
+    timer.start()
+    yield stop
+    timer.cancel()
+    stop.set()
+
+
+class Sender:
+    """Sends the next files as soon as the last ones are done; then stops the run."""
+
+    def __init__(self, folder: Path, photo: np.ndarray, stop: threading.Event) -> None:
+        self.folder, self.photo, self.stop = folder, photo, stop
+        self.finished: list[str] = []
+        self.described: list[str] = []
+
+    def begin(self, work: Work) -> None:
+        self.described.append(work.description)
+
+    def step(self, event: Event) -> None:
+        if event.status == "started":
+            return
+        self.finished.append(f"{event.status} {Path(event.key).relative_to(self.folder).as_posix()}")
+        match len(self.finished):
+            case 1:
+                with pytest.raises(UnwritableOutput, match="Another run"):
+                    restore_folder([self.folder], self.folder / "out", overwrite=True, **BICUBIC)
+                write_image(Image(self.photo[:9, :9]), self.folder.parent / "new" / "deeper" / "b.png")
+                (self.folder.parent / "new").rename(self.folder / "new")
+            case 2:
+                write_image(Image(self.photo[:8, :9]), self.folder / "a.png")
+            case 3:
+                (self.folder / "c.png").write_text("no image")
+            case 4:
+                self.stop.set()
+
+    def end(self, summary: object) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_what_is_there_and_what_arrives_is_restored_by_one_network_until_the_run_is_stopped(
+    tmp_path: Path, photo: np.ndarray, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SETTLED", 0.1)
+    loaded, load = [], files.load_model
+
+    def counted(*arguments: object) -> object:
+        loaded.append(arguments)
+        return load(*arguments)
+
+    monkeypatch.setattr(files, "load_model", counted)
+    folder, out = tmp_path / "in", tmp_path / "in" / "out"
+    write_image(Image(photo[:7, :9]), folder / "a.png")
+    os.utime(folder / "a.png", (0, 0))
+    sender = Sender(folder, photo, stop)
+    summary = restore_folder([folder], out, watch=True, progress=sender, stop=stop, **BICUBIC)
+    assert sender.finished == ["done a.png", "done new/deeper/b.png", "done a.png", "failed c.png"]
+    assert (summary.planned, summary.count("done"), summary.exit_code) == (4, 3, ExitCode.SOME_FAILED)
+    assert len(loaded) == 2  # and once for the run that was kept out
+    assert [bool(text) for text in sender.described] == [True, False, False, False]
+    (folder / "c.png").unlink()
+    assert restore_folder([folder], out, **BICUBIC).count("skipped") == 2
+    restore_folder([folder], tmp_path / "straight", **BICUBIC)
+    for name in ("a.png", "new/deeper/b.png"):
+        assert (out / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_file_that_has_just_changed_at_the_start_is_waited_for(
+    tmp_path: Path, photo: np.ndarray, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SETTLED", 0.1)
+    for name, age in (("old.png", 100.0), ("young.png", -100.0)):  # a clock may go ahead
+        write_image(Image(photo[:7, :9]), tmp_path / name)
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    batches = watch_folder(tmp_path, [tmp_path / "out"], partial(plan_files, [tmp_path], tmp_path / "out"), stop)
+    assert [[job.name for job in next(batches)] for _ in range(2)] == [["old.png"], ["young.png"]]
+
+
+def test_a_file_counts_once_it_has_not_changed_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(watch.time, "monotonic", lambda: now)
+    growing, going = (Job.of(tmp_path / name, Path(name)) for name in ("growing.png", "going.png"))
+    arriving = watch._Arriving()
+    for job in (growing, going):
+        job.source.write_bytes(b"a")
+        arriving.add([job])
+    taken = []
+    for data in (b"a", b"ab", b"ab", b"abc"):  # it grows within every 2 seconds
+        if data != growing.source.read_bytes():
+            growing.source.write_bytes(data)
+        taken += arriving.take_whole()
+        now += 1.5
+    assert taken == [going]
+    arriving.add([growing, going])
+    assert arriving.take_whole() == []
+    going.source.unlink()
+    now += 2.0
+    assert arriving.take_whole() == [growing]
+    now += 2.0
+    assert arriving.take_whole() == []
+
+
+def test_what_cannot_be_watched_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watching = partial(restore_folder, out=tmp_path / "out", watch=True, **BICUBIC)
+    for inputs in ([folder, folder], [folder / "a.png"], [tmp_path / "nowhere"]):
+        with pytest.raises(UsageError, match="One folder"):
+            watching(inputs)
+    for more in ({"dry_run": True}, {"video": VideoSettings(preview=2)}, {"out": tmp_path / "a.mp4"}):
+        with pytest.raises(UsageError, match="goes to a folder"):
+            watching([folder], **more)
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with pytest.raises(UsageError, match="watchfiles") as raised:
+        watching([folder])
+    assert "restorekit[watch]" in raised.value.hint
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no such signals there")
+def test_a_watched_folder_may_be_empty_and_a_signal_ends_the_watch(tmp_path: Path, photo: np.ndarray) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    arguments = ["sr", str(folder), "-o", str(out), "--model", "bicubic", "--scale", "2", "--watch"]
+    command = [sys.executable, "-m", "restorekit", *arguments, "--device", "cpu", "--progress", "json"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        assert '"items": 0' in run.stderr.readline()
+        write_image(Image(photo[:7, :9]), folder / "a.png")
+        events = [run.stderr.readline() for _ in range(3)]
+        assert "done" in events[-1]
+        run.send_signal(signal.SIGTERM)
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == ExitCode.OK
+    assert '"exit_code": 0, "planned": 1, "done": 1' in told
