@@ -14,6 +14,6 @@ if [ ! -e "$python" ]; then
     "$python" -m pip uninstall -q -y restorekit # its code is that of the copy
 fi
 cd "$out/copy"
-"$python" -m compileall -q --invalidation-mode checked-hash restorekit # the times of mutants' files tell nothing
-export PYTHONPATH=$PWD PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1
+"$python" -m compileall -q --invalidation-mode checked-hash restorekit # a mutant may be as old and as long
+export PYTHONPATH=$PWD OMP_NUM_THREADS=1
 exec nice -n 5 "$python" tools/mutate.py --out "$out" "$@"
