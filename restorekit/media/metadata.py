@@ -187,7 +187,7 @@ def _is_read_or_rewritten(marker: int, body: bytes) -> bool:
 
 
 def jpeg_segments(data: Bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Marker, body and the whole of every JPEG segment up to the compressed pixels."""
+    """Marker, body and the whole of every JPEG segment up to the compressed pixels, or to one whose length cannot be."""
     at = 2
     while at + 4 <= len(data) and data[at : at + 1] == b"\xff":
         (marker,) = data[at + 1 : at + 2]
@@ -197,6 +197,8 @@ def jpeg_segments(data: Bytes) -> Iterator[tuple[int, bytes, bytes]]:
         if marker == 0xDA:
             return
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        if not at + 4 <= end <= len(data):
+            return
         yield marker, data[at + 4 : end], data[at:end]
         at = end
 

@@ -219,7 +219,10 @@ def spoil_value(data: bytes, chance: Random) -> bytes:
     for _ in range(chance.choice((1, 1, 2))):
         number = chance.randrange(len(lines))
         value = json.loads(lines[number])
-        holder, key = chance.choice(list(_places(value)))
+        places = list(_places(value))
+        if not places:
+            break  # an empty list or object
+        holder, key = chance.choice(places)
         if chance.random() < 0.2 and isinstance(holder, dict):
             del holder[key]
         else:

@@ -16,7 +16,7 @@ from tiff_files import ASCII, DOUBLE, LONG, RATIONAL, SHORT, SRATIONAL, UNDEFINE
 from restorekit.media.decode import read_image
 from restorekit.media.encode import encode_image, write_image
 from restorekit.media.image import Image
-from restorekit.media.metadata import Block, Metadata
+from restorekit.media.metadata import Block, Metadata, jpeg_segments
 
 GREY, RGB = np.arange(63, dtype=np.uint8).reshape(7, 9), np.arange(189, dtype=np.uint8).reshape(7, 9, 3)
 SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
@@ -310,6 +310,20 @@ def test_a_jpeg_names_what_belongs_to_the_old_pixels_and_keeps_the_rest(tmp_path
     )
     assert heat in written
     assert b"MPF\0" not in written
+
+
+@pytest.mark.parametrize("length", [0, 1, 60_000])
+def test_jpeg_segments_end_at_one_of_impossible_length(length: int) -> None:
+    comment = segment(0xFE, b"kept")
+    damaged = struct.pack(">BBH", 0xFF, 0xE3, length)
+    assert [whole for *_, whole in jpeg_segments(b"\xff\xd8" + comment + damaged + b"x" * 40)] == [comment]
+
+
+def test_a_jpeg_segment_that_is_too_short_is_not_copied(tmp_path: Path) -> None:
+    short = struct.pack(">BBH", 0xFF, 0xE1, 1) + b"\0"  # Pillow passes it over
+    (tmp_path / "a.jpg").write_bytes(jpeg(short))
+    write_image(read_image(tmp_path / "a.jpg"), tmp_path / "b.jpg")
+    assert read_image(tmp_path / "b.jpg").size == RGB.shape[:2]
 
 
 def test_an_exif_prefix_that_is_written_twice_is_no_obstacle(tmp_path: Path) -> None:
