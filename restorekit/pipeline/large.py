@@ -39,7 +39,7 @@ class RestoredLarge:
 
 
 def find_large(path: Path, scale: int, size: Size, max_pixels: int) -> LargeImage | None:
-    """An image that goes by rows; None for all others.
+    """An image that goes by rows; None for all others. Its result is not checked for doubt; see `imaging.doubt`.
 
     Args:
         path: the file.
@@ -68,6 +68,8 @@ def restore_large(
     blur: Blur | None = None,
 ) -> RestoredLarge:
     """Restore a large image into a file of its own format, whole or not at all.
+
+    Nothing compares the result with the image, which are never in memory together: it is not checked for doubt.
 
     Args:
         image: the image.
