@@ -20,6 +20,21 @@ COLUMNS = {
 """By protocol or title, where they are not PSNR and SSIM."""
 
 
+IMAGES = {
+    "gggan-ead": 300,
+    "gggan-kid": 1000,
+    "gggan-kid-transfer": 1000,
+    "gopro": 1111,
+    "msdn-gopro-center256": 1111,
+    "hide": 2025,
+    "realblur": 980,
+    "kohler": 48,  # 4 images by 12 trajectories
+    "kohler-single": 48,
+    "lai": 200,  # 100 uniform and 100 other ones
+}
+"""How many images the test sets have, where papers say so."""
+
+
 def typed() -> dict[Key, Cells]:
     tables: dict[Key, Cells] = {}
     cells: Cells = {}
@@ -75,6 +90,23 @@ def test_the_columns_are_those_of_the_papers() -> None:
         for table in load_protocol(name).tables:
             usual = COLUMNS.get(name, ("psnr", "ssim"))
             assert table.columns == COLUMNS.get(table.title, usual), (name, table.title)
+
+
+def test_the_test_sets_are_as_large_as_the_papers_say() -> None:
+    expected = {name: load_protocol(name).expected for name in protocol_names()}
+    assert {name: count for name, count in expected.items() if count} == IMAGES
+
+
+def test_an_epoch_of_the_sr_paper_has_all_images_of_div2k() -> None:
+    samples = {name: load_protocol(name).epoch_samples for name in protocol_names()}
+    assert {name: count for name, count in samples.items() if count} == {"sr-paper": 800}
+
+
+@pytest.mark.parametrize("name", ["gggan-ead", "gggan-kid", "gggan-kid-transfer"])
+def test_the_gggan_protocols_blur_as_the_paper_prints(name: str) -> None:
+    blur = load_protocol(name).blur
+    assert blur is not None
+    assert (blur.kind, blur.length, blur.angle) == ("linear", (50, 80), (-40, 40))
 
 
 def test_tables_of_one_enlargement_say_which() -> None:
