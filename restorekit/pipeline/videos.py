@@ -160,14 +160,14 @@ class VideoWorker:
         last = min(last, len(info.video.times))
         start = store.start
         frames = itertools.islice(VideoReader(info, self.settings.deinterlace, start), last - start)
-        worker = FrameWorker(self.engine, _filled(frames, job.source), self.size, store)
+        at_once = self.engine.at_once
+        worker = FrameWorker(self.engine, _filled(frames, job.source), self.size, store, at_once)
         if not store.complete:
             megapixels = info.height * info.width / 1e6
             if ready := store.ready:
                 self.progress.step(Event(f"{job.source}: {ready} frames", 0, ready * megapixels))
             try:
                 frames_left = range(start - first, last - first)
-                at_once = self.engine.at_once
                 with shared_threads(at_once), closing(LocalExecutor().run(frames_left, worker, at_once)) as run:
                     for done in filter(None, run):
                         self.progress.step(Event(f"{job.source}: frame {done} of {last - first}", 0, megapixels))
@@ -402,6 +402,8 @@ class FrameWorker:
     slots: Iterator[Slot]
     size: Size
     store: SegmentStore
+    at_once: int
+    """Frames that are computed side by side."""
     seconds: float = field(default=0.0, init=False)
     """Time in the network, of frames at once together."""
     tiling: TilingInfo | None = field(default=None, init=False)
@@ -456,7 +458,7 @@ class FrameWorker:
             warning = f"{_name(slot.frame)} is the input, resized: {self.shown.problem}"
         frame = replace(slot.frame, image=_fitted(self.shown.image, self.store.format))
         self.store.add(frame, slot.repeats, warning)
-        self.seconds += computed.seconds / self.engine.at_once
+        self.seconds += computed.seconds / self.at_once
         if computed.tiling is not None:
             self.tiling = computed.tiling if self.tiling is None else self.tiling + computed.tiling
         return job + 1

@@ -282,6 +282,20 @@ def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path, weights_file: 
     assert (out / "a.mp4").read_bytes() == (tmp_path / "straight" / "a.mp4").read_bytes()
 
 
+@pytest.mark.slow
+def test_frames_at_once_share_the_time_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restore = videos.restore_to_size
+
+    def slow(*arguments: object) -> object:
+        time.sleep(0.1)
+        return restore(*arguments)
+
+    monkeypatch.setattr(videos, "restore_to_size", slow)
+    monkeypatch.setattr(Engine, "at_once", 2)
+    run = restore_folder([make_clip(tmp_path / "a.mkv")], tmp_path / "out", **BICUBIC)
+    assert FRAMES * 0.1 / 2 <= run.results[0].seconds <= run.seconds
+
+
 def test_a_videos_frames_become_numbered_images_and_a_stopped_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
