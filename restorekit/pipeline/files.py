@@ -141,22 +141,8 @@ def restore_folder(
     info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
     summary = RunSummary(len(jobs), info, Results(out))
     stop = stop or threading.Event()
-    batch = _Batch(
-        engine,
-        size,
-        out,
-        compare,
-        journal,
-        max_pixels,
-        on_doubt,
-        blurs,
-        blur_out,
-        video,
-        overwrite,
-        progress,
-        executor,
-        stop,
-    )
+    worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, blurs, blur_out, progress)
+    batch = _Batch(worker, video, overwrite, executor, stop)
     finished, missing = batch.split(jobs)
     if dry_run:
         for job in finished:
@@ -189,18 +175,9 @@ def restore_folder(
 class _Batch:
     """Restores one batch of jobs of a run after another."""
 
-    engine: Engine
-    size: Size
-    out: Path
-    compare: Path | None
-    journal: Journal
-    max_pixels: int
-    on_doubt: OnDoubt
-    blurs: KnownBlurs | None
-    blur_out: Path | None
+    worker: "FileWorker"
     video: VideoSettings
     overwrite: bool
-    progress: Progress
     executor: Executor
     stop: threading.Event
 
@@ -208,10 +185,7 @@ class _Batch:
         """Those that an earlier run finished, and the others."""
         finished, missing = list[Job](), list[Job]()
         for job in jobs:
-            anew = self.overwrite or self.video.preview
-            done = not anew and _is_finished(
-                job, self.out, self.journal, self.compare, self.video, self.blurs, self.blur_out
-            )
+            done = not self.overwrite and not self.video.preview and self._is_finished(job)
             (finished if done else missing).append(job)
         return finished, missing
 
@@ -219,36 +193,24 @@ class _Batch:
         self, finished: list[Job], missing: list[Job], description: str, summary: RunSummary, lines: "_Report | None"
     ) -> None:
         """Restore what is missing, and tell of everything."""
-        engine, out, progress = self.engine, self.out, self.progress
+        engine, out, progress = self.worker.engine, self.worker.out, self.worker.progress
         jobs = [*finished, *missing]
-        written = destinations(jobs, out, self.compare, None, self.blur_out)
+        written = destinations(jobs, out, self.worker.compare, None, self.worker.blur_out)
         for place in {os.path.split(path)[0] for path, *_ in written}:
             remove_leftovers(Path(place))
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
         work = _WorkLeft(images, videos, self.video.fps, progress, self.stop)
         progress.begin(Work(len(jobs), work.left, "MP", description))
         at_once = max(1, min(engine.at_once, len(images)))
-        worker = FileWorker(
-            engine,
-            self.size,
-            out,
-            self.compare,
-            self.journal,
-            self.max_pixels,
-            self.on_doubt,
-            self.blurs,
-            self.blur_out,
-            progress,
-            at_once,
-        )
+        worker = replace(self.worker, at_once=at_once)
         done_images = _sharing(self.executor.run(work.take_images(images), worker, at_once), at_once)
         if self.video.preview:
-            previewer = PreviewWorker(engine, self.size, out, self.video)
+            previewer = PreviewWorker(engine, worker.size, out, self.video)
             done_videos = self.executor.run(work.take_videos(videos), previewer)
         else:
             told = _UntilStopped(progress, self.stop)
             video_worker = VideoWorker(
-                engine, self.size, out, self.journal, self.video, told, self.overwrite, self.max_pixels
+                engine, worker.size, out, worker.journal, self.video, told, self.overwrite, worker.max_pixels
             )
             done_videos = self.executor.run(work.take_videos(videos), video_worker)
         skipped = ((FileResult(job.source, out / job.relative, "skipped"), 0.0) for job in finished)
@@ -259,6 +221,23 @@ class _Batch:
                 lines.write(report_line(result, summary.info))
             status = "done" if result.status == "planned" else result.status
             progress.step(Event(str(result.source), 1, amount, status, result, work.left))
+
+    def _is_finished(self, job: Job) -> bool:
+        """Whether an earlier run made all that this one would make of a job, from the same input."""
+        run = self.worker
+        if job.target not in run.journal:
+            return False
+        try:
+            if run.compare is not None and not job.video:
+                side_by_side_path(run.compare, job).stat()
+            for path in blur_paths(run.blur_out, job):
+                path.stat()
+            stamp, output = stamp_of(job.source), run.out / job.relative
+            blur = "" if run.blurs is None else run.blurs.digest(job)
+            facts = video_facts(stamp, output, self.video) if job.video else _facts(stamp, output, blur)
+        except (OSError, RestorekitError):  # one is not there, or the blur cannot be read: reading it tells why
+            return False
+        return run.journal.find(job.target, facts) is not None
 
 
 @dataclass(frozen=True)
@@ -510,30 +489,6 @@ def _facts(source: Mapping[str, int], output: Path, blur: str) -> dict[str, obje
     """What tells that a result was made from this input, told this blur, and is still the one that was written."""
     told = {"blur": blur} if blur else {}
     return {"source": dict(source), "output": output.stat().st_size, **told}
-
-
-def _is_finished(
-    job: Job,
-    out: Path,
-    journal: Journal,
-    compare: Path | None,
-    video: VideoSettings,
-    blurs: KnownBlurs | None,
-    blur_out: Path | None,
-) -> bool:
-    if job.target not in journal:
-        return False
-    try:
-        if compare is not None and not job.video:
-            side_by_side_path(compare, job).stat()
-        for path in blur_paths(blur_out, job):
-            path.stat()
-        stamp, output = stamp_of(job.source), out / job.relative
-        blur = "" if blurs is None else blurs.digest(job)
-        facts = video_facts(stamp, output, video) if job.video else _facts(stamp, output, blur)
-    except (OSError, RestorekitError):  # one of them is not there, or the blur cannot be read: reading it tells why
-        return False
-    return journal.find(job.target, facts) is not None
 
 
 def _still(image: Image | Animation) -> Image:
