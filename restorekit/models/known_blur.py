@@ -1,19 +1,28 @@
 """Systems that learn nothing: they are told the blur, and undo it."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import pydantic
 from torch import Tensor, nn
 
 from restorekit.deconvolution import Blur
 
+Config = TypeVar("Config")
 Noise = Annotated[float, pydantic.Field(ge=0, lt=1)]
 """Standard deviation of an image's noise, the range being 0..1; 0 measures it."""
 
 
-class Deconvolution(nn.Module, ABC):
-    """A method of the room `deconvolution`. RGB (N,3,H,W) in [0,1] to the same."""
+class Deconvolution(nn.Module, ABC, Generic[Config]):
+    """A method of the room `deconvolution`. RGB (N,3,H,W) in [0,1] to the same.
+
+    Args:
+        config: what decides the result.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Told of no blur there is nothing to undo."""

@@ -41,12 +41,8 @@ class Config:
     """Standard deviation in 0..1; 0 measures it."""
 
 
-class HyperLaplacian(Deconvolution):
+class HyperLaplacian(Deconvolution[Config]):
     """The method."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
 
     def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
         """Minimise the prior."""

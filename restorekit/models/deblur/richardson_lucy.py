@@ -39,12 +39,8 @@ class Config:
     """Whether lights were cut off at white; then 50 iterations are right."""
 
 
-class RichardsonLucy(Deconvolution):
+class RichardsonLucy(Deconvolution[Config]):
     """The method."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
 
     def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
         """Iterate; the noise does not matter."""
