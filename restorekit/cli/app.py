@@ -1,16 +1,13 @@
 """The command `restorekit` and its subcommands."""
 
-import errno
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from restorekit._version import __version__
 from restorekit.cli import benchmark, console, deblur, demo, kernel, models, sr, synth_blur, train
-from restorekit.errors import ExitCode, RestorekitError, UnwritableOutput, UsageError
-from restorekit.runtime.atomic import NO_ROOM
+from restorekit.errors import ExitCode, RestorekitError
 from restorekit.runtime.memory import keep_buffers
 
 EPILOG = (
@@ -58,7 +55,7 @@ def main() -> None:
         console.problem(error)
         sys.exit(error.exit_code)
     except OSError as error:
-        told = _explain(error)
+        told = console.explain(error)
         if told is None:
             raise
         console.problem(told)
@@ -70,12 +67,3 @@ def main() -> None:
         sys.exit(ExitCode.INTERRUPTED)
     finally:
         console.err.quiet = False
-
-
-def _explain(error: OSError) -> RestorekitError | None:
-    """What the system says against a path that the user named, or against writing; None for a defect."""
-    if error.errno in NO_ROOM:
-        return UnwritableOutput(f"Nothing can be written any more ({error.strerror}).", "Make room.")
-    if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
-        return UsageError(f"It cannot be reached ({error.strerror}).", "Check the name.", Path(error.filename))
-    return None

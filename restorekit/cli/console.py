@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import re
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
-from restorekit.errors import RestorekitError
+from restorekit.errors import RestorekitError, UnwritableOutput, UsageError
+from restorekit.runtime.atomic import NO_ROOM
 
 out = Console(emoji=False)
 err = Console(stderr=True, emoji=False)
@@ -38,3 +41,12 @@ def show(text: str) -> None:
 def problem(error: RestorekitError, kind: str = "Error") -> None:
     """An error: file, reason, hint."""
     err.print(f"[bold red]{kind}:[/] {escape(printable(str(error)))}", highlight=False, soft_wrap=True)
+
+
+def explain(error: OSError) -> RestorekitError | None:
+    """What the system says against a path that the user named, or against writing; None for a defect."""
+    if error.errno in NO_ROOM:
+        return UnwritableOutput(f"Nothing can be written any more ({error.strerror}).", "Make room.")
+    if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
+        return UsageError(f"It cannot be reached ({error.strerror}).", "Check the name.", Path(error.filename))
+    return None

@@ -11,9 +11,8 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from restorekit.cli.console import err
+from restorekit.cli.console import err, explain
 from restorekit.errors import ExitCode, RestorekitError
-from restorekit.runtime.atomic import NO_ROOM
 
 if TYPE_CHECKING:
     from restorekit.runtime.progress import Event, Work
@@ -38,16 +37,15 @@ class JsonLines:
     ) -> None:
         if self._ended or error is None:
             return
+        if isinstance(error, OSError):
+            error = explain(error) or error
         if isinstance(error, RestorekitError):
             path = {} if error.path is None else {"path": str(error.path)}
             self._end(error.exit_code, reason=error.reason, hint=error.hint, **path)
         elif isinstance(error, KeyboardInterrupt):
             self._end(ExitCode.INTERRUPTED)
         else:
-            full = isinstance(error, OSError) and error.errno in NO_ROOM
-            self._end(
-                ExitCode.OUTPUT if full else ExitCode.FAILURE, reason=f"Unexpected {type(error).__name__}: {error}"
-            )
+            self._end(ExitCode.FAILURE, reason=f"Unexpected {type(error).__name__}: {error}")
 
     def begin(self, work: Work) -> None:
         """The run begins, or another part of it."""

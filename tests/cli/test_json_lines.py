@@ -67,6 +67,14 @@ def test_a_full_disk_has_its_exit_code(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().err)["exit_code"] == ExitCode.OUTPUT
 
 
+def test_a_name_that_the_system_refuses_ends_with_one_exit_code(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("deblur", folder, "-o", tmp_path / ("x" * 300), "--progress", "json")
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.USAGE
+    assert json.loads(capfd.readouterr().err.splitlines()[-1])["exit_code"] == ExitCode.USAGE
+
+
 def test_nothing_but_lines_of_json_is_on_stderr(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
