@@ -41,6 +41,8 @@ class KnownBlurs:
     """A file for all images, a folder of files with the images' names, or a pairs.jsonl."""
     recorded: Mapping[str, PSF] = field(default_factory=dict)
     """PSFs of a pairs.jsonl, by the real paths of the blurred images."""
+    content: bytes = b""
+    """Of a file for all images, which is read once."""
 
     @classmethod
     def open(cls, path: Path) -> "KnownBlurs":
@@ -57,9 +59,12 @@ class KnownBlurs:
             return cls(path, records)
         if not path.exists():
             raise UsageError("There is no such PSF.", "Check its path.", path)
-        if path.is_file():
-            read_values(path)
-        return cls(path)
+        if not path.is_file():
+            return cls(path)
+        with _told_of(path):
+            content = read_content(path)
+            parse_values(content)
+        return cls(path, content=content)
 
     def find(self, job: Job) -> Path | None:
         """The file that holds an image's blur; None if there is none."""
@@ -92,6 +97,8 @@ class KnownBlurs:
 
     def _content(self, job: Job) -> bytes | PSF:
         """The bytes of a file, or a PSF that is recorded."""
+        if self.content:
+            return self.content
         path = self.find(job)
         if self.recorded:
             recorded = self.recorded.get(str(job.source.resolve()))
@@ -118,17 +125,6 @@ def _told_of(path: Path | None) -> Iterator[None]:
     except RestorekitError as error:
         error.path = path
         raise
-
-
-def read_values(path: Path) -> NDArray[Any]:
-    """What a file of a blur holds, see `parse_values`.
-
-    Raises:
-        UnreadableImage: the file cannot be read.
-        UsageError: what it holds is no blur.
-    """
-    with _told_of(path):
-        return parse_values(read_content(path))
 
 
 def parse_values(data: bytes) -> NDArray[Any]:
@@ -166,7 +162,7 @@ def parse_values(data: bytes) -> NDArray[Any]:
 
 
 def to_blur(values: NDArray[Any], height: int, width: int) -> Blur:
-    """Values as `read_values` gives them as the blur of an image of that size.
+    """Values as `parse_values` gives them as the blur of an image of that size.
 
     Raises:
         UsageError: a motion field of another size, or values that are not finite.

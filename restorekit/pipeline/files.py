@@ -104,7 +104,7 @@ def restore_folder(
         on_doubt: what is written where an image's result looks like a failure (see `imaging.doubt`): "keep" it, or "copy"
             the input, enlarged if the result is larger. The result's `doubt` tells of either.
         kernel: what blurred the images, for systems that must be told, as "tv": a file for all (TIFF or `.npy` as
-            `blur_files.read_values` takes them, PNG), a folder of files with the images' names, or a pairs.jsonl.
+            `blur_files.parse_values` takes them, PNG), a folder of files with the images' names, or a pairs.jsonl.
         blur_out: folder for the images' blurs, as values that `kernel` takes and as pictures.
         video: how videos are restored and written.
         progress: sees the run; the `detail` of its events is a `FileResult`.

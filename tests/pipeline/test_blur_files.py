@@ -12,15 +12,16 @@ from restorekit.degradation import psf
 from restorekit.degradation.convolution import convolve
 from restorekit.degradation.pairs import synthesize_pairs
 from restorekit.degradation.synthetic_blur import BlurSettings
-from restorekit.errors import ExitCode, UnreadableImage, UsageError
+from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UsageError
 from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_image, read_rgb8
+from restorekit.media.discover import Job
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.metrics import psnr
 from restorekit.pipeline import large
 from restorekit.pipeline.blur_drawing import draw_kernel, draw_motion, draw_sheet
-from restorekit.pipeline.blur_files import estimate_psf, read_values, to_blur, write_blur
+from restorekit.pipeline.blur_files import KnownBlurs, estimate_psf, parse_values, to_blur, write_blur
 
 CPU = Settings("cpu")
 PSF = psf.trajectory(np.random.default_rng(3), 12)  # not symmetric: a turned PSF would be noticed
@@ -97,6 +98,28 @@ def test_one_file_serves_all_and_another_one_is_noticed(blurred: Path, tmp_path:
     assert counts == [(3, 0), (0, 3), (3, 0)]
 
 
+def test_one_file_for_all_is_read_once(tmp_path: Path) -> None:
+    np.save(tmp_path / "psf.npy", PSF)
+    blurs, job = KnownBlurs.open(tmp_path / "psf.npy"), Job.of(tmp_path / "a.png", Path("a.png"))
+    digest = blurs.digest(job)
+    np.save(tmp_path / "psf.npy", PSF[::-1])
+    blur, read = blurs.read(job, 64, 64)
+    assert isinstance(blur, Kernel)
+    assert np.allclose(blur.psf, PSF / PSF.sum())
+    assert digest == read
+
+
+@pytest.mark.parametrize("content", [b"", b"no image"])
+def test_one_file_that_holds_no_blur_ends_the_run_before_it_begins(
+    content: bytes, blurred: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "psf.png").write_bytes(content)
+    with pytest.raises(RestorekitError) as caught:
+        restore_folder([blurred], tmp_path / "out", model="tv", kernel=tmp_path / "psf.png", settings=CPU)
+    assert caught.value.path == tmp_path / "psf.png"
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("named", ["", "pairs.jsonl"])
 def test_the_records_of_a_set_are_psfs(named: str, tmp_path: Path, photo: np.ndarray) -> None:
     pairs = tmp_path / "pairs"
@@ -167,7 +190,7 @@ def test_every_kind_of_blur_is_read_as_it_was_written(kind: str, tmp_path: Path,
     image = Image(photo[:40, :56])
     blur = fields(40, 56)[kind]
     write_blur(blur, image.size, image, tmp_path / "x.tif", tmp_path / "x.png")
-    read = to_blur(read_values(tmp_path / "x.tif"), 40, 56)
+    read = to_blur(parse_values((tmp_path / "x.tif").read_bytes()), 40, 56)
     assert read_image(tmp_path / "x.png").pixels.shape[2] == 3
     if isinstance(blur, Kernel):
         np.testing.assert_allclose(read.psf, blur.psf, atol=1e-7)
@@ -216,7 +239,7 @@ def test_bad_values_are_refused_with_their_file_before_anything_is_restored(
 
 def test_even_sides_get_zeros_below_and_to_the_right(tmp_path: Path) -> None:
     np.save(tmp_path / "psf.npy", np.array([[1, 2], [3, 2], [0, 0], [0, 0]]))
-    blur = to_blur(read_values(tmp_path / "psf.npy"), 9, 9)
+    blur = to_blur(parse_values((tmp_path / "psf.npy").read_bytes()), 9, 9)
     expected = np.zeros((5, 3))
     expected[:2, :2] = [[1 / 8, 2 / 8], [3 / 8, 2 / 8]]
     np.testing.assert_allclose(blur.psf, expected)
