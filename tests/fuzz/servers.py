@@ -106,9 +106,12 @@ class _Server:
         self.listening, self.lie, self.chance = listening, lie, chance
 
     def serve(self) -> None:
+        self.listening.settimeout(0.5)  # closing a socket wakes nobody who waits for it
         while True:
             try:
                 connection = self.listening.accept()[0]
+            except TimeoutError:
+                continue
             except OSError:  # the case is over
                 return
             threading.Thread(target=self.answer, args=(connection,), daemon=True).start()

@@ -358,6 +358,12 @@ def test_a_report_into_a_pipe_that_nobody_reads_does_not_wait(
         statuses(folder, tmp_path / "out", report=tmp_path / "pipe", **options)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_report_on_a_full_disk_is_told(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    with pytest.raises(UnwritableOutput, match="The report cannot be written"):
+        statuses(folder, tmp_path / "out", report=Path("/dev/full"), **options)
+
+
 def test_a_worker_can_be_sent_to_another_process(folder: Path, tmp_path: Path, weights_file: Path) -> None:
     engine = Engine(load_model("gggan-lite", weights_file), CPU)
     (job,) = plan_files([folder / "a.png"], tmp_path / "out")
