@@ -54,5 +54,12 @@ def test_a_larger_result_is_compared_at_the_inputs_size() -> None:
     assert "colours" in find_doubt(before, cv2.resize(before, (240, 240)) // 2)
 
 
+def test_grain_is_no_sign_where_the_system_was_told_a_blur() -> None:
+    flat = np.full((120, 120, 3), 0.5, np.float32)
+    weak, strong = flat + noise(0.001), flat + noise(0.006)
+    assert find_doubt(from_unit(weak, np.uint16), from_unit(strong, np.uint16)).startswith("its grain is")
+    assert find_doubt(from_unit(weak, np.uint16), from_unit(strong, np.uint16), blur=15) == ""
+
+
 def test_a_single_pixel_is_no_doubt() -> None:
     assert find_doubt(np.full((1, 1, 3), 9, np.uint8), np.full((1, 1, 3), 9, np.uint8)) == ""

@@ -20,7 +20,7 @@ from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.pipeline import still
+from restorekit.pipeline import files, still
 from restorekit.pipeline.files import FileWorker
 from restorekit.pipeline.plan import plan_files
 from restorekit.runtime.atomic import HOST
@@ -362,6 +362,22 @@ def test_a_report_into_a_pipe_that_nobody_reads_does_not_wait(
 def test_a_report_on_a_full_disk_is_told(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(UnwritableOutput, match="The report cannot be written"):
         statuses(folder, tmp_path / "out", report=Path("/dev/full"), **options)
+
+
+@pytest.mark.slow
+def test_images_at_once_share_the_time_that_is_told(
+    folder: Path, tmp_path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore = files.restore_still
+
+    def slow(*arguments: object) -> object:
+        time.sleep(0.3)
+        return restore(*arguments)
+
+    monkeypatch.setattr(files, "restore_still", slow)
+    monkeypatch.setattr(Engine, "at_once", 2)
+    run = restore_folder([folder], tmp_path / "out", **options)
+    assert 3 * 0.3 / 2 <= sum(result.seconds for result in run.results) <= run.seconds
 
 
 def test_a_worker_can_be_sent_to_another_process(folder: Path, tmp_path: Path, weights_file: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 
 from restorekit import restore_folder
 from restorekit.errors import ExitCode
+from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size
 from restorekit.inference.settings import Settings
 from restorekit.media import strips_jpeg, strips_png, strips_tiff
 from restorekit.media.decode import read_image
-from restorekit.pipeline import large
+from restorekit.pipeline import files, large
 from restorekit.pipeline.report import RunSummary
 
 TILED = Settings("cpu", tile=64, overlap=8)
@@ -107,6 +109,33 @@ def test_tiffs_of_other_layouts_go_by_rows(
     assert np.array_equal(tifffile.imread(tmp_path / "rows/a.tif"), tifffile.imread(tmp_path / "whole/a.tif"))
 
 
+@pytest.mark.slow
+def test_two_large_images_at_once_take_turns_since_each_has_all_the_memory(
+    tmp_path: Path, weights_file: Path, by_rows: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.tif", "b.tif"):
+        store(tmp_path / name, pixels(3))
+    now, most, restore_one = 0, 0, files.restore_large
+
+    def seen(*arguments: object) -> object:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        time.sleep(0.2)
+        result = restore_one(*arguments)
+        now -= 1
+        return result
+
+    by_rows()
+    monkeypatch.setattr(files, "restore_large", seen)
+    monkeypatch.setattr(Engine, "at_once", 2)
+    run = restore_folder(
+        [tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "out", weights=weights_file, settings=TILED
+    )
+    assert [result.by_rows for result in run.results] == [True, True]
+    assert most == 1
+
+
 @pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
 def test_a_file_that_ends_in_its_middle_leaves_no_result(
     tmp_path: Path, weights_file: Path, by_rows: Callable[[], None], name: str
@@ -168,7 +197,7 @@ PEAK = """
 import resource, sys
 from restorekit import restore_folder
 from restorekit.inference.settings import Settings
-from restorekit.pipeline import large
+from restorekit.pipeline import files, large
 large.WHOLE_PIXELS = 0
 source, out, weights = sys.argv[1:]
 [result] = restore_folder([source], out, weights=weights, settings=Settings("cpu", tile=256, overlap=8)).results

@@ -13,7 +13,7 @@ import pytest
 from video_clips import FRAMES, contents, damage_packet, frame_times, make_clip, pattern
 
 from restorekit import restore_folder
-from restorekit.errors import ExitCode, UsageError
+from restorekit.errors import ExitCode, RestorekitError, UsageError
 from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import Size
@@ -233,6 +233,9 @@ def test_a_run_that_is_asked_to_stop_ends_inside_a_video_and_goes_on_to_the_same
     assert not list((tmp_path / "out").glob("*.mp4"))
     ear = Ear()
     assert restore_folder(sources, tmp_path / "out", progress=ear, **BICUBIC).exit_code == ExitCode.OK
+    height, width = pattern(0).shape[:2]
+    amount = sum(event.amount for event in ear.told if isinstance(event, Event))
+    assert amount == pytest.approx(2 * FRAMES * height * width / 1e6)
     told = [event.key for event in ear.told if isinstance(event, Event) and event.status == "done"]
     assert told[0] in (f"{sources[0]}: 5 frames", f"{sources[0]}: 10 frames")  # one segment or two were finished
     for name in ("a.mp4", "b.mp4"):
@@ -294,6 +297,44 @@ def test_frames_at_once_share_the_time_that_is_told(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Engine, "at_once", 2)
     run = restore_folder([make_clip(tmp_path / "a.mkv")], tmp_path / "out", **BICUBIC)
     assert FRAMES * 0.1 / 2 <= run.results[0].seconds <= run.seconds
+
+
+class Choosy:
+    """Restores frames, but not those that look like some."""
+
+    def __init__(self, *refused: int) -> None:
+        self.refused, self.restore = [pattern(index) for index in refused], videos.restore_to_size
+
+    def __call__(self, image: Image, *rest: object) -> object:
+        if any(np.array_equal(image.pixels, frame) for frame in self.refused):
+            raise RestorekitError("No memory is left.")
+        return self.restore(image, *rest)
+
+
+def test_a_frame_that_cannot_be_restored_is_the_input_resized_wherever_it_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [pattern(index) for index in range(FRAMES)]
+    frames[6] = frames[5]
+    source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0", frames=frames)
+    monkeypatch.setattr(videos, "restore_to_size", Choosy(5))
+    (result,) = restore_folder([source], tmp_path / "out", video=LOSSLESS, **BICUBIC).results
+    assert result.warnings == (
+        "frame 5 at 1.000 s is the input, resized: No memory is left.",
+        "frame 6 at 1.200 s is the input, resized: No memory is left.",
+    )
+    height, width = pattern(5).shape[:2]
+    shown = pixels(tmp_path / "out/a.mkv")
+    assert np.array_equal(shown[5], resize(pattern(5), (2 * height, 2 * width)))
+    assert np.array_equal(shown[6], shown[5])
+    assert len(shown) == FRAMES
+
+
+def test_a_video_whose_first_frame_cannot_be_restored_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(videos, "restore_to_size", Choosy(0))
+    (result,) = restore_folder([make_clip(tmp_path / "a.mkv", "ffv1", "bgr0")], tmp_path / "out", **BICUBIC).results
+    assert (result.status, result.reason) == ("failed", "No memory is left.")
+    assert not (tmp_path / "out/a.mkv").exists()
 
 
 def test_a_videos_frames_become_numbered_images_and_a_stopped_run_goes_on(

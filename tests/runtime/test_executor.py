@@ -1,5 +1,6 @@
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -143,6 +144,25 @@ def test_few_items_are_alive_when_jobs_run_at_once() -> None:
     worker = Doubling()
     assert len(list(LocalExecutor().run(range(200), worker, at_once=2))) == 200
     assert worker.most_alive <= 2 * AHEAD + 6
+
+
+def test_nothing_is_computed_any_more_once_a_run_was_closed() -> None:
+    @dataclass
+    class Slow(Doubling):
+        at_work: int = 0
+
+        def compute(self, job: int, item: int) -> int:
+            self.at_work += 1
+            time.sleep(0.05)
+            self.at_work -= 1
+            return item
+
+    worker = Slow()
+    run = LocalExecutor().run(range(20), worker, at_once=2)
+    next(run)
+    run.close()
+    assert worker.at_work == 0
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("compute")]
 
 
 def test_an_executor_is_a_value() -> None:
