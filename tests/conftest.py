@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,9 @@ from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.models import registry
 from restorekit.weights import state_dict
+
+hypothesis.settings.register_profile("here", deadline=None)  # no test depends on the load of its machine
+hypothesis.settings.load_profile("here")
 
 SLOW_SYSTEMS = {"deblurgan-v2-inception", "dn", "drrn", "msdn", "spsr"}
 """Systems that the quick tier leaves out: deep, recursive, or large even in their small form."""

@@ -275,7 +275,7 @@ def test_bands_are_the_image_from_top_to_bottom_and_read_only_what_they_need(kin
     assert Counting.most == plan.tile[0] < rgb.shape[0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), tile=st.integers(1, 50), scale=st.sampled_from([1, 3]))
 def test_tiles_of_any_size_are_invisible(height: int, width: int, tile: int, scale: int) -> None:
     module = Triple() if scale == 3 else Blur()

@@ -28,7 +28,7 @@ DEPTHS: dict[Format, tuple[type, ...]] = {
     "bmp": (np.uint8,),
     "jpeg": (np.uint8,),
 }
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 words = st.integers(0, 2**32 - 1)
 values = st.one_of(

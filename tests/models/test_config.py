@@ -47,7 +47,7 @@ def test_every_value_of_every_option_makes_a_network_or_a_usage_error(name: str,
 
 @pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_options_together_make_a_network_or_a_usage_error(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(registry.names()))
     small = st.integers(1, 6)

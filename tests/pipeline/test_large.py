@@ -109,7 +109,6 @@ def test_tiffs_of_other_layouts_go_by_rows(
     assert np.array_equal(tifffile.imread(tmp_path / "rows/a.tif"), tifffile.imread(tmp_path / "whole/a.tif"))
 
 
-@pytest.mark.slow
 def test_two_large_images_at_once_take_turns_since_each_has_all_the_memory(
     tmp_path: Path, weights_file: Path, by_rows: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ def test_the_last_entry_of_a_key_wins(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(KEYS, FACTS), min_size=1, max_size=4))
 def test_cut_at_any_byte_it_loses_at_most_the_line_that_was_cut(done: list[tuple[str, dict[str, object]]]) -> None:
     with TemporaryDirectory() as folder:

@@ -254,7 +254,7 @@ def fetch_until_it_is_here(entry: RemoteWeights, script: Sequence[Answer], right
 
 @pytest.mark.slow
 @given(st.lists(answers(**LYING), max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example([Answer(cut=0.6), Answer(lie=True)])
 @example([replace(HONEST, cut=0.6, version="two"), HONEST])
 @example([replace(HONEST, location="http://[")])
@@ -264,7 +264,7 @@ def test_a_file_of_known_hash_comes_right_or_not_at_all(script: list[Answer]) ->
 
 @pytest.mark.slow
 @given(st.lists(answers(**UNLUCKY), max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example([Answer(cut=0.8), Answer(cut=0.9, version="two"), Answer(ranges="ignored", cut=0.5)])
 @example([Answer(cut=0.8), Answer(ranges="careless", version="two")])
 @example([Answer(length="huge")])
@@ -276,14 +276,14 @@ def test_a_file_of_unknown_hash_is_one_version_and_whole(script: list[Answer]) -
 
 @pytest.mark.slow
 @given(st.lists(answers(**UNLUCKY, extra=st.just(True)), max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @example([Answer(length="unsaid", extra=True)] * 3)
 def test_a_file_of_known_size_is_one_version_and_whole(script: list[Answer]) -> None:
     fetch_until_it_is_here(SIZED, script, set(VERSIONS.values()))
 
 
 @given(st.binary(max_size=300), st.sampled_from([KNOWN, UNKNOWN]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @example(b"[]", UNKNOWN)
 @example(b'{"url": "http://weights.test/x.pth", "version": [], "length": "x"}', KNOWN)
 @example(b'{"url": "http://weights.test/x.pth", "version": "", "length": 1e999}', KNOWN)

@@ -225,7 +225,7 @@ PLACE = st.integers(0, 2500) | st.integers(0, 10**6)
 
 @pytest.mark.slow
 @given(st.sampled_from(list(whole_files())), st.lists(st.tuples(PLACE, BYTE), max_size=4), st.none() | PLACE)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_damaged_file_of_any_kind_loads_or_is_an_error_that_names_it(
     name: str, changes: list[tuple[int, int]], cut: int | None
 ) -> None:
