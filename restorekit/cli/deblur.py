@@ -10,7 +10,7 @@ from restorekit.cli.pipes import Choices, is_piped, restore_piped
 from restorekit.cli.progress import open_progress
 from restorekit.cli.quiet import quiet_decoders
 from restorekit.cli.stopping import stopped_by_signals
-from restorekit.cli.summary import print_summary
+from restorekit.cli.summary import print_stronger, print_summary
 from restorekit.errors import UsageError
 from restorekit.media.limits import MOST_PIXELS
 
@@ -117,4 +117,5 @@ def deblur(
                 stop=stop,
             )
     print_summary(run)
+    print_stronger(run)
     raise typer.Exit(run.exit_code)

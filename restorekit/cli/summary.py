@@ -91,3 +91,19 @@ def print_summary(run: RunSummary) -> None:
         say(f"{redone} tiles were not finite in {run.info.precision} and ran again in float32.")
     if halvings := numbers["halvings"]:
         say(f"The tiles were halved {halvings} times to fit into the memory of {run.info.device}.")
+
+
+def print_stronger(run: RunSummary) -> None:
+    """One line about stronger weights, where there are some to fetch and most results are blurred still."""
+    from restorekit.pipeline.left_blur import count_left_blurred
+    from restorekit.weights.manifest import load_manifest
+
+    entry = load_manifest().stronger(run.info.model, run.info.weights)
+    if entry is None:
+        return
+    blurred, looked = count_left_blurred(run)
+    if 2 * blurred > looked:
+        say(
+            f"{blurred} of {looked} results that were looked at are blurred still. For a stronger, slower network: "
+            f"`restorekit models fetch {entry.model}`, then --model {entry.model}."
+        )

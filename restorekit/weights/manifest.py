@@ -142,6 +142,8 @@ class RemoteWeights(Weights):
     """Address of the file itself; None if it can only be had with a browser."""
     note: str | None = None
     """What a user should know beforehand."""
+    instead_of: Sequence[str] = ()
+    """Names of bundled weights that these surpass by far, on the images that both are for."""
     files: Annotated[tuple[RemoteFile, ...], Field(strict=False)] = ()
     """Empty for a single file."""
 
@@ -227,6 +229,11 @@ class Manifest(_Table):
         """
         bundled = self.bundled_for(model)
         return self._find(model, tag or next((entry.tag for entry in bundled if entry.default), ""), bundled)
+
+    def stronger(self, model: str, tag: str) -> RemoteWeights | None:
+        """Weights that could be fetched, and are not here yet, to be used instead of bundled ones."""
+        entries = [entry for entry in self.remote if f"{model}:{tag}" in entry.instead_of]
+        return None if any(entry.is_here for entry in entries) else next(iter(entries), None)
 
     def _find(self, model: str, tag: str, entries: Sequence[AnyWeights]) -> AnyWeights:
         """The entry of a tag.
