@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from restorekit.media.decode import read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
+from restorekit.weights.manifest import load_manifest
 
 TOOLS = Path(__file__).parent.parent / "tools"
 pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason="tools/ is not beside an installed package")
@@ -35,3 +37,17 @@ def test_systems_train_under_one_budget_and_are_measured(tmp_path: Path, photo: 
     log = (out / "gggan-lite/log.csv").read_text()
     subprocess.run(command, check=True, capture_output=True)
     assert (out / "gggan-lite/log.csv").read_text() == log  # no step was left
+
+
+def test_every_bundled_file_has_its_card_and_cases_have_their_pictures() -> None:
+    sys.path.insert(0, str(TOOLS))
+    try:
+        import model_cards
+    finally:
+        sys.path.remove(str(TOOLS))
+    root = TOOLS.parent
+    assert (root / "WEIGHTS.md").read_text(encoding="utf-8") == model_cards.page(), "python tools/model_cards.py"
+    shown = [entry for entry in load_manifest().bundled if entry.name in model_cards.CASES]
+    assert len(shown) == len(model_cards.CASES)
+    for entry in shown:
+        assert read_rgb8(root / model_cards.picture_of(entry)).shape == (256, 3 * 256 + 2 * 8, 3)

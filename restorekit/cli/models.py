@@ -255,6 +255,7 @@ def _show_bundled(entry: BundledWeights) -> None:
     default = ", default" if entry.default else ""
     _print_paragraph(f"{entry.tag} (bundled{default}, {_size(entry)})", 2)
     _print_paragraph(f"for {entry.domain}", 4, 6)
+    _print_paragraph(f"bad at {entry.weakness}", 4, 6)
     _print_paragraph(f"licence: {entry.licence}", 4, 6)
     for protocol, values in entry.scores.items():
         _print_paragraph(f"{protocol}: {_scores(values)}", 4, 6)

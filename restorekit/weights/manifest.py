@@ -85,6 +85,8 @@ class BundledWeights(Weights):
     size: PositiveInt
     domain: str
     """What kind of images and degradation the weights are for, in one sentence."""
+    weakness: str
+    """What they are bad at, with figures; `WEIGHTS.md` shows a picture of it."""
     data: str
     """What they were trained on."""
     hours: float
@@ -101,6 +103,8 @@ class BundledWeights(Weights):
     """Whether the model takes these weights where none are named."""
     scores: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
     """Measured scores by data set and protocol."""
+    repeat: Sequence[str] = ()
+    """Commands that measure the scores again."""
 
     @property
     def path(self) -> Path:

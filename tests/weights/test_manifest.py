@@ -22,6 +22,7 @@ BUNDLED = {
     "sha256": HASH,
     "size": 1,
     "domain": "d",
+    "weakness": "w",
     "data": "d",
     "hours": 1.0,
     "hardware": "h",
