@@ -78,12 +78,13 @@ def deblur(
     from restorekit.pipeline.files import restore_folder
 
     with quiet_decoders(), open_progress(progress, "Deblurring") as told:
-        if kernel is None and registry.spec_of(model).blur != "none":
+        spec = registry.spec_of(model)
+        if kernel is None and spec.blur != "none" and not spec.estimates:
+            raise UsageError(f"{spec.name} must be told the blur.", "Give --kernel, or take another --model.")
+        if blur_out is not None and kernel is None and not spec.estimates:
             raise UsageError(
-                f"{registry.resolve(model)} must be told the blur.", "Give --kernel, or take another --model."
+                "There is no blur to write to --blur-out.", "Give --kernel, or take a --model that finds the blur."
             )
-        if blur_out is not None and kernel is None:
-            raise UsageError("There is no blur to write to --blur-out.", "Give --kernel.")
         choices: Choices = {
             "model": model,
             "weights": None if weights == "none" else weights,
@@ -96,8 +97,9 @@ def deblur(
             "on_doubt": on_doubt,
         }
         if is_piped(inputs, out, compare, report, dry_run, watch):
-            if kernel is not None:
-                raise UsageError("--kernel does not go with -.", "Name a file, and a folder for the result.")
+            for option, value in (("--kernel", kernel), ("--blur-out", blur_out)):
+                if value is not None:
+                    raise UsageError(f"{option} does not go with -.", "Name a file, and a folder for the result.")
             restore_piped(inputs, out, choices, told)
             return
         with stopped_by_signals() as stop:

@@ -5,6 +5,7 @@ is left to the kind: `Kernel` and `Windows` wrap around, `Lines` and `Shake` rep
 that is larger than the image by the blur's radius (see `edges`), and nothing of that is seen.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,9 +79,23 @@ class Blur(ABC):
     def radius(self) -> int:
         """Pixels that a point spreads at most, up, down, left or right."""
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether it is known to change nothing."""
+        return False
+
     @abstractmethod
     def crop(self, top: int, left: int, height: int, width: int) -> "Blur":
         """The blur of a part of the image, which may go beyond it: there what is at the edge goes on."""
+
+    @abstractmethod
+    def enlarge(self, factor: float, height: int, width: int) -> "Blur":
+        """The blur of the same image where it is larger.
+
+        Args:
+            factor: by which it is, at least 1.
+            height, width: of the larger image in pixels.
+        """
 
     @abstractmethod
     def on(self, canvas: Tensor) -> Operator:
@@ -109,9 +124,18 @@ class Kernel(Blur):
         """Half the longer side."""
         return int(max(self.psf.shape)) // 2
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether only the middle counts."""
+        return np.count_nonzero(self.psf) == 1 and bool(self.psf[self.psf.shape[0] // 2, self.psf.shape[1] // 2])
+
     def crop(self, top: int, left: int, height: int, width: int) -> "Kernel":
         """Itself."""
         return self
+
+    def enlarge(self, factor: float, height: int, width: int) -> "Kernel":
+        """The PSF with larger sides."""
+        return self if self.is_identity else Kernel(_enlarge(self.psf, factor))
 
     def on(self, canvas: Tensor) -> "KernelOperator":
         """Take the PSF's Fourier transform once."""
@@ -120,6 +144,21 @@ class Kernel(Blur):
         if psf.shape[0] > height or psf.shape[1] > width:
             raise UsageError(f"A PSF of {psf.shape[1]}x{psf.shape[0]} px is larger than {width}x{height} px.")
         return KernelOperator(_transfer(psf, height, width), (height, width))
+
+
+def _enlarge(psfs: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """PSFs (...,K,L) as many times as large, by linear interpolation about their middles."""
+    padded = F.pad(torch.tensor(psfs).reshape(-1, 1, *psfs.shape[-2:]), (1, 1, 1, 1))
+    before = [side // 2 for side in padded.shape[-2:]]
+    after = [math.ceil(radius * factor) - 1 for radius in before]
+    # affine_grid measures from -1 to 1, whatever the side.
+    y, x = (new / (factor * old) for new, old in zip(after, before, strict=True))
+    transform = torch.tensor([[x, 0, 0], [0, y, 0]]).expand(len(padded), 2, 3)
+    size = (len(padded), 1, *(2 * radius + 1 for radius in after))
+    grid = F.affine_grid(transform, list(size), align_corners=True)
+    enlarged = F.grid_sample(padded, grid, align_corners=True).numpy()[:, 0]
+    enlarged /= enlarged.sum(axis=(1, 2), keepdims=True)
+    return enlarged.reshape(*psfs.shape[:-2], *size[2:])
 
 
 def check_psf(psf: NDArray[np.floating]) -> None:
@@ -232,6 +271,10 @@ class Windows(Blur):
     def crop(self, top: int, left: int, height: int, width: int) -> "Windows":
         """The same PSFs, seen from elsewhere."""
         return replace(self, top=self.top + top, left=self.left + left)
+
+    def enlarge(self, factor: float, height: int, width: int) -> "Windows":
+        """As many PSFs with larger sides."""
+        return Windows(_enlarge(self.psfs, factor), height, width)
 
     def on(self, canvas: Tensor) -> "WindowsOperator":
         """Lay out the tents, and take the Fourier transforms of the PSFs that they let through."""

@@ -48,11 +48,27 @@ class Lines(Blur):
         """Half the longest line, and the pixel beyond its end."""
         return max(0, math.ceil((float(np.hypot(self.u, self.v).max()) - 1) / 2)) + 1
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether no line is longer than a pixel."""
+        return not (np.hypot(self.u, self.v) > 1).any()
+
     def crop(self, top: int, left: int, height: int, width: int) -> "Lines":
         """The same vectors; beyond the field those at its edge go on."""
         rows = np.clip(np.arange(top, top + height), 0, self.u.shape[0] - 1)[:, None]
         columns = np.clip(np.arange(left, left + width), 0, self.u.shape[1] - 1)
         return Lines(self.u[rows, columns], self.v[rows, columns])
+
+    def enlarge(self, factor: float, height: int, width: int) -> "Lines":
+        """The nearest vectors: the mean of two opposite ones would be no motion at all."""
+        rows, columns = (
+            np.minimum((np.arange(new) + 0.5) * old / new, old - 1).astype(int)
+            for new, old in zip((height, width), self.u.shape, strict=True)
+        )
+        u, v = (field[np.ix_(rows, columns)] for field in (self.u, self.v))
+        length = np.maximum(np.hypot(u, v), 1e-6)
+        longer = np.where(length > 1, (1 + (length - 1) * factor) / length, 1).astype(np.float32)  # 1 px stays sharp
+        return Lines(u * longer, v * longer)
 
     def on(self, canvas: Tensor) -> "LinesOperator":
         """Draw every pixel's line.

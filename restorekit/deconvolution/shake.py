@@ -58,6 +58,11 @@ class Shake(Blur):
         """The same motion about the same optical axis."""
         return replace(self, height=height, width=width, centre=(self.centre[0] - left, self.centre[1] - top))
 
+    def enlarge(self, factor: float, height: int, width: int) -> "Shake":
+        """The same rotations, seen through a lens that is longer in pixels."""
+        x, y = ((middle + 0.5) * factor - 0.5 for middle in self.centre)
+        return replace(self, focal=self.focal * factor, height=height, width=width, centre=(x, y))
+
     def on(self, canvas: Tensor) -> "ShakeOperator":
         """Prepare the homographies."""
         return ShakeOperator(self, canvas)

@@ -248,7 +248,8 @@ class NetworkMethod:
     @property
     def needs_psf(self) -> bool:
         """Whether the system must be told the blur."""
-        return registry.spec_of(self.model).blur != "none"
+        spec = registry.spec_of(self.model)
+        return spec.blur != "none" and not spec.estimates
 
     @property
     def name(self) -> str:
@@ -308,7 +309,8 @@ class NetworkRestorer:
     def restore(self, item: Item, degraded: Degraded | None) -> Rgb:
         """Run the network; where its scale does not give the size that is wanted, a bicubic resize does the rest."""
         assert degraded is not None
-        psf = degraded.psf if self.engine.spec.blur != "none" else None
+        spec = self.engine.spec
+        psf = degraded.psf if spec.blur != "none" and not spec.estimates else None  # those that find it are not told
         pixels = self.engine(degraded.pixels, blur=None if psf is None else Kernel(psf)).pixels
         if pixels.shape[:2] == degraded.target_size:
             return pixels

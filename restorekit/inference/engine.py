@@ -1,5 +1,6 @@
 """Run a network over images of any size, tile by tile, on whatever device there is."""
 
+import math
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ from restorekit.inference.backends.torch import TorchBackend, prepared
 from restorekit.inference.context import Context, observe_blur, refined
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits, Place, Span, TilePlan, plan_tiles
-from restorekit.media.rows import ArrayReader, RowReader
+from restorekit.media.rows import ArrayReader, ResizedReader, RowReader
 from restorekit.models import registry
 from restorekit.models.model import Model
 from restorekit.models.spec import Spec
@@ -31,6 +32,9 @@ ALGORITHM = 2
 CPU_TILE_BYTES = 440 << 20  # of activations: larger tiles gain little and fall out of the cache
 GPU_SHARE = 0.5  # of a GPU's memory, for activations
 OVERLAP = 5  # sides of a PSF that tiles see around them; neighbours fade into each other over half of it
+LOOKED_AT = 1 << 21  # pixels in which a blur is looked for at most: larger images are reduced first
+SMALLEST_LOOK = 1 << 16  # pixels; a device that has no room for as many is of no use
+STRIP = 64  # rows that are reduced at once
 WHOLE_SHARE = 0.25  # of a machine's memory, for networks that gain from seeing an image whole
 
 
@@ -77,6 +81,8 @@ class Restoration:
     info: TilingInfo
     limits: Limits
     """Those that its tiles kept; pass them on to spare the next image what did not fit."""
+    blur: Blur | None = None
+    """What was undone, told or found."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ class Engine:
         Args:
             pixels: (H,W,3) uint8, uint16, or float32 in 0..1.
             limits: tiles to begin with, if not those of the engine; `Restoration.limits` of an earlier call.
-            blur: what blurred the image, for systems that must be told.
+            blur: what blurred the image, for systems that can be told; those that need not find it.
 
         Raises:
             UsageError: another shape or type; a blur that the system needs and was not given, or the other way round, or
@@ -137,12 +143,13 @@ class Engine:
                 "Repeat a grey image's channel three times.",
             )
         reader, tried = ArrayReader(pixels), limits or self.limits
+        blur = self.find_blur(reader) if blur is None and self.spec.estimates else blur
         halvings = 0
         while True:
             plan = self.plan(reader.height, reader.width, tried, blur)
             try:
                 restored, info = self._whole(reader, plan, blur)
-                return Restoration(restored, replace(info, halvings=halvings), tried)
+                return Restoration(restored, replace(info, halvings=halvings), tried, blur)
             except OutOfDeviceMemory:
                 tried = self.smaller(plan, tried, blur)
                 halvings += 1
@@ -165,13 +172,41 @@ class Engine:
         """How an image of that size is cut up; see `__call__`."""
         return plan_tiles(self._told(blur), height, width, limits or self.limits)
 
+    def find_blur(self, reader: RowReader) -> Blur:
+        """Find what blurred an image, for systems that do; it is told to all tiles. A large image is looked at reduced.
+
+        Args:
+            reader: the image.
+
+        Raises:
+            RestorekitError: not even a small copy of the image fits into the device's memory.
+        """
+        most = LOOKED_AT
+        while True:
+            factor = max(1.0, math.sqrt(reader.height * reader.width / most))
+            height, width = (max(1, round(side / factor)) for side in (reader.height, reader.width))
+            smaller: RowReader = reader if factor == 1 else ResizedReader(reader, (height, width))
+            strips = [smaller.rows(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+            image = np.concatenate(strips)
+            try:
+                blur = self.full_precision.estimate(np.repeat(image, 3 // image.shape[2], axis=2))
+            except OutOfDeviceMemory:
+                if most < SMALLEST_LOOK:
+                    raise RestorekitError(
+                        f"Not even {width}x{height} px of the image fit into the memory of {self.device}.",
+                        "Close other programs on it, or use the device cpu.",
+                    ) from None
+                most //= 2
+                continue
+            return blur if factor == 1 else blur.enlarge(factor, reader.height, reader.width)
+
     def observe(self, reader: RowReader, plan: TilePlan, blur: Blur | None = None) -> Context | None:
         """Find out what must be known of the whole image before its tiles are restored; None if nothing.
 
         Args:
             reader: the image.
             plan: its tiles.
-            blur: what blurred it, for systems that must be told.
+            blur: what blurred it, told or found, for systems that undo it.
         """
         if blur is not None:
             return Context({}, observe_blur(blur, reader), settled=True)
@@ -233,7 +268,7 @@ class Engine:
         """
         spec = self.spec
         if blur is None:
-            if spec.blur != "none":
+            if spec.blur != "none" and not spec.estimates:
                 raise UsageError(f"{spec.name} must be told the blur.", "Give `blur`, or take another model.")
             return spec
         check_takes(spec, blur)

@@ -56,6 +56,8 @@ class RestoredImage:
     """Of all passes through the network together."""
     limits: Limits
     """Of tiles that fitted, for the next image."""
+    blur: Blur | None = None
+    """What was undone, told or found."""
 
 
 def restore_to_size(
@@ -70,7 +72,7 @@ def restore_to_size(
         engine: the network.
         size: of the result.
         limits: of tiles that fitted the image before.
-        blur: what blurred the image, for systems that must be told.
+        blur: what blurred the image, for systems that can be told.
 
     Raises:
         RestorekitError: see `Engine`; or the result is all of one colour and the image is not.
@@ -78,6 +80,7 @@ def restore_to_size(
     height, width = size.of(*image.size, engine.spec.scale)
     restoration = engine(image.rgb(), limits, blur=blur)
     _check_not_blank(image.pixels, restoration.pixels)
+    blur = restoration.blur
     pixels, info = restoration.pixels, restoration.info
     while engine.spec.scale > 1 and (pixels.shape[0] < height or pixels.shape[1] < width):
         restoration = engine(pixels, restoration.limits)
@@ -85,7 +88,7 @@ def restore_to_size(
     if pixels.shape[:2] != (height, width):
         resized = resize(pixels, (height, width))
         pixels = resized if pixels.dtype != np.float32 else np.clip(resized, 0, 1).astype(np.float32)
-    return RestoredImage(image.with_rgb(pixels), info, restoration.limits)
+    return RestoredImage(image.with_rgb(pixels), info, restoration.limits, blur)
 
 
 def _check_not_blank(before: NDArray[Any], after: NDArray[Any]) -> None:
@@ -135,7 +138,7 @@ def restore_image(
         config: options of the system that differ from those of the weights, e.g. ``{"variant": "lanczos"}``.
         settings: device, precision and tiles.
         size: of the result; by default what the network gives.
-        blur: what blurred the image, e.g. ``restorekit.Kernel(psf)``, for systems that must be told, as "tv".
+        blur: what blurred the image, e.g. ``restorekit.Kernel(psf)``, for systems that can be told, as "tv".
 
     Returns:
         The same channels and type; bool becomes float32.

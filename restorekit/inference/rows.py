@@ -49,7 +49,7 @@ def restore_rows(
         engine: the network.
         size: of the result.
         limits: of tiles that fitted the image before.
-        blur: what blurred the image, for systems that must be told.
+        blur: what blurred the image, for systems that can be told.
     """
     height, width = size.of(source.height, source.width, engine.spec.scale)
     passes = [NetworkReader(source, engine, limits or engine.limits, blur)]
@@ -67,7 +67,7 @@ class NetworkReader(SequentialReader):
         source: the image.
         engine: the network.
         limits: of its tiles.
-        blur: what blurred it, for systems that must be told.
+        blur: what blurred it, for systems that can be told.
     """
 
     def __init__(self, source: RowReader, engine: Engine, limits: Limits, blur: Blur | None = None) -> None:
@@ -80,6 +80,8 @@ class NetworkReader(SequentialReader):
     def parts(self) -> Iterator[NDArray[Any]]:
         """Restore from the top; see `SequentialReader.parts`."""
         finished = halvings = 0
+        if self.blur is None and self.engine.spec.estimates:
+            self.blur = self.engine.find_blur(self.source)
         while True:
             plan = self.engine.plan(self.source.height, self.source.width, self.limits, self.blur)
             try:

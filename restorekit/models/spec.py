@@ -43,7 +43,10 @@ class Spec:
     scale: int = 1
     """Output pixels for one input pixel along a side."""
     blur: Told = "none"
-    """What it must be told of the blur: nothing; a kernel, one PSF for the whole image; or any kind of blur."""
+    """What it can be told of the blur: nothing; a kernel, one PSF for the whole image; or any kind of blur. It must be told,
+    unless it `estimates`."""
+    estimates: bool = False
+    """Whether it finds the blur itself where it is not told; see `models.blind_deconvolution`."""
     every_scale: bool = False
     """Whether one set of weights serves every scale, as networks do that learned on a mixture of enlargements."""
 

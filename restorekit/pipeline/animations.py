@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from restorekit.deconvolution import Blur
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.image import Size, restore_to_size
 from restorekit.inference.tiling import Limits
@@ -22,13 +23,15 @@ class RestoredAnimation:
     """Of tiles that fitted, for the next image."""
     repeated: int
     """Frames equal to the one before them, whose result was taken."""
+    blur: Blur | None = None
+    """What was found in the first frame."""
 
 
 def restore_animation(animation: Animation, engine: Engine, size: Size, limits: Limits | None) -> RestoredAnimation:
     """Restore an animation and bring it to its size; see `restore_to_size`."""
     first, *others = animation.frames
     last = restore_to_size(first, engine, size, limits)
-    frames, info, before, repeated = [last.image], last.info, first, 0
+    frames, info, before, repeated, blur = [last.image], last.info, first, 0, last.blur
     for frame in others:
         if _equal(frame, before):
             repeated += 1
@@ -36,7 +39,7 @@ def restore_animation(animation: Animation, engine: Engine, size: Size, limits: 
             last, before = restore_to_size(frame, engine, size, last.limits), frame
             info += last.info
         frames.append(last.image)
-    return RestoredAnimation(replace(animation, frames=tuple(frames)), info, last.limits, repeated)
+    return RestoredAnimation(replace(animation, frames=tuple(frames)), info, last.limits, repeated, blur)
 
 
 def _equal(one: Image, two: Image) -> bool:

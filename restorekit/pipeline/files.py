@@ -103,9 +103,10 @@ def restore_folder(
         max_pixels: an input that claims more fails before memory is taken for it.
         on_doubt: what is written where an image's result looks like a failure (see `imaging.doubt`): "keep" it, or "copy"
             the input, enlarged if the result is larger. The result's `doubt` tells of either.
-        kernel: what blurred the images, for systems that must be told, as "tv": a file for all (TIFF or `.npy` as
+        kernel: what blurred the images, for systems that can be told, as "tv": a file for all (TIFF or `.npy` as
             `blur_files.parse_values` takes them, PNG), a folder of files with the images' names, or a pairs.jsonl.
-        blur_out: folder for the images' blurs, as values that `kernel` takes and as pictures.
+        blur_out: folder for the images' blurs, told or found, as values that `kernel` takes and as pictures; of an animation
+            its first frame's.
         video: how videos are restored and written.
         progress: sees the run; the `detail` of its events is a `FileResult`.
         executor: runs the work.
@@ -331,9 +332,9 @@ class FileWorker:
             if self.compare is not None:
                 write_image(side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
             lost = write_animation(after, output) if isinstance(after, Animation) else write_image(after, output)
-        if computed.read.blur is not None and self.blur_out is not None:
-            behind = before if isinstance(before, Image) else None
-            write_blur(computed.read.blur, _size_of(before), behind, *blur_paths(self.blur_out, job))
+        if restored.blur is not None and self.blur_out is not None:
+            behind = None if isinstance(before, LargeImage) else _still(before)
+            write_blur(restored.blur, _size_of(before), behind, *blur_paths(self.blur_out, job))
         self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output, computed.read.digest))
         frames, (height, width) = len(before.frames) if isinstance(before, Animation) else 1, _size_of(before)
         return FileResult(
@@ -475,10 +476,10 @@ def _identity(network: Model, engine: Engine, size: Size, on_doubt: OnDoubt) -> 
 def _check_told(network: Model, jobs: Iterable[Job], kernel: Path | None, blur_out: Path | None) -> None:
     """Check that what must be told of the blur is, and nothing else."""
     spec = network.spec
-    if kernel is None and spec.blur != "none":
+    if kernel is None and spec.blur != "none" and not spec.estimates:
         raise UsageError(f"{spec.name} must be told the blur.", "Give `kernel`, or take another model.")
-    if kernel is None and blur_out is not None:
-        raise UsageError("There is no blur to write.", "Give `kernel`.", blur_out)
+    if kernel is None and blur_out is not None and not spec.estimates:
+        raise UsageError("There is no blur to write.", "Give `kernel`, or take a model that finds the blur.", blur_out)
     if kernel is not None and spec.blur == "none":
         raise cannot_be_told(spec)
     if kernel is not None and (video := next((job for job in jobs if job.video), None)):

@@ -36,6 +36,8 @@ class RestoredLarge:
     """Of tiles that fitted, for the next image."""
     lost: tuple[str, ...]
     """See `media.encode.Encoded`."""
+    blur: Blur | None
+    """What was undone, told or found."""
 
 
 def find_large(path: Path, scale: int, size: Size, max_pixels: int) -> LargeImage | None:
@@ -79,7 +81,7 @@ def restore_large(
         view: the file for a view of both side by side, if one is wanted.
         limits: of tiles that fitted the image before.
         progress: sees how far it is.
-        blur: what blurred the image, for systems that must be told.
+        blur: what blurred the image, for systems that can be told.
 
     Raises:
         UnreadableImage: the file is damaged.
@@ -119,7 +121,7 @@ def restore_large(
         writer.abort()
         if viewer is not None:
             viewer.abort()
-    return RestoredLarge(restored.info, restored.limits, lost)
+    return RestoredLarge(restored.info, restored.limits, lost, restored.passes[0].blur)
 
 
 def _side_by_side(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.uint8]:

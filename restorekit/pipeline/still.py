@@ -40,10 +40,14 @@ def restore_still(
         The result, or the input at its size where there is doubt and that is to be copied; and the doubt, in words.
     """
     restored = restore_to_size(image, engine, size, limits, blur)
-    doubt = find_doubt(image.rgb(), restored.image.rgb(), 0 if blur is None else 2 * blur.radius + 1)
+    doubt = find_doubt(image.rgb(), restored.image.rgb(), _side(restored.blur))
     if doubt and on_doubt == "copy":
         restored = replace(restored, image=_at_size(image, restored.image.size))
     return restored, doubt
+
+
+def _side(blur: Blur | None) -> int:
+    return 0 if blur is None else 2 * blur.radius + 1
 
 
 def restore_bytes(

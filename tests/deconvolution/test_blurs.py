@@ -232,3 +232,39 @@ def test_a_gpu_gives_the_same(blur: Blur) -> None:
     y = x.to(gpu_or_skip())
     torch.testing.assert_close(blur.on(y).forward(y).cpu(), blur.on(x).forward(x), rtol=0, atol=1e-5)
     torch.testing.assert_close(blur.on(y).adjoint(y).cpu(), blur.on(x).adjoint(x), rtol=0, atol=1e-5)
+
+
+def test_an_enlarged_psf_is_interpolated_about_its_middle() -> None:
+    enlarged = Kernel(np.array([[0.25, 0.5, 0.25]], np.float32)).enlarge(2, 80, 60)
+    expected = np.outer([1, 2, 1], [1, 2, 3, 4, 3, 2, 1]) / 64
+    np.testing.assert_allclose(enlarged.psf, expected, atol=1e-7)
+    cells = Windows(np.full((2, 1, 1, 3), [[[0.25, 0.5, 0.25]]], np.float32), 40, 30).enlarge(2, 80, 60)
+    assert (cells.height, cells.width, cells.psfs.shape) == (80, 60, (2, 1, 3, 7))
+    np.testing.assert_allclose(cells.psfs[1, 0], expected, atol=1e-7)
+
+
+def test_enlarged_lines_keep_their_direction_and_what_is_sharp() -> None:
+    u, v = np.array([[9, 0], [0, -3]], np.float32), np.array([[0, 5], [1, 0]], np.float32)
+    larger = Lines(u, v).enlarge(2, 4, 6)
+    np.testing.assert_allclose(larger.u[:, ::3], [[17, 0], [17, 0], [0, -5], [0, -5]])  # 9 px span 8; twice that is 16
+    np.testing.assert_allclose(larger.v[:, ::3], [[0, 9], [0, 9], [1, 0], [1, 0]])
+    np.testing.assert_array_equal(larger.u[:, :3], np.repeat(larger.u[:, :1], 3, axis=1))
+
+
+def test_an_enlarged_shake_moves_what_it_moved_as_many_times_as_far() -> None:
+    before, after = shake(), shake().enlarge(3, 3 * HEIGHT, 3 * WIDTH)
+    point = np.array([7.0, 11.0, 1])
+    seen, expected = (blur.homographies() @ at for blur, at in ((after, [3 * 7 + 1, 3 * 11 + 1, 1]), (before, point)))
+    # The middle of a pixel lies in the middle of the nine that it becomes.
+    np.testing.assert_allclose(seen[:, :2] / seen[:, 2:], 3 * expected[:, :2] / expected[:, 2:] + 1)
+
+
+def test_a_blur_knows_whether_it_changes_nothing() -> None:
+    one, none = np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)
+    middle = np.zeros((3, 3), np.float32)
+    middle[1, 1] = 1
+    assert Kernel(middle).is_identity
+    assert not Kernel(np.roll(middle, 1, 0)).is_identity
+    assert Lines(one, none).is_identity
+    assert not Lines(one, one).is_identity
+    assert not any(blur.is_identity for blur in BLURS.values())

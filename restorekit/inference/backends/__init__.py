@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.deconvolution import Blur
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
 from restorekit.runtime.memory import give_back_freed
@@ -38,6 +39,10 @@ class Backend(Protocol):
         """What a tile adds to the context of its image; arguments as above, N = 1. For networks that need one."""
         ...
 
+    def estimate(self, image: NDArray[Any]) -> Blur:
+        """What blurred an image (H,W,3), for systems that find it. Raises as above."""
+        ...
+
 
 class LeanBackend:
     """A back end that gives memory back after every batch.
@@ -60,3 +65,9 @@ class LeanBackend:
         sums = self.backend.measure(tiles, context, at)
         give_back_freed()
         return sums
+
+    def estimate(self, image: NDArray[Any]) -> Blur:
+        """What blurred an image; see `Backend`."""
+        blur = self.backend.estimate(image)
+        give_back_freed()
+        return blur

@@ -9,11 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from restorekit.deconvolution import Blur
 from restorekit.imaging.dtypes import RANGES
 from restorekit.inference.backends import OutOfDeviceMemory
 from restorekit.inference.context import Context, KnownMoments, Measurement, ObservedBlur, Sums, names_of_norms
 from restorekit.inference.folding import folded
 from restorekit.inference.tiling import Place
+from restorekit.models.blind_deconvolution import BlindDeconvolution
 from restorekit.models.image_norm import MomentSource, moments_of_image
 from restorekit.models.known_blur import Deconvolution
 
@@ -54,6 +56,12 @@ class TorchBackend:
         with self._running(measurement):
             self.network(self._batch(tiles))
         return measurement.sums
+
+    def estimate(self, image: NDArray[Any]) -> Blur:
+        """What blurred an image; see `Backend`."""
+        network = cast(BlindDeconvolution[Any], self.network)
+        with self._running(None):
+            return network.estimate(self._batch(image[None]).contiguous())
 
     def _undone(self, batch: Tensor, observed: ObservedBlur, at: Sequence[Place]) -> Tensor:
         """Restore (N,3,h,w), each tile with its part of the blur."""
