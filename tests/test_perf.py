@@ -25,6 +25,7 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
     ("script", "arguments", "cases"),
     [
         ("blur_speed.py", [], 1),
+        ("deconvolution_speed.py", [], 6),
         ("data_loading.py", ["espcn", "--steps", "2", "--device", "cpu"], 1),
         ("inference_speed.py", ["gggan-lite", "--size", "64", "48"], 2),
         ("metrics_speed.py", [], 2),
