@@ -28,8 +28,8 @@ NEIGHBOURS = 9
 """Side of the neighbourhood in pixels."""
 LEAST_GRAIN = 2e-3
 """Of the range: below that it is rounding."""
-EVERY = 4
-"""Rows from one that counts to the next: a median needs no more."""
+MOST_SAMPLES = 1 << 16
+"""Of the grain, spread over the image: a median needs no more."""
 
 
 def find_doubt(before: NDArray[Any], after: NDArray[Any], blur: int = 0) -> str:
@@ -53,7 +53,7 @@ def find_doubt(before: NDArray[Any], after: NDArray[Any], blur: int = 0) -> str:
     shift = max(abs(now - was) for was, now in means) / top
     if shift > MOST_SHIFT:
         signs.append(f"its colours have moved by {100 * shift:.0f} % of the range")
-    clipped = _clipped(after, top) - _clipped(before, top)
+    clipped = _clipped(after) - _clipped(before)
     if clipped > MOST_CLIPPED:
         signs.append(f"{100 * clipped:.0f} % of its values have become black or white")
     was, now = (max(_grain(grey), LEAST_GRAIN * top) for grey in (grey_before, grey_after))
@@ -66,17 +66,18 @@ def find_doubt(before: NDArray[Any], after: NDArray[Any], blur: int = 0) -> str:
     return ", ".join(signs)
 
 
-def _clipped(rgb: NDArray[Any], top: float) -> float:
-    return float(np.mean((rgb <= 0) | (rgb >= top)))
+def _clipped(rgb: NDArray[Any]) -> float:
+    top = rgb.dtype.type(RANGES[rgb.dtype])  # of the same type: comparing otherwise would convert all pixels
+    return float(np.count_nonzero((rgb <= 0) | (rgb >= top)) / rgb.size)
 
 
 def _grain(grey: NDArray[Any]) -> float:
-    laplacian = cv2.Laplacian(grey, cv2.CV_32F)
-    return float(np.median(np.abs(laplacian[::EVERY])))
+    laplacian = cv2.Laplacian(grey, cv2.CV_32F).ravel()
+    return float(np.median(np.abs(laplacian[:: 1 + laplacian.size // MOST_SAMPLES])))
 
 
 def _beyond(before: NDArray[Any], after: NDArray[Any], far: float, neighbours: int) -> float:
     square = np.ones((neighbours, neighbours), np.uint8)
     above = cv2.subtract(after, cv2.dilate(before, square))  # where integers would fall below 0 they stay there
     below = cv2.subtract(cv2.erode(before, square), after)
-    return float(np.mean((above > far) | (below > far)))
+    return float(np.count_nonzero(cv2.max(above, below) > before.dtype.type(far)) / before.size)

@@ -1,17 +1,17 @@
 """Write image files: what came in goes out.
 
-OpenCV writes PNG several times faster than Pillow, which writes JPEG, WebP and BMP; tifffile writes TIFF. Metadata is put
-into the finished file by `media.metadata`, except where Pillow takes it along.
+imagecodecs deflates PNGs in a tenth of the time of Pillow, which writes JPEG and WebP; OpenCV writes BMP, tifffile TIFF.
+Metadata is put into the finished file by `media.metadata`, except where Pillow takes it along.
 """
 
 import io
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
 import PIL.Image
 import tifffile
@@ -38,6 +38,7 @@ from restorekit.runtime.atomic import write_atomically
 JPEG_QUALITY = 95
 LARGEST_SIDE = {"jpeg": 65500, "webp": 16383, "gif": 65535}
 """Pixels; the other formats hold more than memory does."""
+MOST_IN_CHUNK = 1 << 30  # bytes; a PNG's chunk holds less than twice as many
 _OTHER_FORMAT = "Convert the source to PNG, whose results are PNG files too: they hold any size, depth and alpha."
 
 
@@ -121,22 +122,30 @@ def _storable_samples(image: Image) -> tuple[NDArray[Any], tuple[str, ...]]:
 
 
 def _png(samples: NDArray[Any], _: Image, metadata: Metadata) -> bytes:
-    if samples.ndim == 3 and samples.shape[2] == 2:
-        return add_to_png(_grey_alpha_png(samples), metadata)
-    # No explicit compression level: OpenCV's default is both the fastest and the smallest here.
-    return add_to_png(cv2.imencode(".png", _bgr(samples))[1].tobytes(), metadata)
+    height, width = samples.shape[:2]
+    rows = samples.reshape(height, width, -1)
+    # libdeflate takes half the time of OpenCV's zlib for files of the same size.
+    pixels = memoryview(imagecodecs.deflate_encode(filtered_rows(rows), level=1))
+    chunks = [pixels[start : start + MOST_IN_CHUNK] for start in range(0, len(pixels), MOST_IN_CHUNK)]
+    head = add_to_png(png_head(height, width, rows.shape[2], rows.dtype), metadata)
+    return b"".join([head, *(png_chunk(b"IDAT", bytes(chunk)) for chunk in chunks), png_chunk(b"IEND", b"")])
 
 
-def _grey_alpha_png(samples: NDArray[Any]) -> bytes:
-    """(H,W,2) as a PNG, which OpenCV cannot write at all and Pillow not in 16 bits."""
-    height, width, _ = samples.shape
-    depth = samples.dtype.itemsize
-    rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, width * 2 * depth)
-    up = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))  # filter 2: each byte less the one above, modulo 256
-    filtered = np.insert(up, 0, 2, axis=1).tobytes()
-    header = struct.pack(">IIBBBBB", width, height, 8 * depth, 4, 0, 0, 0)
-    pixels = zlib.compress(filtered)
-    return PNG + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
+def png_head(height: int, width: int, channels: int, dtype: np.dtype[Any]) -> bytes:
+    """What a PNG begins with: 1 channel is grey, 2 are grey and alpha, 3 RGB, 4 RGB and alpha."""
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    return PNG + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, colour, 0, 0, 0))
+
+
+def filtered_rows(rows: NDArray[Any]) -> bytes:
+    """(H,W,C) as a PNG deflates them: filter 1, each byte less that of the pixel on the left, modulo 256."""
+    samples = np.ascontiguousarray(rows, rows.dtype.newbyteorder(">")).view(np.uint8).reshape(len(rows), -1)
+    pixel = rows.shape[2] * rows.dtype.itemsize
+    filtered = np.empty((len(rows), 1 + samples.shape[1]), np.uint8)
+    filtered[:, 0] = 1
+    filtered[:, 1 : 1 + pixel] = samples[:, :pixel]
+    np.subtract(samples[:, pixel:], samples[:, :-pixel], out=filtered[:, 1 + pixel :])
+    return filtered.tobytes()
 
 
 def _bgr(samples: NDArray[Any]) -> NDArray[Any]:

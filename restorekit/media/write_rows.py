@@ -25,7 +25,7 @@ from restorekit.media.decode_tiff import (
     TILE_OFFSETS,
     TILE_WIDTH,
 )
-from restorekit.media.encode import JPEG_QUALITY, check_storable
+from restorekit.media.encode import JPEG_QUALITY, check_storable, filtered_rows, png_head
 from restorekit.media.limits import MOST_METADATA
 from restorekit.media.metadata import (
     EXTRA_SAMPLES,
@@ -40,7 +40,7 @@ from restorekit.media.metadata import (
     png_chunk,
     tiff_directory,
 )
-from restorekit.media.sniff import PNG, Format
+from restorekit.media.sniff import Format
 from restorekit.media.tags import HEIGHT, LONG, LONG8, SHORT, WIDTH, Directory, Tag, write_directory
 from restorekit.runtime.atomic import name_beside, put_in_place, writing
 
@@ -208,18 +208,10 @@ class PngRowWriter(RowFileWriter):
 
     def _begin(self, file: BinaryIO) -> None:
         self._deflater = zlib.compressobj(1, strategy=zlib.Z_RLE)
-        colour = {1: 0, 2: 4, 3: 2, 4: 6}[self.channels]
-        header = struct.pack(">IIBBBBB", self.width, self.height, 8 * self.dtype.itemsize, colour, 0, 0, 0)
-        file.write(add_to_png(PNG + png_chunk(b"IHDR", header), self.metadata))
+        file.write(add_to_png(png_head(self.height, self.width, self.channels, self.dtype), self.metadata))
 
     def _append(self, file: BinaryIO, rows: NDArray[Any]) -> None:
-        samples = rows.astype(self.dtype.newbyteorder(">")).view(np.uint8).reshape(len(rows), -1)
-        pixel = self.channels * self.dtype.itemsize
-        filtered = np.empty((len(rows), 1 + samples.shape[1]), np.uint8)
-        filtered[:, 0] = 1  # filter: each byte less that of the pixel on the left, modulo 256
-        filtered[:, 1 : 1 + pixel] = samples[:, :pixel]
-        np.subtract(samples[:, pixel:], samples[:, :-pixel], out=filtered[:, 1 + pixel :])
-        self._write_chunk(file, self._deflater.compress(filtered.tobytes()))
+        self._write_chunk(file, self._deflater.compress(filtered_rows(rows)))
 
     def _finish(self, file: BinaryIO) -> None:
         self._write_chunk(file, self._deflater.flush())

@@ -9,6 +9,7 @@ import tifffile
 from PIL.JpegImagePlugin import get_sampling
 
 from restorekit.errors import UnwritableOutput
+from restorekit.media import encode
 from restorekit.media.decode import read_image
 from restorekit.media.encode import check_storable, encode_image, write_image
 from restorekit.media.image import Image
@@ -64,6 +65,20 @@ def test_depth_that_a_format_lacks_is_rounded_and_said(
         assert tifffile.imread(io.BytesIO(encoded.data))[0, :, 0].tolist() == expected
     else:
         assert (opened(encoded.data)[0, :, 0] == np.array(expected) // 256).all()  # Pillow reads 16-bit RGB in 8
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_png_of_several_chunks_has_the_same_pixels(
+    channels: int, dtype: type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(encode, "MOST_IN_CHUNK", 50)
+    samples = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (7, 11, channels), dtype)
+    alpha = samples[..., -1] if channels in (2, 4) else None
+    image = Image(np.asfortranarray(samples[..., : channels - (alpha is not None)]), alpha)
+    write_image(image, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().count(b"IDAT") > 1
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png").to_array(), image.to_array())
 
 
 def test_bmp_keeps_alpha_and_states_a_resolution_only_where_there_is_one() -> None:

@@ -90,4 +90,5 @@ class TorchBackend:
         if tiles.dtype == np.uint16:
             tiles = tiles.astype(np.float32)  # torch has little arithmetic for uint16
         # (N,H,W,3) in memory is already what torch calls channels-last.
-        return torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float() / top
+        batch = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float()
+        return batch.div_(top)  # float32, the only type that is not copied, stays as it is: its top is 1
