@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.imaging.dtypes import RANGES, from_unit
 
 MATRICES = {
     1: (0.2126, 0.0722),  # BT.709
@@ -73,10 +73,9 @@ class Colour:
         if len(planes) == 1:
             return from_unit((luma[..., None] - np.float32(offsets[0])) / np.float32(gains[0]), dtype)
         chroma = [self._upsample(plane, luma.shape) for plane in planes[1:]]
-        inverse = np.linalg.inv(self._from_rgb()) / gains
+        inverse = np.linalg.inv(self._from_rgb()) / gains * RANGES[dtype]
         affine = np.column_stack([inverse, -inverse @ offsets]).astype(np.float32)
-        rgb: NDArray[Any] = cv2.transform(cv2.merge([luma, *chroma]), affine)
-        return from_unit(rgb, dtype)
+        return _rounded(cv2.transform(cv2.merge([luma, *chroma]), affine), dtype)
 
     def to_planes(self, rgb: NDArray[Any]) -> list[NDArray[Any]]:
         """RGB to Y, Cb and Cr, rounded; the inverse of `to_rgb`.
@@ -85,11 +84,12 @@ class Colour:
             rgb: (H,W,3) uint8 or uint16.
         """
         gains, offsets = self._codes()
-        affine = np.column_stack([self._from_rgb() * gains[:, None], offsets]).astype(np.float32)
-        ycc: NDArray[Any] = cv2.transform(to_unit(rgb), affine)
-        planes = [ycc[..., 0], self._downsample(ycc[..., 1]), self._downsample(ycc[..., 2])]
-        top = 2**self.depth - 1
-        return [np.floor(np.clip(plane, 0, top) + np.float32(0.5)).astype(self.dtype) for plane in planes]
+        matrix = self._from_rgb() * gains[:, None] / RANGES[rgb.dtype]
+        affine = np.column_stack([matrix, offsets]).astype(np.float32)
+        values = rgb.astype(np.float32)
+        luma, cb, cr = (cv2.transform(values, row[None]) for row in affine)  # together, and split, they take longer
+        planes = [_rounded(plane, self.dtype) for plane in (luma, self._downsample(cb), self._downsample(cr))]
+        return [np.minimum(plane, self.dtype.type(2**self.depth - 1), out=plane) for plane in planes]
 
     def alpha_to_samples(self, plane: NDArray[Any]) -> NDArray[Any]:
         """A plane of alpha, which has the full range, to samples as `to_rgb` gives them."""
@@ -115,19 +115,19 @@ class Colour:
 
     def _upsample(self, plane: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """Linear, from where the samples lie; edges are repeated."""
-        if self.steps == (1, 1):
-            return plane.astype(np.float32)
-        (down, right), (y, x) = self.steps, (_offset(*axis) for axis in zip(self.steps, self.cosited, strict=True))
-        place = np.array([[1 / right, 0, x], [0, 1 / down, y]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        size = (shape[1], shape[0])
-        return cv2.warpAffine(plane.astype(np.float32), place, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        upsampled: NDArray[Any] = plane.astype(np.float32)
+        if self.steps[0] == 2:
+            halves = [_filtered(upsampled, _WHOLE, window) for window in _BETWEEN[self.cosited[0]]]
+            upsampled = np.stack(halves, axis=1).reshape(-1, plane.shape[1])[: shape[0]]
+        if self.steps[1] == 2:
+            halves = [_filtered(upsampled, window, _WHOLE) for window in _BETWEEN[self.cosited[1]]]
+            upsampled = cv2.merge(halves).reshape(shape[0], -1)[:, : shape[1]]
+        return upsampled
 
     def _downsample(self, plane: NDArray[Any]) -> NDArray[Any]:
         """The mean of the samples that lie nearest."""
         rows, columns = (_WINDOWS[axis] for axis in zip(self.steps, self.cosited, strict=True))
-        filtered: NDArray[Any] = cv2.sepFilter2D(plane, -1, columns, rows, borderType=cv2.BORDER_REPLICATE)
-        return filtered[:: self.steps[0], :: self.steps[1]]
+        return _filtered(plane, columns, rows)[:: self.steps[0], :: self.steps[1]]
 
 
 def _rescaled(samples: NDArray[Any], top: int, target: int) -> NDArray[Any]:
@@ -135,15 +135,28 @@ def _rescaled(samples: NDArray[Any], top: int, target: int) -> NDArray[Any]:
     return ((samples.astype(np.uint32) * target + top // 2) // top).astype(np.uint16)
 
 
-def _offset(step: int, cosited: bool) -> float:
-    """Where the first sample of luma lies, in steps of chroma."""
-    return 0.0 if cosited or step == 1 else -0.25
+def _filtered(plane: NDArray[Any], columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
+    """Weighted sums of neighbours along both axes; edges are repeated."""
+    return cv2.sepFilter2D(plane, -1, columns, rows, borderType=cv2.BORDER_REPLICATE)
 
 
+def _rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Clipped to the range of an integer type and rounded; in one pass, of which NumPy takes four."""
+    nothing: Any = 0.0  # OpenCV's types leave out numbers
+    rounded: NDArray[Any] = cv2.add(values, nothing, dtype=cv2.CV_8U if dtype == np.uint8 else cv2.CV_16U)
+    return rounded
+
+
+_WHOLE = np.array([0.0, 1, 0])
 _WINDOWS = {
-    (1, False): np.array([0.0, 1, 0]),
-    (1, True): np.array([0.0, 1, 0]),
+    (1, False): _WHOLE,
+    (1, True): _WHOLE,
     (2, False): np.array([0.0, 0.5, 0.5]),
     (2, True): np.array([0.25, 0.5, 0.25]),
 }
 """Weights of the sample before, the one on the place, and the one behind, by step and cosited."""
+_BETWEEN = {
+    False: (np.array([0.25, 0.75, 0]), np.array([0, 0.75, 0.25])),
+    True: (_WHOLE, np.array([0, 0.5, 0.5])),
+}
+"""The same for both samples of luma at one of chroma, by cosited."""

@@ -35,11 +35,16 @@ def test_chroma_is_read_from_where_it_lies() -> None:
     luma = np.full((4, 6), 128, np.uint8)
     cb = np.array([[100, 140, 140]] * 2, np.uint8)  # columns 0, 2, 4 if cosited; 0.5, 2.5, 4.5 if not
     cr = np.full((2, 3), 128, np.uint8)
-    left = Colour(6, True, 8, (2, 2), (False, True)).to_rgb([luma, cb, cr])[0, :, 2]
-    centre = Colour(6, True, 8, (2, 2), (False, False)).to_rgb([luma, cb, cr])[0, :, 2]
     # Blue is 128 + 1.772 * (Cb - 128); Cb at columns 0..5 by linear interpolation
-    assert left.tolist() == [round(128 + 1.772 * (value - 128)) for value in (100, 120, 140, 140, 140, 140)]
-    assert centre.tolist() == [round(128 + 1.772 * (value - 128)) for value in (100, 110, 130, 140, 140, 140)]
+    cosited, midway = (
+        [round(128 + 1.772 * (value - 128)) for value in values]
+        for values in ((100, 120, 140, 140, 140, 140), (100, 110, 130, 140, 140, 140))
+    )
+    for rows in (False, True):
+        for columns, expected in ((True, cosited), (False, midway)):
+            across = Colour(6, True, 8, (2, 2), (rows, columns)).to_rgb([luma, cb, cr])
+            down = Colour(6, True, 8, (2, 2), (columns, rows)).to_rgb([luma.T, cb.T, cr.T])
+            assert across[..., 2].tolist() == down[..., 2].T.tolist() == [expected] * 4
 
 
 def test_chroma_is_written_to_where_it_lies() -> None:
