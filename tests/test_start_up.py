@@ -49,7 +49,10 @@ def test_help_loads_nothing_heavy() -> None:
         ["--version"],
         ["no-such-command"],
         ["deblur", "--no-such-option"],
-        *([command, "--help"] for command in ("benchmark", "deblur", "demo", "models", "sr", "synth-blur", "train")),
+        *(
+            [command, "--help"]
+            for command in ("benchmark", "deblur", "demo", "export", "models", "sr", "synth-blur", "train")
+        ),
     ],
 )
 def test_answers_without_work_load_nothing_heavy(arguments: list[str]) -> None:

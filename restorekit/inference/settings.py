@@ -7,6 +7,7 @@ from restorekit.errors import UsageError
 from restorekit.runtime.precision import Precision
 
 Statistics = Literal["fast", "exact"]
+Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml"]
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class Spec:
     unless it `estimates`."""
     estimates: bool = False
     """Whether it finds the blur itself where it is not told; see `models.blind_deconvolution`."""
+    one_graph: bool = True
+    """Whether the same operations serve every size of image, so that the network can be exported."""
     every_scale: bool = False
     """Whether one set of weights serves every scale, as networks do that learned on a mixture of enlargements."""
 

@@ -164,7 +164,7 @@ class SRN(nn.Module):
                 state = self.lstm(low, None if state is None else (self.enlarge(state[0]), self.enlarge(state[1])))
                 low = state[0]
             restored.append(self.leave(self.up1(self.up2(low) + middle) + fine))
-        images = [image.reshape(len(rgb), 3, *image.shape[-2:]) for image in restored]
+        images = [image.reshape(-1, 3, *image.shape[-2:]) for image in restored]
         return [(image + 1) / 2 for image in images] if self.port else images
 
     def forward(self, rgb: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ spec = Spec(
     overlap=128,
     objective="pixel",
     bytes_per_pixel=1600,
+    one_graph=False,  # sweeps take log2(n) rounds
 )
 
 recipe = {
