@@ -11,6 +11,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 PSF = NDArray[np.float32]
 """Point-spread function: (K,K), K odd, sum 1."""
 
+BLOCK = 1 << 16  # values that are converted together
 RANGES = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 
 
@@ -25,7 +26,11 @@ def from_unit(values: NDArray[np.float32], dtype: DTypeLike = np.uint8) -> NDArr
     if kind == np.float32:
         return np.clip(values, 0, 1)
     top = np.float32(RANGES[kind])
-    scaled = values * top
-    scaled += np.float32(0.5)  # in place: these passes cost as much as the blur they follow
-    np.clip(scaled, 0, top, out=scaled)
-    return scaled.astype(kind)  # cuts off, which is rounding half up after the addition
+    pixels = np.empty(values.shape, kind)
+    rows = max(1, BLOCK * len(values) // max(1, values.size))
+    for start in range(0, len(values), rows):  # each block stays in the cache for all these passes
+        scaled = values[start : start + rows] * top
+        scaled += np.float32(0.5)
+        np.clip(scaled, 0, top, out=scaled)
+        pixels[start : start + rows] = scaled  # cuts off, which is rounding half up after the addition
+    return pixels
