@@ -1,9 +1,11 @@
 """Blur with a PSF that is the same everywhere in the image."""
 
+import math
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import product, repeat
 from typing import Any
 
 import cv2
@@ -11,10 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.degradation.choices import ConvolutionBorder
-from restorekit.imaging.dtypes import PSF, from_unit, to_unit
+from restorekit.imaging.dtypes import PSF, RANGES
 
 CORES = os.cpu_count() or 1
 LARGE = 1_000_000  # values; below, threads cost more than they bring
+SSE3 = 3  # OpenCV's number of it
+# Cells: OpenCV sums up kernels that are not larger, and their zeros cost nothing.
+SUMMED = 129 if cv2.checkHardwareSupport(SSE3) else 49
+SUMMED_TILE = (128, 256)  # pixels of which all that is summed stays in a core's cache
+FOURIER_TILE = (540, 4096)
+PASS = 14  # a further kernel of SUMMED cells costs as much as so many weights, ...
+FOURIER = 400  # ... and a Fourier transform as so many
 
 
 def convolve(sharp: NDArray[Any], kernel: PSF, border: ConvolutionBorder = "reflect") -> NDArray[Any]:
@@ -33,46 +42,89 @@ def convolve(sharp: NDArray[Any], kernel: PSF, border: ConvolutionBorder = "refl
     radius, further = kernel.shape[0] // 2, sharp.shape[2:]
     if border == "reflect":
         sharp = np.asarray(cv2.copyMakeBorder(sharp, radius, radius, radius, radius, cv2.BORDER_REFLECT_101))
-    height, width = sharp.shape[0] - 2 * radius, sharp.shape[1] - 2 * radius
-    channels = [sharp] if sharp.ndim == 2 else [sharp[..., channel] for channel in range(sharp.shape[2])]
-    cuts = np.linspace(0, height, (CORES if sharp.size > LARGE else 1) + 1).astype(int).tolist()
-    bands = [(channel, first, last) for channel in channels for first, last in pairwise(cuts)]
+    blurred = np.empty((sharp.shape[0] - 2 * radius, sharp.shape[1] - 2 * radius, *further), sharp.dtype)
     correlation = _Correlation.of(kernel)
-    if len(bands) == len(channels):
-        blurred = [correlation.filter_rows(*band) for band in bands]
+    tops, lefts = (range(0, size, step) for size, step in zip(blurred.shape, correlation.tile, strict=False))
+    tiles = list(product(tops, lefts))
+    if sharp.size < LARGE:
+        for tile in tiles:
+            correlation.filter_tile(sharp, blurred, tile)
     else:
         with ThreadPoolExecutor(CORES) as pool:  # for this call only: a pool that is kept would not survive a fork
-            blurred = list(pool.map(correlation.filter_rows, *zip(*bands, strict=True)))
-    per_channel = len(cuts) - 1
-    planes = [np.concatenate(blurred[start : start + per_channel]) for start in range(0, len(blurred), per_channel)]
-    return np.asarray(cv2.merge(planes)).reshape(height, width, *further)  # OpenCV drops a single channel's axis
+            list(pool.map(correlation.filter_tile, repeat(sharp), repeat(blurred), tiles))
+    return blurred
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Neighbouring weights of a PSF that is turned by 180 degrees: OpenCV correlates, and a blur is a convolution."""
+
+    weights: NDArray[np.float32]
+    top: int
+    left: int
+
+    @classmethod
+    def of(cls, turned: PSF, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> "_Part":
+        """The weights at these places, and zeros between them."""
+        top, left = int(rows.min()), int(columns.min())
+        weights = np.zeros((np.ptp(rows) + 1, np.ptp(columns) + 1), np.float32)
+        weights[rows - top, columns - left] = turned[rows, columns]
+        return cls(weights, top, left)
 
 
 @dataclass(frozen=True)
 class _Correlation:
-    """A PSF as OpenCV takes it."""
+    """A PSF as OpenCV takes it: in parts that it sums up, or in one for a Fourier transform."""
 
-    kernel: NDArray[np.float32]
-    """(rows,K): turned by 180 degrees, because OpenCV correlates and a blur is a convolution. Empty rows above and below
-    are left out, they cost time too."""
-    above: int
-    """Empty rows above."""
+    parts: tuple[_Part, ...]
+    tile: tuple[int, int]
+    """Height and width of what it computes at once."""
 
     @classmethod
     def of(cls, psf: PSF) -> "_Correlation":
+        """Choose what takes less time. A line has few weights, however large its PSF."""
         turned = psf[::-1, ::-1]
-        used = np.flatnonzero(turned.any(axis=1))
-        above, below = int(used[0]), int(used[-1]) + 1
-        return cls(np.ascontiguousarray(turned[above:below]), above)
+        rows, columns = np.nonzero(turned)
+        parts = tuple(_Part.of(turned, *places) for places in _split(rows, columns))
+        if len(rows) + PASS * len(parts) > FOURIER:
+            return cls((_Part.of(turned, rows, columns),), FOURIER_TILE)
+        return cls(parts, SUMMED_TILE)
 
-    def filter_rows(self, channel: NDArray[Any], first: int, last: int) -> NDArray[Any]:
-        """Rows `first` to `last` (not included) of the result, in the type of the channel (H+K-1,W+K-1).
+    def filter_tile(self, sharp: NDArray[Any], blurred: NDArray[Any], tile: tuple[int, int]) -> None:
+        """Compute the tile of `blurred` (H,W) or (H,W,C) that begins at a row and column, in place.
 
-        OpenCV's Fourier path uses one core and likes single channels.
+        Args:
+            sharp: its surroundings too, (H+K-1,W+K-1) or with channels.
+            blurred: of the same type.
+            tile: row and column.
         """
-        rows, side = self.kernel.shape
-        used = np.ascontiguousarray(channel[first + self.above : last + self.above + rows - 1])
-        integers = channel.dtype != np.float32
-        filtered = cv2.filter2D(to_unit(used) if integers else used, cv2.CV_32F, self.kernel, anchor=(side // 2, 0))
-        blurred = np.asarray(filtered, np.float32)[: last - first, side // 2 : channel.shape[1] - side // 2]
-        return from_unit(blurred, channel.dtype) if integers else blurred
+        result = blurred[tile[0] :, tile[1] :][: self.tile[0], : self.tile[1]]
+        height, width = result.shape[:2]
+        first = min(part.top for part in self.parts)
+        last = max(part.top + len(part.weights) for part in self.parts) - 1
+        rows = slice(tile[0] + first, tile[0] + height + last)
+        columns = slice(tile[1], tile[1] + width + sharp.shape[1] - blurred.shape[1])
+        values = sharp[rows, columns].astype(np.float32, copy=False)
+        total = np.zeros(result.shape, np.float32)
+        for part in self.parts:
+            below, beside = part.weights.shape
+            window = values[part.top - first :, part.left :][: height + below - 1, : width + beside - 1]
+            filtered = cv2.filter2D(window, cv2.CV_32F, part.weights, anchor=(0, 0))
+            total += np.asarray(filtered)[:height, :width].reshape(result.shape)
+        if sharp.dtype != np.float32:  # to be cut off, which is rounding half up
+            total += np.float32(0.5)
+            np.clip(total, 0, RANGES[sharp.dtype], out=total)
+        result[:] = total
+
+
+def _split(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Divide the places of weights among boxes of at most `SUMMED` cells."""
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    if height * width <= SUMMED:
+        yield rows, columns
+        return
+    places, side = (rows, height) if height > width else (columns, width)
+    count = math.ceil(math.sqrt(height * width / SUMMED))  # strips, as many as a straight line needs
+    strip = (places - places.min()) * count // side
+    for number in np.unique(strip):
+        yield from _split(rows[strip == number], columns[strip == number])

@@ -18,7 +18,7 @@ from restorekit.degradation.convolution import convolve
 from restorekit.degradation.pairs import read_pairs
 from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import ExitCode, UnwritableOutput, UsageError
-from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.imaging.dtypes import to_unit
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
@@ -67,8 +67,7 @@ def test_the_record_reproduces_the_picture_and_kernels_differ(sharp: Path, tmp_p
         side = record["kernel_side"]
         kernel = np.frombuffer(base64.b64decode(record["kernel"]), np.float32).reshape(side, side)
         original = read_rgb8(tmp_path / "out" / record["sharp"])
-        blurred = from_unit(convolve(to_unit(original), kernel))
-        assert np.array_equal(blurred, read_rgb8(tmp_path / "out" / record["blur"]))
+        assert np.array_equal(convolve(original, kernel), read_rgb8(tmp_path / "out" / record["blur"]))
         assert 5 <= record["length"] <= 9
         assert -40 <= record["angle"] <= 40
 
@@ -358,7 +357,7 @@ PINNED = {
     "linear": (
         BlurSettings(length=(5, 9)),
         ("26594b066796da86", "b9e7181f84741dfe"),
-        ("af4b71e68228b053", "bf0bc4606f21c8d6"),
+        ("053eaa3dfbc3cabc", "bf0bc4606f21c8d6"),
     ),
     "valid with noise": (
         BlurSettings(length=(5, 9), border="valid", noise=2, seed=3),
@@ -368,7 +367,7 @@ PINNED = {
     "trajectory": (
         BlurSettings(kind="trajectory", length=(20, 30)),
         ("c23253fc22ffb641", "b9e7181f84741dfe"),
-        ("471f80f5c7eafd0d", "bf0bc4606f21c8d6"),
+        ("7e9731eea3c79c0b", "bf0bc4606f21c8d6"),
     ),
     "linear light": (
         BlurSettings(length=(5, 9), light="gamma"),
