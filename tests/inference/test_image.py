@@ -50,7 +50,7 @@ class OneColour:
     spec = SimpleNamespace(scale=1)
 
     def __call__(self, pixels: np.ndarray, limits: object, blur: object) -> SimpleNamespace:
-        return SimpleNamespace(pixels=np.full_like(pixels, 3), info=None, limits=None)
+        return SimpleNamespace(pixels=np.full_like(pixels, 3), info=None, limits=None, blur=None)
 
 
 @pytest.mark.parametrize(("low", "high", "refused"), [(0, 255, True), (100, 106, True), (100, 105, False)])
