@@ -118,6 +118,6 @@ def deblur(
                 progress=told,
                 stop=stop,
             )
-    print_summary(run)
+    print_summary(run, tile)
     print_stronger(run)
     raise typer.Exit(run.exit_code)

@@ -114,7 +114,7 @@ def sr(
                 progress=told,
                 stop=stop,
             )
-    print_summary(run)
+    print_summary(run, tile)
     raise typer.Exit(run.exit_code)
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from restorekit.runtime.progress import Status
 
 MOST_WARNINGS = 10  # of one video
+MOST_SURPLUS = 0.5
+GOOD_TILE = 8  # overlaps; 1 - (6/8)^2 = 44 % of such a tile lie in them
 ENDS: tuple[Status, ...] = ("done", "skipped", "failed")
 
 
@@ -36,8 +38,8 @@ def print_failures(rows: list[tuple[str, str]], what: str) -> None:
         print_table("Failed", [Column(what), Column("reason", wraps=True)], rows, terminal_width())
 
 
-def print_summary(run: RunSummary) -> None:
-    """What became of a run of `restore_folder`."""
+def print_summary(run: RunSummary, tile: int | None) -> None:
+    """What became of a run of `restore_folder`, which may have been asked for tiles of that side."""
     if run.count("planned"):
         cells = [str(run.count("planned")), str(run.count("skipped"))]
         print_table("", [Column("planned", "right"), Column("skipped", "right")], [cells], terminal_width())
@@ -46,6 +48,7 @@ def print_summary(run: RunSummary) -> None:
     failed: list[tuple[str, str]] = []
     doubtful: list[tuple[str, str]] = []
     warned: list[FileResult] = []
+    surplus, overlap = 0.0, 0
     megapixels = images = seconds = 0.0
     for result in run.results:  # made one by one: there may be a hundred thousand
         if result.status == "failed":
@@ -63,6 +66,7 @@ def print_summary(run: RunSummary) -> None:
             warned.append(result)
         if result.info:
             numbers.update(redone=result.info.redone, halvings=result.info.halvings)
+            surplus, overlap = max((surplus, overlap), (result.info.surplus, result.info.overlap))
             approximations.update(filter(None, [result.info.approximation]))
     done = run.count("done")
     print_counts(
@@ -89,6 +93,11 @@ def print_summary(run: RunSummary) -> None:
         say(f"{repeated} of {numbers['frames']} frames are equal to the one before and were computed once.")
     if redone := numbers["redone"]:
         say(f"{redone} tiles were not finite in {run.info.precision} and ran again in float32.")
+    if tile and not numbers["halvings"] and surplus > MOST_SURPLUS:
+        say(
+            f"--tile {tile} is small for {run.info.model}: up to {100 * surplus:.0f} % of what it computed lay in the "
+            f"tiles' overlaps. --tile {GOOD_TILE * overlap}, or none, is faster."
+        )
     if halvings := numbers["halvings"]:
         say(f"The tiles were halved {halvings} times to fit into the memory of {run.info.device}.")
 

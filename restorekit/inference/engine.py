@@ -47,6 +47,8 @@ class TilingInfo:
     tiles: int = 0
     overlap: int = 0
     """Context around a tile in pixels."""
+    surplus: float = 0.0
+    """Share of the pixels computed that lie in the tiles' overlaps."""
     redone: int = 0
     """Tiles that were not finite in half precision and ran again in float32."""
     halvings: int = 0
@@ -64,6 +66,7 @@ class TilingInfo:
             tile=max(self.tile, later.tile, key=lambda tile: tile[0] * tile[1]),
             tiles=self.tiles + later.tiles,
             overlap=max(self.overlap, later.overlap),
+            surplus=max(self.surplus, later.surplus),
             redone=self.redone + later.redone,
             halvings=self.halvings + later.halvings,
             passes=self.passes + later.passes,
@@ -246,7 +249,15 @@ class Engine:
             approximation = "the statistics of the whole image were gathered in one pass (statistics=exact repeats it)"
         passes = 0 if context is None else context.passes
         blur = str(context.blur) if context is not None and context.blur is not None else ""
-        return TilingInfo(plan.tile, plan.tiles, plan.overlap, passes=passes, blur=blur, approximation=approximation)
+        return TilingInfo(
+            plan.tile,
+            plan.tiles,
+            plan.overlap,
+            round(plan.surplus, 3),
+            passes=passes,
+            blur=blur,
+            approximation=approximation,
+        )
 
     def identity(self) -> dict[str, object]:
         """All that decides pixels beside the network and the image, for journals.

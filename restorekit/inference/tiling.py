@@ -108,6 +108,12 @@ class TilePlan:
         return len(self.rows) * len(self.columns)
 
     @property
+    def surplus(self) -> float:
+        """Share of the pixels that tiles read which lie in their overlaps."""
+        height, width = (sum(span.stop - span.start for span in spans) for spans in (self.rows, self.columns))
+        return 1 - self.padded[0] * self.padded[1] / (height * width)
+
+    @property
     def padded(self) -> tuple[int, int]:
         """Height and width of what the tiles cover."""
         return self.rows[-1].stop, self.columns[-1].stop

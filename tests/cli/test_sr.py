@@ -145,3 +145,20 @@ def test_the_best_weights_are_chosen_by_scale() -> None:
     assert load_manifest().choose_scale("espcn", 5) == 4
     assert load_manifest().choose_scale("bicubic", 2.2) == 3
     assert Size(factor=2.5).of(3, 5, 4) == (8, 13)  # half up
+
+
+def test_a_tile_that_lies_mostly_in_overlaps_is_told_once_with_a_better_one(tmp_path: Path, photo: np.ndarray) -> None:
+    for name in ("a.png", "b.png"):
+        write_image(Image(photo[:20, :20]), tmp_path / "in" / name)
+
+    def told(tile: int) -> str:
+        arguments = ["sr", str(tmp_path / "in"), "-o", str(tmp_path / f"{tile}"), "--model", "espcn", "--device", "cpu"]
+        return runner.invoke(app, [*arguments, "--tile", str(tile)], env={"COLUMNS": "300"}).output
+
+    # Cores of 4 px with 4 px around them: tiles of 8, 12, 12, 12 and 8 px on each axis, 1 - (20 / 52)^2 is 85 %.
+    line = (
+        "--tile 12 is small for espcn: up to 85 % of what it computed lay in the tiles' overlaps. "
+        "--tile 32, or none, is faster."
+    )
+    assert told(12).count(line) == 1
+    assert "overlaps" not in told(32)

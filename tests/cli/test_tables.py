@@ -45,7 +45,7 @@ def test_speed_is_that_of_images_and_losses_name_results_of_any_kind(capsys: pyt
     results = Results(Path("o"))
     for result in (image, video):
         results.add(Job.of(result.source, result.source), result)
-    print_summary(RunSummary(2, RunInfo("bicubic", "none", "cpu", "fp32"), results))
+    print_summary(RunSummary(2, RunInfo("bicubic", "none", "cpu", "fp32"), results), None)
     shown = "".join(capsys.readouterr())
     assert "1.50" in shown
     assert "1 of 2 results could not keep all: transparency dropped." in shown
@@ -54,6 +54,6 @@ def test_speed_is_that_of_images_and_losses_name_results_of_any_kind(capsys: pyt
 def test_one_video_is_counted_as_1(capsys: pytest.CaptureFixture[str]) -> None:
     results = Results(Path("o"))
     results.add(Job.of(Path("a.mp4"), Path("a.mp4")), FileResult(Path("a.mp4"), Path("o/a.mp4"), "done", frames=50))
-    print_summary(RunSummary(1, RunInfo("bicubic", "none", "cpu", "fp32"), results))
+    print_summary(RunSummary(1, RunInfo("bicubic", "none", "cpu", "fp32"), results), None)
     headers, _, cells = capsys.readouterr().out.splitlines()
     assert dict(zip(headers.split(), cells.split(), strict=False))["videos"] == "1"

@@ -316,8 +316,8 @@ def test_tiles_of_enlarging_networks_join(overlap: int) -> None:
 
 
 def test_infos_of_two_passes_add_up() -> None:
-    first = TilingInfo((100, 200), 4, 8, redone=1, halvings=1, passes=2, approximation="tiles see too little")
-    second = TilingInfo((300, 100), 9, 5, redone=2)
-    total = TilingInfo((300, 100), 13, 8, redone=3, halvings=1, passes=2, approximation="tiles see too little")
+    first = TilingInfo((100, 200), 4, 8, 0.25, redone=1, halvings=1, passes=2, approximation="tiles see too little")
+    second = TilingInfo((300, 100), 9, 5, 0.5, redone=2)
+    total = TilingInfo((300, 100), 13, 8, 0.5, redone=3, halvings=1, passes=2, approximation="tiles see too little")
     assert first + second == total
     assert second + first == replace(total)

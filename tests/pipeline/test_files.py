@@ -121,7 +121,7 @@ def test_a_doubtful_result_is_told_and_kept_or_replaced_by_its_input(
     assert {result.output.name for result in kept.results if result.doubt == "it is odd"} == {"odd.png"}
     doubts = [json.loads(line).get("doubt") for line in report.read_text().splitlines()]
     assert sorted(filter(None, doubts)) == ["it is odd"]
-    print_summary(kept)
+    print_summary(kept, None)
     assert "it is odd." in capsys.readouterr().out
     assert not np.array_equal(read_rgb8(tmp_path / "out/odd.png"), read_rgb8(folder / "odd.png"))
     copied = restore_folder([folder], tmp_path / "out", settings=CPU, on_doubt="copy", **options)
