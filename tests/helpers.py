@@ -19,6 +19,7 @@ SMALL = {
     "deepdeblur": {"channels": 2},
     "dgf": {"growth": 4, "dropout": 0.0},
     "dn": {"channels": 4, "growth": 2, "dropout": 0.0},
+    "gong": {"widths": (4, 4, 4, 4, 4)},
     "msdn": {"channels": 4, "growth": 2, "dropout": 0.0},
     "noroozi": {"widths": (16, 16, 16)},
     "sang": {"channels": 8},
@@ -37,7 +38,7 @@ SMALL = {
 }
 """Fewer maps and, where the facts of the smaller form are known, fewer layers: for checks that do not concern the sizes."""
 
-SIDES = {"deblurgan-v2-inception": 256}
+SIDES = {"deblurgan-v2-inception": 256, "gong": 256}
 """Side of the image that the work per pixel is given for, where it depends on the size; elsewhere 32 is enough."""
 
 

@@ -67,7 +67,7 @@ def check_exportable(spec: Spec) -> None:
     """
     why = ""
     if spec.blur != "none":
-        why = "it must be told the blur"
+        why = "it finds and undoes a blur" if spec.estimates else "it must be told the blur"
     elif spec.tiling == "whole":
         why = "it normalises by statistics of the whole image"
     elif not spec.one_graph:

@@ -74,7 +74,7 @@ OTHER: list[tuple[str, dict[str, object]]] = [
     ("name", "options"),
     [
         *((name, {}) for name in registry.names() if registry.spec_of(name).blur == "none"),
-        *((name, SMALL[name]) for name in SMALL),
+        *((name, SMALL[name]) for name in SMALL if registry.spec_of(name).blur == "none"),
         *OTHER,
     ],
 )

@@ -153,6 +153,17 @@ PRINTED: dict[str, dict[str, Any]] = {
         "loss_weights.mse": 1.0,
         "loss_weights.adversarial": 0.0,
     },
+    "gong": {
+        "loss_weights.u": 1.0,
+        "loss_weights.v": 1.0,
+        "objective.translation": 27.0,
+        "objective.acceleration": 0.3,
+        "objective.spread": pytest.approx(180 / 70, abs=1e-3),
+        "objective.turn": 0.005,
+        "objective.centre": 15.0,
+        "objective.sharp_share": 1 / 51,
+        "objective.every": 1,
+    },
     "noroozi": {"loss_weights.mse": 1.0, "loss_weights.adversarial": 0.0},
     "svrnn": SUM
     | {
@@ -321,6 +332,7 @@ OURS = {
     "gggan": {"blur.noise_share", "blur.jpeg_share", "blur.mirror_share", "objective.ssim"},
     "spsr-deblur": {"blur.noise_share", "blur.jpeg_share", "blur.mirror_share", "loss_weights.pre"},
     "spsr": {"loss_weights.pre"},
+    "gong": {"loss_weights.u", "loss_weights.v", "objective.every"},
     "sang": {"schedule"},
     "srn": {"decay_from", "clip_over_rate"},
     "svrnn": {"decay_from"},

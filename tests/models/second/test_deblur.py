@@ -1,6 +1,6 @@
 """Second writings of the deblurring networks: plain functions of the weights, from the papers' figures and sizes.
 
-DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`.
+DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`, Gong in `test_gong.py`.
 """
 
 from collections.abc import Callable
@@ -416,7 +416,7 @@ def test_a_network_is_what_its_paper_draws(name: str, options: dict[str, object]
 
 
 def test_every_deblurring_system_is_written_twice() -> None:
-    with_authors_layers = {"deblurgan", "deepdeblur", "srn"}
+    with_authors_layers = {"deblurgan", "deepdeblur", "gong", "srn"}
     systems = {
         name
         for name in registry.names()
