@@ -2,11 +2,14 @@
 
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from restorekit.deconvolution import Blur, noise_level
+from restorekit.deconvolution import Blur, Kernel, noise_level
 from restorekit.models.known_blur import Config, Deconvolution
+
+NO_BLUR = Kernel(np.ones((1, 1), np.float32))
 
 
 class BlindDeconvolution(Deconvolution[Config]):
@@ -20,7 +23,12 @@ class BlindDeconvolution(Deconvolution[Config]):
         if rgb.is_meta:  # shapes alone, as work is counted: there is no blur to be found in them
             self.predict(rgb)
             return rgb
-        return torch.cat([self.restore(image, self.estimate(image), noise_level(image)) for image in rgb[:, None]])
+        return torch.cat([self.restore(image, self.find(image), noise_level(image)) for image in rgb[:, None]])
+
+    def find(self, rgb: Tensor) -> Blur:
+        """The estimate for an image (1,3,H,W); one that is larger than the image says nothing, so it counts as no blur."""
+        blur = self.estimate(rgb)
+        return blur if 2 * blur.radius + 1 <= min(rgb.shape[-2:]) else NO_BLUR
 
     @abstractmethod
     def estimate(self, rgb: Tensor) -> Blur:
@@ -31,7 +39,7 @@ class BlindDeconvolution(Deconvolution[Config]):
         return rgb
 
     def restore(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
-        """Undo a blur. What is not blurred, or smaller than its blur, comes back as it is."""
-        if blur.is_identity or 2 * blur.radius + 1 > min(rgb.shape[-2:]):
+        """Undo a blur; what is not blurred comes back as it is."""
+        if blur.is_identity:
             return rgb
         return super().restore(rgb, blur, noise)

@@ -167,6 +167,11 @@ def test_what_is_not_blurred_or_smaller_than_its_blur_comes_back(size: tuple[int
     np.testing.assert_array_equal(engine(MadeUp())(pixels).pixels, pixels)
 
 
+def test_a_blur_that_was_told_must_fit_the_image() -> None:
+    with pytest.raises(UsageError, match="3 px wide, the image 40x2"):
+        engine(MadeUp())(np.zeros((2, 40, 3), np.uint8), blur=line_kernel(LENGTH, 0))
+
+
 def test_called_without_an_engine_every_image_has_its_own_blur() -> None:
     system, rgb = MadeUp(), noise(2, 3, 30, 40)
     rgb[1] /= 20  # dark: not blurred

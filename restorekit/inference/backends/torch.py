@@ -61,7 +61,7 @@ class TorchBackend:
         """What blurred an image; see `Backend`."""
         network = cast(BlindDeconvolution[Any], self.network)
         with self._running(None):
-            return network.estimate(self._batch(image[None]).contiguous())
+            return network.find(self._batch(image[None]).contiguous())
 
     def _undone(self, batch: Tensor, observed: ObservedBlur, at: Sequence[Place]) -> Tensor:
         """Restore (N,3,h,w), each tile with its part of the blur."""
