@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage import restoration
 
 from restorekit.deconvolution import Kernel, hyper_laplacian, tv
-from restorekit.deconvolution.sparse import DATA_PENALTY, EDGE_PENALTY, FIDELITY, ITERATIONS
+from restorekit.deconvolution.sparse import DATA_PENALTY, EDGE_PENALTY, FIDELITY, ITERATIONS, RELAXATION
 from restorekit.degradation.convolution import convolve
 from restorekit.degradation.psf import linear
 from restorekit.metrics import psnr
@@ -53,20 +53,17 @@ def plain_tv(channel: Image) -> NDArray[np.float64]:
     def apply(spectrum: NDArray[np.complex128], values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.fft.ifft2(spectrum * np.fft.fft2(values)).real)
 
-    blurred, edges = apply(blur, x), np.stack([apply(across, x), apply(down, x)])
-    d, e = np.zeros(x.shape), np.zeros(edges.shape)
+    v, p = apply(blur, x), np.stack([apply(across, x), apply(down, x)])
     for _ in range(ITERATIONS):
-        s = (fidelity * image + penalty * (blurred + d)) / (fidelity * seen + penalty)
-        d += blurred - s
-        size = np.hypot(*(edges + e))
-        g = (edges + e) * np.maximum(1 - 1 / (EDGE_PENALTY * np.maximum(size, 1e-12)), 0)
-        e += edges - g
-        right = penalty * np.conj(blur) * np.fft.fft2(s - d)
+        s = (fidelity * image + penalty * v) / (fidelity * seen + penalty)
+        g = p * np.maximum(1 - 1 / (EDGE_PENALTY * np.maximum(np.hypot(*p), 1e-12)), 0)
+        right = penalty * np.conj(blur) * np.fft.fft2(2 * s - v)
         right += EDGE_PENALTY * sum(
-            np.conj(step) * np.fft.fft2(part) for step, part in zip((across, down), g - e, strict=True)
+            np.conj(step) * np.fft.fft2(part) for step, part in zip((across, down), 2 * g - p, strict=True)
         )
         x = np.fft.ifft2(right / whole).real
-        blurred, edges = apply(blur, x), np.stack([apply(across, x), apply(down, x)])
+        v += RELAXATION * (apply(blur, x) - s)
+        p += RELAXATION * (np.stack([apply(across, x), apply(down, x)]) - g)
     return x[radius:-radius, radius:-radius]
 
 

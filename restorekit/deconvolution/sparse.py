@@ -14,9 +14,10 @@ ALPHA = 2 / 3  # of the hyper-Laplacian; gradients of photographs have 0.5 to 0.
 BETAS = tuple(8 ** (step / 2) for step in range(6))  # 1 to 181: the half-quadratic's coupling
 THRESHOLD_STEPS = 4
 
-ITERATIONS = 12  # of total variation's ADMM: more bring 0.1 dB at 1 % of noise, 0.6 dB where there is hardly any
-DATA_PENALTY = 0.1  # times the weight of the data
-EDGE_PENALTY = 20.0
+ITERATIONS = 7  # of total variation's ADMM: more bring nothing at 1 % of noise, 0.5 dB where there is hardly any
+RELAXATION = 1.7  # 1 is plain ADMM, which needs 12 iterations for the same
+DATA_PENALTY = 0.13  # times the weight of the data
+EDGE_PENALTY = 32.0
 
 
 def hyper_laplacian(image: Tensor, blur: Blur, noise: float, *, alpha: float = ALPHA) -> Tensor:
@@ -71,6 +72,7 @@ def tv(image: Tensor, blur: Blur, noise: float, *, iterations: int = ITERATIONS)
 
     Total variation is isotropic. The splitting s = A x, g = D x keeps the mask out of the linear system: Almeida &
     Figueiredo, Deconvolving images with unknown boundaries using the alternating direction method of multipliers, TIP 2013.
+    Over-relaxed: Eckstein & Bertsekas, On the Douglas-Rachford splitting method, Mathematical Programming 55, 1992.
 
     Args:
         image: (N,C,H,W) in 0..1.
@@ -88,21 +90,22 @@ def tv(image: Tensor, blur: Blur, noise: float, *, iterations: int = ITERATIONS)
     penalty = DATA_PENALTY * fidelity
     scene = canvas.grow(image)
     operator = canvas.move(blur).on(scene)
-    blurred, d = operator.forward(scene), torch.zeros_like(image)  # d, e: scaled multipliers; beyond the image d is 0
-    e_across, e_down = gradient(scene)
+    # v = A x + d and (across, down) = D x + e, where d and e are the scaled multipliers.
+    v, (across, down) = operator.forward(scene), gradient(scene)
     for _ in range(iterations):
-        # s is between A x + d and the image, and A x + d beyond it; `blurred` becomes s - d.
-        inside = canvas.cut(blurred)
-        d += inside
-        split = torch.lerp(d, image, fidelity / (fidelity + penalty))
-        d -= split
-        torch.sub(split, d, out=inside)
-        # g is D x + e, its length shortened by t. What is left is the next e = k (D x + e); so g - e = (1 - 2 k) (D x + e).
-        kept = torch.addcmul(e_across.square(), e_down, e_down).rsqrt_().div_(EDGE_PENALTY).clamp_(max=1)
-        spread = 1 - 2 * kept
-        prior = divergence(e_across * spread, e_down * spread)
-        scene = operator.solve(operator.project(blurred), prior, penalty, EDGE_PENALTY, scene)
-        blurred = operator.forward(scene)
-        across, down = gradient(scene)
-        e_across, e_down = across.addcmul_(e_across, kept), down.addcmul_(e_down, kept)
+        # s is between v and the image, and v beyond it. The linear system takes s - d = 2 s - v.
+        reflected = v.clone()
+        canvas.cut(reflected).lerp_(image, 2 * fidelity / (fidelity + penalty))
+        # g shortens (across, down) by t = 1 / EDGE_PENALTY, or to 0. The system takes g - e = 2 g - (across, down).
+        inverse = torch.addcmul(across.square(), down, down).clamp_(min=1 / EDGE_PENALTY**2).rsqrt_()  # of their length
+        spread = torch.rsub(inverse, 1, alpha=2 / EDGE_PENALTY)
+        prior = divergence(across * spread, down * spread)
+        projected = operator.project(reflected)
+        scene, blurred = operator.solve_and_blur(projected, prior, penalty, EDGE_PENALTY, scene)
+        # v += r (A x - s) and (across, down) += r (D x - g), r being the relaxation.
+        v.mul_(1 - RELAXATION / 2).sub_(reflected, alpha=RELAXATION / 2).add_(blurred, alpha=RELAXATION)
+        kept = torch.rsub(spread, 1 - RELAXATION / 2, alpha=RELAXATION / 2)
+        right, below = gradient(scene)
+        across.mul_(kept).add_(right, alpha=RELAXATION)
+        down.mul_(kept).add_(below, alpha=RELAXATION)
     return canvas.cut(scene)

@@ -26,7 +26,7 @@ from restorekit.runtime.device import choose_device
 from restorekit.runtime.memory import total_memory
 from restorekit.runtime.precision import choose_dtype, name_of
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Version of what decides pixels here: raised when the same network, settings and image give other pixels than before."""
 
 CPU_TILE_BYTES = 440 << 20  # of activations: larger tiles gain little and fall out of the cache

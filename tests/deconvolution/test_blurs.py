@@ -179,6 +179,15 @@ def test_a_kernel_solves_exactly() -> None:
     torch.testing.assert_close(Operator._normal(operator, solved, 2.0, 0.5), right, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["kernel", "lines"])
+def test_a_solution_comes_with_its_blur(name: str) -> None:
+    x, prior = noise(1, 2, HEIGHT, WIDTH).double(), noise(1, 2, HEIGHT, WIDTH).double()
+    operator = BLURS[name].on(x)
+    solved, blurred = operator.solve_and_blur(operator.project(x), prior, 2.0, 0.5, x)
+    torch.testing.assert_close(solved, operator.solve(operator.project(x), prior, 2.0, 0.5, x))
+    torch.testing.assert_close(blurred, operator.forward(solved))
+
+
 NAN, NEGATIVE = np.full((3, 3), np.nan), np.array([[0.0, -0.1, 1.1]])
 
 

@@ -258,6 +258,16 @@ VARYING: dict[str, Blur] = {
 }
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_total_variation_lowers_a_step_as_far_as_its_energy_says(turned: bool) -> None:
+    step = torch.zeros(1, 1, 20, 40)
+    step[..., 20:] = 1
+    step = step.mT if turned else step
+    found = tv(step, Kernel(np.ones((1, 1), np.float32)), 0.3, iterations=200)
+    # 2 edges of 20 px around 20 x 20 px that move by c: mu/2 c^2 400 - 40 c is least at c = 40 / (400 mu); mu = 0.2 / 0.09.
+    torch.testing.assert_close(found, 0.045 + 0.91 * step, rtol=0, atol=1e-3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("blur", VARYING.values(), ids=VARYING)
 def test_total_variation_and_richardson_lucy_undo_any_blur(blur: Blur) -> None:
