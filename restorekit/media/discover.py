@@ -47,7 +47,9 @@ class Pair:
     blurred: Path | None
 
 
-def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = (), videos: bool = False) -> list[Job]:
+def find_images(
+    inputs: Iterable[Path], excluded: Iterable[Path] = (), videos: bool = False, only: Iterable[str] | None = None
+) -> list[Job]:
     """List the images in files, folders (with all below them) and glob patterns, sorted by their results' paths.
 
     In folders, files count as images by content; a file that only has an image's name is listed too, so that the run
@@ -58,6 +60,7 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = (), videos: b
         inputs: what the user named.
         excluded: folders that are not searched, e.g. those for results, which may lie inside an input.
         videos: whether videos and GIFs are listed too.
+        only: files and folders to look at, by their paths below the input, which is one folder; None for all of it.
 
     Returns:
         Every source once. Folders keep their tree. Where results of several inputs would collide, all keep their
@@ -70,9 +73,11 @@ def find_images(inputs: Iterable[Path], excluded: Iterable[Path] = (), videos: b
     places, seen = RealPaths(), dict[str, set[str]]()
     jobs = []
     for item in _expanded(inputs, passed_over):
-        is_folder = item.is_dir()
-        base = str(item if is_folder else item.parent)
-        for name in _walk(base, passed_over, videos) if is_folder else [item.name]:
+        base, names = str(item.parent), iter([item.name])
+        if item.is_dir():
+            base = str(item)
+            names = _walk(base, passed_over, videos) if only is None else _below(base, only, passed_over, videos)
+        for name in names:
             folder, last = places.split(os.path.join(base, name))
             if last not in seen.setdefault(folder, set()):
                 seen[folder].add(last)
@@ -151,14 +156,32 @@ def _expanded(inputs: Iterable[Path], passed_over: set[str]) -> Iterator[Path]:
                 yield match
 
 
-def _walk(root: str, passed_over: set[str], videos: bool) -> Iterator[str]:
+def _below(root: str, names: Iterable[str], passed_over: set[str], videos: bool) -> Iterator[str]:
+    """What `_walk` would give of these files and folders below the root, and of all below them."""
+    real = os.path.realpath(root)
+    for name in names:
+        path = Path(real, name)
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if (
+            hidden
+            or real_path(path.parent) != path.parent
+            or not passed_over.isdisjoint(map(str, (path, *path.parents)))
+        ):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(root, passed_over, videos, name)
+        elif _claims_image(name) or _is_wanted(path, videos):
+            yield name
+
+
+def _walk(root: str, passed_over: set[str], videos: bool, start: str = "") -> Iterator[str]:
     """Files that look like images or, if wanted, like videos, and folders that cannot be searched, as paths below the root.
 
     Links to folders are not followed. Folders wait in a list, not on the stack, which a tree of a thousand levels would
     fill.
     """
     skipped_names = {os.path.basename(folder) for folder in passed_over}
-    waiting = [""]
+    waiting = [start]
     while waiting:
         folder = waiting.pop()
         try:

@@ -66,6 +66,11 @@ class KnownBlurs:
             parse_values(content)
         return cls(path, content=content)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where there are blurs and no images to restore, unless it is an input itself."""
+        return self.path if self.path.is_dir() and not self.recorded else None
+
     def find(self, job: Job) -> Path | None:
         """The file that holds an image's blur; None if there is none."""
         if self.path.is_file():

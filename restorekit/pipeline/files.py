@@ -161,8 +161,8 @@ def restore_folder(
         stack.enter_context(_stopped_by(stop))
         if watch:
             described = str(info)
-            for arrived in watch_folder(sources[0], folders, planning, stop):
-                summary.planned += len(arrived)
+            for arrived in watch_folder(sources[0], planning, stop):
+                summary.planned += len(arrived) - summary.results.forget(arrived)
                 batch.restore(*batch.split(arrived), described, summary, lines)
                 described = ""  # once is enough
         else:

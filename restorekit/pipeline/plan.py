@@ -25,6 +25,7 @@ def plan_files(
     blur_out: Path | None = None,
     blurs: KnownBlurs | None = None,
     may_be_empty: bool = False,
+    only: Iterable[str] | None = None,
 ) -> list[Job]:
     """The images and videos of a run, in the order of their results' paths.
 
@@ -38,6 +39,7 @@ def plan_files(
         blur_out: where the images' blurs go; may lie inside an input.
         blurs: what blurred the images; their files are inputs too.
         may_be_empty: whether no image at all is no error.
+        only: see `find_images`.
 
     Raises:
         UsageError: an input does not exist, there is no image, or something that is written would replace an input or
@@ -48,7 +50,9 @@ def plan_files(
         jobs = [_only_job(inputs, encoding, name)]
     else:
         inputs = [file for item in inputs for file in (_numbered(item) if is_pattern(item) else [item])]
-        found = find_images(inputs, [folder for folder in (out, compare, blur_out) if folder is not None], videos=True)
+        known = None if blurs is None else blurs.folder
+        excluded = [folder for folder in (out, compare, blur_out, known) if folder is not None]
+        found = find_images(inputs, excluded, videos=True, only=only)
         jobs = [
             replace(job, target=result_path(job.relative, encoding).as_posix()) if job.video else job for job in found
         ]

@@ -3,7 +3,7 @@
 import json
 import traceback
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -99,6 +99,16 @@ class Results(Sequence[FileResult]):
         self._jobs.append(job)
         self._numbers.extend((result.megapixels, result.seconds))
         self._rest.append(self._different.setdefault(rest, rest))
+
+    def forget(self, jobs: Iterable[Job]) -> int:
+        """Drop the results of files that are restored again; returns how many they were."""
+        again = {(job.base, job.name) for job in jobs}
+        kept = [at for at, job in enumerate(self._jobs) if (job.base, job.name) not in again]
+        forgotten = len(self._jobs) - len(kept)
+        if forgotten:
+            self._numbers = array("d", (number for at in kept for number in self._numbers[2 * at : 2 * at + 2]))
+            self._jobs, self._rest = [self._jobs[at] for at in kept], [self._rest[at] for at in kept]
+        return forgotten
 
     def __len__(self) -> int:
         return len(self._jobs)

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from restorekit.errors import UsageError
 from restorekit.media.discover import Job, real_path
@@ -29,20 +30,25 @@ def check_watchable(inputs: list[Path], name: str, dry_run: bool, preview: int) 
         raise UsageError("Folders are watched by watchfiles.", "Run `pip install restorekit[watch]`.") from None
 
 
-def watch_folder(
-    folder: Path, excluded: Iterable[Path], plan: Callable[[], list[Job]], stop: threading.Event
-) -> Iterator[list[Job]]:
+class Plan(Protocol):
+    """Lists the jobs of a folder."""
+
+    def __call__(self, *, only: Iterable[str] | None = None) -> list[Job]:
+        """All of them, or those of files and folders that are named by their paths below it."""
+        ...
+
+
+def watch_folder(folder: Path, plan: Plan, stop: threading.Event) -> Iterator[list[Job]]:
     """What is to be restored: at first all that is there and whole, then whatever has arrived, or changed, and become whole.
 
     Args:
         folder: with everything below.
-        excluded: folders in which nothing counts, e.g. those for results.
-        plan: lists the jobs of all files that are there.
+        plan: lists its jobs.
         stop: ends it.
     """
     from watchfiles import watch
 
-    root, passed_over = real_path(folder), {real_path(path) for path in excluded}
+    root = real_path(folder)
     # It begins before the first list, so that nothing is missed. The default filter would leave out some inputs' names.
     changes = watch(root, watch_filter=None, stop_event=stop, rust_timeout=LOOK, yield_on_timeout=True)
     next(changes, None)
@@ -52,11 +58,8 @@ def watch_folder(
     arriving.add(young)
     yield [job for job in jobs if job not in young]
     for changed in changes:
-        paths = [path for path in map(Path, (name for _, name in changed)) if passed_over.isdisjoint(path.parents)]
-        if paths:
-            names = {path.relative_to(root).as_posix() for path in paths}
-            folders = tuple(f"{path.relative_to(root).as_posix()}/" for path in paths if path.is_dir())
-            arriving.add(job for job in plan() if job.name in names or job.name.startswith(folders))
+        if changed:
+            arriving.add(plan(only={Path(name).relative_to(root).as_posix() for _, name in changed}))
         if whole := arriving.take_whole():
             yield whole
 

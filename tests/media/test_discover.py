@@ -39,6 +39,20 @@ def test_output_inside_the_input_does_not_feed_itself(folder: Path) -> None:
     assert relatives(folder, out=folder / "out") == ["a.png", "deeper/b.png", "deeper/ü c.png"]
 
 
+def test_what_is_named_in_a_folder_is_found_as_by_searching_all_of_it(folder: Path) -> None:
+    for name in ("out/a.png", ".hidden/a.png", "deeper/.hidden.png", "deeper/still/d.png"):
+        put(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    (folder / "link").symlink_to(folder / "deeper", target_is_directory=True)
+
+    def found(*only: str) -> list[str]:
+        return [job.name for job in find_images([folder], [folder / "out"], only=only)]
+
+    assert found("a.png", "notes.txt", ".hidden/a.png", ".hidden", "deeper/.hidden.png") == ["a.png"]
+    assert found("deeper", "deeper/b.png") == ["deeper/b.png", "deeper/still/d.png", "deeper/ü c.png"]
+    assert found("out", "out/a.png", "link", "link/b.png", "gone", ".") == []
+
+
 def test_results_of_equal_names_do_not_collide(tmp_path: Path) -> None:
     files = [put(tmp_path / "one" / "1.png"), put(tmp_path / "two" / "1.png")]
     assert relatives(*files) == ["one/1.png", "two/1.png"]

@@ -27,6 +27,17 @@ def test_results_come_back_as_they_were() -> None:
         _ = results[4]
 
 
+def test_of_a_file_that_is_restored_again_the_last_result_counts() -> None:
+    results = Results(OUT)
+    for name, status in (("a.png", "done"), ("b.png", "failed"), ("c.png", "done")):
+        job = Job("in", name, name)
+        results.add(job, FileResult(job.source, OUT / name, status, megapixels=len(results)))
+    assert results.forget([Job("in", "d.png", "d.png")]) == 0
+    assert results.forget([Job("in", "b.png", "b.png.mkv", video=True)]) == 1
+    assert [(result.source.name, result.megapixels) for result in results] == [("a.png", 0), ("c.png", 2)]
+    assert results.count_status("failed") == 0
+
+
 def test_a_result_takes_less_than_a_hundred_bytes() -> None:
     jobs = [Job("in", f"{number}.png", f"{number}.png") for number in range(3000)]
     tracemalloc.start()

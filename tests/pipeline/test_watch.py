@@ -4,16 +4,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from video_clips import make_clip
 
 from restorekit import restore_folder
 from restorekit.errors import ExitCode, UnwritableOutput, UsageError
 from restorekit.inference.settings import Settings
+from restorekit.media.decode import read_image
 from restorekit.media.discover import Job
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
@@ -38,10 +40,10 @@ def stop() -> Iterator[threading.Event]:
 
 
 class Sender:
-    """Sends the next files as soon as the last ones are done; then stops the run."""
+    """Takes a step whenever a file is finished, e.g. sends the next one; after the last step it stops the run."""
 
-    def __init__(self, folder: Path, photo: np.ndarray, stop: threading.Event) -> None:
-        self.folder, self.photo, self.stop = folder, photo, stop
+    def __init__(self, folder: Path, stop: threading.Event, *steps: Callable[[], object]) -> None:
+        self.folder, self.stop, self.steps = folder, stop, iter(steps)
         self.finished: list[str] = []
         self.described: list[str] = []
 
@@ -52,18 +54,7 @@ class Sender:
         if event.status == "started":
             return
         self.finished.append(f"{event.status} {Path(event.key).relative_to(self.folder).as_posix()}")
-        match len(self.finished):
-            case 1:
-                with pytest.raises(UnwritableOutput, match="Another run"):
-                    restore_folder([self.folder], self.folder / "out", overwrite=True, **BICUBIC)
-                write_image(Image(self.photo[:9, :9]), self.folder.parent / "new" / "deeper" / "b.png")
-                (self.folder.parent / "new").rename(self.folder / "new")
-            case 2:
-                write_image(Image(self.photo[:8, :9]), self.folder / "a.png")
-            case 3:
-                (self.folder / "c.png").write_text("no image")
-            case 4:
-                self.stop.set()
+        next(self.steps, self.stop.set)()
 
     def end(self, summary: object) -> None:
         pass
@@ -84,17 +75,64 @@ def test_what_is_there_and_what_arrives_is_restored_by_one_network_until_the_run
     folder, out = tmp_path / "in", tmp_path / "in" / "out"
     write_image(Image(photo[:7, :9]), folder / "a.png")
     os.utime(folder / "a.png", (0, 0))
-    sender = Sender(folder, photo, stop)
+
+    def move_a_folder_in() -> None:
+        with pytest.raises(UnwritableOutput, match="Another run"):
+            restore_folder([folder], out, overwrite=True, **BICUBIC)
+        write_image(Image(photo[:9, :9]), tmp_path / "new" / "deeper" / "b.png")
+        write_image(Image(photo[:9, :9]), tmp_path / "new" / ".hidden" / "d.png")
+        (tmp_path / "new").rename(folder / "new")
+
+    sender = Sender(
+        folder,
+        stop,
+        move_a_folder_in,
+        partial(write_image, Image(photo[:8, :9]), folder / "a.png"),
+        partial((folder / "c.png").write_text, "no image"),
+        partial(write_image, Image(photo[:6, :9]), folder / "new" / "c.png"),
+    )
     summary = restore_folder([folder], out, watch=True, progress=sender, stop=stop, **BICUBIC)
-    assert sender.finished == ["done a.png", "done new/deeper/b.png", "done a.png", "failed c.png"]
+    ends = ["done a.png", "done new/deeper/b.png", "done a.png", "failed c.png", "done new/c.png"]
+    assert sender.finished == ends
     assert (summary.planned, summary.count("done"), summary.exit_code) == (4, 3, ExitCode.SOME_FAILED)
     assert len(loaded) == 2  # and once for the run that was kept out
-    assert [bool(text) for text in sender.described] == [True, False, False, False]
+    assert [bool(text) for text in sender.described] == [True, False, False, False, False]
     (folder / "c.png").unlink()
-    assert restore_folder([folder], out, **BICUBIC).count("skipped") == 2
+    assert restore_folder([folder], out, **BICUBIC).count("skipped") == 3
     restore_folder([folder], tmp_path / "straight", **BICUBIC)
-    for name in ("a.png", "new/deeper/b.png"):
+    for name in ("a.png", "new/deeper/b.png", "new/c.png"):
         assert (out / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_the_last_state_of_a_file_counts_and_a_folder_of_psfs_is_no_input(
+    tmp_path: Path, photo: np.ndarray, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SETTLED", 0.1)
+    folder, psfs = tmp_path / "in", tmp_path / "in" / "psfs"
+    psf = Image(np.full((3, 3, 1), 28, np.uint8))
+    write_image(Image(photo[:40, :40]), folder / "a.png")
+    write_image(psf, psfs / "a.png")
+    for path in (folder / "a.png", psfs / "a.png"):
+        os.utime(path, (0, 0))
+
+    def bring_the_psf() -> None:
+        write_image(psf, psfs / "b.png")
+        write_image(Image(photo[:41, :40]), folder / "b.png")
+
+    sender = Sender(
+        folder,
+        stop,
+        partial(write_image, Image(photo[:40, :40]), folder / "b.png"),
+        bring_the_psf,
+        partial(make_clip, folder / "c.mkv"),
+    )
+    told = {"model": "wiener", "kernel": psfs, "settings": Settings("cpu")}
+    summary = restore_folder([folder], tmp_path / "out", watch=True, progress=sender, stop=stop, **told)
+    assert sender.finished == ["done a.png", "failed b.png", "done b.png", "failed c.mkv"]
+    assert (summary.planned, summary.count("done"), summary.count("failed")) == (3, 2, 1)
+    assert summary.results[2].reason == "A video cannot be told its blur."
+    assert read_image(tmp_path / "out" / "b.png").size == (41, 40)
 
 
 @pytest.mark.slow
@@ -105,7 +143,7 @@ def test_a_file_that_has_just_changed_at_the_start_is_waited_for(
     for name, age in (("old.png", 100.0), ("young.png", -100.0)):  # a clock may go ahead
         write_image(Image(photo[:7, :9]), tmp_path / name)
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    batches = watch_folder(tmp_path, [tmp_path / "out"], partial(plan_files, [tmp_path], tmp_path / "out"), stop)
+    batches = watch_folder(tmp_path, partial(plan_files, [tmp_path], tmp_path / "out"), stop)
     assert [[job.name for job in next(batches)] for _ in range(2)] == [["old.png"], ["young.png"]]
 
 
