@@ -5,6 +5,9 @@ turned counter-clockwise, in degrees. Camera shake has six dimensions; these thr
 are what Koehler et al. (ECCV 2012) replayed.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,13 +45,36 @@ def roll(sweep: float) -> Path:
     return np.array([[0, 0, -sweep / 2], [0, 0, sweep / 2]])
 
 
-def distance(path: Path, radius: float) -> float:
-    """The most that any point within `radius` pixels of the axis may travel along a path.
+def instants(
+    paths: Sequence[Path], radii: Sequence[float], spacing: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """When to look during the exposure: often where the motion is fast, so that nothing moves far in between.
 
-    Every step counts as the longest: poses are equal steps of time, and none of their gaps is to be wider than asked for.
+    Args:
+        paths: of the camera, then of objects, whose own motion is added to it.
+        radii: for each, the pixels from its axis to the farthest point.
+        spacing: the pixels that any point may move from one instant to the next.
+
+    Returns:
+        (N,) instants from 0, the beginning, to 1, the end; and (N,) the parts of the exposure that they stand for.
     """
+    times = np.unique(np.concatenate([np.linspace(0, 1, len(path)) for path in paths]))
+    steps = [
+        np.diff(np.interp(times, np.linspace(0, 1, len(path)), _travelled(path, radius)))
+        for path, radius in zip(paths, radii, strict=True)
+    ]
+    travelled = np.append(0, np.cumsum(steps[0] + np.max(steps[1:], axis=0, initial=0)))
+    count = max(1, math.ceil(travelled[-1] / spacing))
+    halves = np.interp(np.linspace(0, travelled[-1], 2 * count + 1), travelled, times)
+    ends = halves[::2]
+    ends[0], ends[-1] = 0, 1  # also of a path that rests there
+    return halves[1::2], np.diff(ends)
+
+
+def _travelled(path: Path, radius: float) -> NDArray[np.float64]:
+    """(K,): the most that any point within `radius` pixels of the axis can have travelled at each pose."""
     x, y, turn = np.abs(np.diff(path, axis=0)).T
-    return float((np.hypot(x, y) + np.radians(turn) * radius).max() * (len(path) - 1))
+    return np.append(0, np.cumsum(np.hypot(x, y) + np.radians(turn) * radius))
 
 
 def reach(path: Path, radius: float) -> int:
@@ -60,9 +86,9 @@ def reach(path: Path, radius: float) -> int:
     return int(np.ceil((np.hypot(x, y) + np.radians(turn) * radius).max())) + 2
 
 
-def sample(path: Path, count: int) -> Path:
-    """(count,3): the poses in the middle of `count` equal parts of the exposure."""
-    times, knots = (np.arange(count) + 0.5) / count, np.linspace(0, 1, len(path))
+def sample(path: Path, times: NDArray[np.float64]) -> Path:
+    """(N,3): the poses at (N,) instants from 0, the beginning of the exposure, to 1, its end."""
+    knots = np.linspace(0, 1, len(path))
     return np.stack([np.interp(times, knots, axis) for axis in path.T], axis=1)
 
 

@@ -167,37 +167,30 @@ class Scene:
             (H-2*margin,W-2*margin,C) float32.
         """
         height, width = background.shape[0] - 2 * margin, background.shape[1] - 2 * margin
-        steady = motion.distance(self.camera, math.hypot(height - 1, width - 1) / 2)
-        own = max((motion.distance(item.path, item.radius) for item in self.objects), default=0.0)
-        poses = max(1, math.ceil((steady + own) / self.spacing))
-        return self._average(background, margin, textures, poses)
+        paths = [self.camera, *(item.path for item in self.objects)]
+        radii = [math.hypot(height - 1, width - 1) / 2, *(item.radius for item in self.objects)]
+        times, shares = motion.instants(paths, radii, self.spacing)
+        camera = motion.matrices(motion.sample(self.camera, times), ((width - 1) / 2, (height - 1) / 2))
+        layers = [
+            _Layer.of(item, texture, camera, times, (height, width))
+            for item, texture in zip(self.objects, textures, strict=True)
+        ]
+        views = _shift_origin(camera, (-margin, -margin))
+        opaque = _with_cover(background, np.ones(background.shape[:2], np.float32))
+        total = np.zeros((height, width, opaque.shape[2]), np.float32)
+        for instant, share in enumerate(shares):
+            seen = _warp(opaque, views[instant], (width, height), cv2.BORDER_REFLECT_101)
+            for layer in layers:
+                layer.hide(seen, instant)
+            cv2.scaleAdd(seen, share, total, dst=total)
+        return total[..., :-1]
 
     def rest(
         self, background: NDArray[np.float32], margin: int = 0, textures: Sequence[NDArray[np.float32]] = ()
     ) -> NDArray[np.float32]:
         """The sharp image, where nothing moves; arguments and result as `expose`."""
         still = tuple(MovingObject(item.outline, item.source, np.zeros((2, 3))) for item in self.objects)
-        return Scene(np.zeros((2, 3)), still)._average(background, margin, textures, 1)
-
-    def _average(
-        self, background: NDArray[np.float32], margin: int, textures: Sequence[NDArray[np.float32]], poses: int
-    ) -> NDArray[np.float32]:
-        height, width = background.shape[0] - 2 * margin, background.shape[1] - 2 * margin
-        camera = motion.matrices(motion.sample(self.camera, poses), ((width - 1) / 2, (height - 1) / 2))
-        layers = [
-            _Layer.of(item, texture, camera, poses, (height, width))
-            for item, texture in zip(self.objects, textures, strict=True)
-        ]
-        views = _shift_origin(camera, (-margin, -margin))
-        opaque = _with_cover(background, np.ones(background.shape[:2], np.float32))
-        total = np.zeros((height, width, opaque.shape[2]), np.float32)
-        for instant in range(poses):
-            seen = _warp(opaque, views[instant], (width, height), cv2.BORDER_REFLECT_101)
-            for layer in layers:
-                layer.hide(seen, instant)
-            total += seen
-        total /= np.float32(poses)
-        return total[..., :-1]
+        return Scene(np.zeros((2, 3)), still).expose(background, margin, textures)
 
     def to_record(self) -> dict[str, Any]:
         """All of it, ready for JSON; paths as base64 of their float32 values, row by row."""
@@ -214,36 +207,42 @@ class _Layer:
 
     texture: NDArray[np.float32]
     """See `_with_cover`."""
-    window: tuple[slice, slice]
-    """Rows and columns of the image that it ever touches."""
+    corners: NDArray[np.intp]
+    """(N,2,2): left and top, then right and bottom (not included) of the pixels that it touches at each instant."""
     views: Matrices
-    """From its box to the window."""
+    """From its box to them."""
 
     @classmethod
     def of(
-        cls, item: MovingObject, texture: NDArray[np.float32], camera: Matrices, poses: int, shown: tuple[int, int]
+        cls,
+        item: MovingObject,
+        texture: NDArray[np.float32],
+        camera: Matrices,
+        times: NDArray[np.float64],
+        shown: tuple[int, int],
     ) -> "_Layer":
         left, top, width, height = item.box
-        maps = motion.chain(camera, motion.matrices(motion.sample(item.path, poses), item.middle))
+        maps = motion.chain(camera, motion.matrices(motion.sample(item.path, times), item.middle))
         maps = _shift_origin(maps, (left, top))
         # One pixel more on each side: its edge is interpolated with what is beyond.
-        corners = np.array([[-1, width, -1, width], [-1, -1, height, height], [1, 1, 1, 1]])
-        places = (maps @ corners).transpose(1, 0, 2).reshape(2, -1)
-        first = np.clip(np.floor(places.min(axis=1)).astype(int), 0, shown[::-1])
-        last = np.clip(np.ceil(places.max(axis=1)).astype(int) + 1, first, shown[::-1])
+        box = np.array([[-1, width, -1, width], [-1, -1, height, height], [1, 1, 1, 1]])
+        places = maps @ box
+        first = np.clip(np.floor(places.min(axis=2)).astype(int), 0, shown[::-1])
+        last = np.clip(np.ceil(places.max(axis=2)).astype(int) + 1, first, shown[::-1])
         maps[:, :, 2] -= first
-        window = (slice(first[1], last[1]), slice(first[0], last[0]))
-        return cls(_with_cover(texture, item.cover()), window, maps)
+        return cls(_with_cover(texture, item.cover()), np.stack([first, last], axis=1), maps)
 
     def hide(self, seen: NDArray[np.float32], instant: int) -> None:
         """Hide what is behind the object, in place."""
-        behind = seen[self.window]
+        (left, top), (right, bottom) = self.corners[instant]
+        behind = seen[top:bottom, left:right]
         if behind.size:
-            size = (behind.shape[1], behind.shape[0])
-            front = _warp(self.texture, self.views[instant], size, cv2.BORDER_CONSTANT)
-            cover = cv2.merge([front[..., -1]] * front.shape[2])  # NumPy is slow in spreading it over the channels
-            behind *= 1 - cover
-            behind += front
+            front = _warp(self.texture, self.views[instant], (right - left, bottom - top), cv2.BORDER_CONSTANT)
+            channels = front.shape[2]
+            uncover = np.zeros((channels, channels + 1), np.float32)
+            uncover[:, -2:] = -1, 1
+            cv2.multiply(behind, cv2.transform(front, uncover), dst=behind)  # NumPy is slow in spreading over channels
+            cv2.add(behind, front, dst=behind)
 
 
 def _with_cover(light: NDArray[np.float32], cover: NDArray[np.float32]) -> NDArray[np.float32]:

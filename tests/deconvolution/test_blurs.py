@@ -114,7 +114,7 @@ def test_a_row_counts_its_pixels() -> None:
 
 def rolled(degrees: float, side: int) -> Shake:
     """The steady roll of `degradation.motion.roll`."""
-    turns = np.radians(motion.sample(motion.roll(degrees), 40)[:, 2])
+    turns = np.radians(motion.sample(motion.roll(degrees), (np.arange(40) + 0.5) / 40)[:, 2])
     angles = np.stack([0 * turns, 0 * turns, turns], axis=1)
     return Shake(angles, np.full(40, 1 / 40), 500, side, side, ((side - 1) / 2, (side - 1) / 2))
 

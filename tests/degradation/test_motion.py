@@ -14,7 +14,7 @@ def test_a_drawn_path_travels_what_is_asked_about_its_mean(seed: int) -> None:
     steps = np.diff(drawn, axis=0)
     assert np.hypot(steps[:, 0], steps[:, 1]).sum() == pytest.approx(20)
     assert drawn[:, 2].max() - drawn[:, 2].min() == pytest.approx(3)
-    np.testing.assert_allclose(motion.sample(drawn, 400).mean(axis=0), 0, atol=0.01)
+    np.testing.assert_allclose(motion.sample(drawn, (np.arange(400) + 0.5) / 400).mean(axis=0), 0, atol=0.01)
     assert np.hypot(*np.diff(steps[:, :2], axis=0).T).max() < 0.5  # smooth: a step is like the one before it
     assert np.array_equal(drawn, motion.draw_path(np.random.default_rng(seed), 20, 3))
 
@@ -25,10 +25,10 @@ def test_drawn_paths_lead_anywhere() -> None:
     assert (ends < 0).any(axis=0).all()
 
 
-def test_poses_lie_in_the_middle_of_equal_parts_of_the_exposure() -> None:
+def test_a_path_is_straight_between_its_poses() -> None:
     bent = path((0, 0, 0), (4, 0, 0), (4, 8, 2))
-    np.testing.assert_allclose(motion.sample(bent, 4), [[1, 0, 0], [3, 0, 0], [4, 2, 0.5], [4, 6, 1.5]])
-    np.testing.assert_allclose(motion.sample(bent, 1), [[4, 0, 0]])
+    times = np.array([0.125, 0.375, 0.5, 0.625, 0.875])
+    np.testing.assert_allclose(motion.sample(bent, times), [[1, 0, 0], [3, 0, 0], [4, 0, 0], [4, 2, 0.5], [4, 6, 1.5]])
 
 
 def test_a_positive_turn_is_counter_clockwise_about_the_centre_and_a_shift_goes_right_and_down() -> None:
@@ -44,10 +44,37 @@ def test_chained_maps_apply_the_inner_one_first() -> None:
     np.testing.assert_allclose(motion.chain(shift, turn)[0] @ [1, 0, 1], [3, -1], atol=1e-12)
 
 
-def test_distance_counts_every_step_as_the_longest() -> None:
-    assert motion.distance(path((0, 0, 0), (3, 4, 0), (3, 5, 0)), 100) == pytest.approx(10)
-    assert motion.distance(motion.roll(-6), 100) == pytest.approx(np.radians(6) * 100)
-    assert motion.distance(path((0, 0, 0), (3, 4, 2)), 100) == pytest.approx(5 + np.radians(2) * 100)
+def test_instants_follow_the_motion_and_stand_for_the_time_that_it_takes() -> None:
+    slowing = path((0, 0, 0), (3, 4, 0), (3, 5, 0))  # 5 px in half of the exposure, 1 px in the other
+    times, shares = motion.instants([slowing], [100], 1)
+    np.testing.assert_allclose(times, [0.05, 0.15, 0.25, 0.35, 0.45, 0.75])
+    np.testing.assert_allclose(shares, [0.1, 0.1, 0.1, 0.1, 0.1, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("paths", "radii", "travelled"),
+    [
+        ([motion.roll(-6)], [100], np.radians(6) * 100),
+        ([path((0, 0, 0), (3, 4, 2))], [100], 5 + np.radians(2) * 100),
+        ([path((0, 0, 0), (3, 4, 0)), path((0, 0, 0), (1, 0, 0)), path((0, 0, 0), (0, 2, 0))], [9, 9, 9], 7),
+        # The first object moves 4 px in the first half, the second 4 px in the other: the farther counts at any time.
+        ([motion.roll(0), path((0, 0, 0), (4, 0, 0), (4, 0, 0)), path((0, 0, 0), (0, 0, 0), (0, 4, 0))], [9] * 3, 8),
+    ],
+)
+def test_there_are_as_many_instants_as_the_farthest_point_travels_spacings(
+    paths: list, radii: list, travelled: float
+) -> None:
+    times, shares = motion.instants(paths, radii, 0.25)
+    assert len(times) == len(shares) == np.ceil(4 * travelled)
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_a_camera_that_rests_before_and_after_it_moves_is_seen_there_for_as_long() -> None:
+    late = path((0, 0, 0), (0, 0, 0), (2, 0, 0), (2, 0, 0))
+    times, shares = motion.instants([late], [100], 1)
+    np.testing.assert_allclose(motion.sample(late, times)[:, 0], [0.5, 1.5])
+    np.testing.assert_allclose(shares, [0.5, 0.5])
+    assert [len(part) for part in motion.instants([path((1, 1, 0), (1, 1, 0))], [100], 1)] == [1, 1]
 
 
 def test_reach_is_the_farthest_pose_and_two_pixels_for_interpolation() -> None:

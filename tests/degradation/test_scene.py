@@ -30,6 +30,15 @@ def test_a_steady_horizontal_shake_is_the_mean_along_rows() -> None:
     assert blurred[10, :, 0] @ np.arange(41) == pytest.approx(20, abs=0.01)
 
 
+def test_light_gathers_where_the_camera_rests() -> None:
+    sharp = np.zeros((21, 41, 1), np.float32)
+    sharp[10, 20] = 1
+    blurred = Scene(np.array([[-8.0, 0, 0], [0, 0, 0], [0, 0, 0]])).expose(sharp)[10, :, 0]  # moves, then rests as long
+    np.testing.assert_allclose(blurred[13:19], 0.5 / 8, atol=0.005)
+    assert blurred[19:].sum() == pytest.approx(0.5 + 1.5 * 0.5 / 8, abs=0.005)
+    assert blurred[20] > 0.4
+
+
 def test_half_black_and_half_white_meet_in_the_middle_of_light() -> None:
     edge = np.zeros((15, 41, 1), np.float32)
     edge[:, 21:] = 1
@@ -75,7 +84,7 @@ def test_a_scene_at_rest_is_the_image() -> None:
 def test_poses_are_half_a_pixel_apart_at_most_where_they_are_farthest_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     counts: set[int] = set()
     sample = motion.sample
-    monkeypatch.setattr(motion, "sample", lambda path, count: counts.add(count) or sample(path, count))
+    monkeypatch.setattr(motion, "sample", lambda path, times: counts.add(len(times)) or sample(path, times))
     camera = motion.roll(math.degrees(1.96))
     Scene(camera).expose(np.zeros((4, 5, 1), np.float32))  # the corners are 2.5 px from the middle: they travel 4.9 px
     assert counts == {10}
