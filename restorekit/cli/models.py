@@ -210,6 +210,7 @@ def systems_markdown() -> str:
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A system; see `restorekit models`.")]) -> None:
     """Show all that is known of a system: facts, options, weights with their scores and terms."""
+    from restorekit.inference.backends.choice import remembered
     from restorekit.models import registry
     from restorekit.models.config import format_value
     from restorekit.weights.manifest import load_manifest
@@ -243,6 +244,13 @@ def show(name: Annotated[str, typer.Argument(help="A system; see `restorekit mod
         for key, variant in variants.items():
             _print_paragraph(f"{key:<{length}}  {variant.summary}", 2, length + 4)
     bundled, remote = manifest.bundled_for(name), manifest.remote_for(name)
+    measured = list(remembered(name))
+    if measured:
+        console.show("\nBack ends, as --backend auto measured them here")
+    for choice in measured:
+        times = ", ".join(f"{runtime} {seconds * 1e3:.0f} ms" for runtime, seconds in choice.seconds.items())
+        side = "x".join(map(str, choice.tile))
+        _print_paragraph(f"{choice.weights}: {choice.runtime} is taken ({times} for {side} px)", 2, 4)
     if bundled or remote:
         console.show("\nWeights, for --weights")
     for entry in bundled:

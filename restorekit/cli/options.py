@@ -22,6 +22,14 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
     precision.Precision, typer.Option(help="Type to compute in. auto is fp16 on a GPU, fp32 on a CPU.")
 ]
+Backend = Annotated[
+    Literal["torch", "onnx", "openvino", "auto"],
+    typer.Option(
+        help="What computes; onnx and openvino need restorekit[onnx] or restorekit[openvino]. auto measures those installed "
+        "when a network is first used here and takes the fastest that gives the same."
+    ),
+]
+Provider = Annotated[settings.Provider, typer.Option(help="Execution provider of --backend onnx.")]
 Weights = Annotated[
     str,
     typer.Option(help="A tag of the model's weights (see `restorekit models`), a file, auto, or none for random ones."),

@@ -14,17 +14,18 @@ from restorekit.deconvolution import Blur, Kernel
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import RANGES, from_unit
 from restorekit.inference.backends import Backend, LeanBackend, OutOfDeviceMemory
+from restorekit.inference.backends.choice import open_backend
 from restorekit.inference.backends.torch import TorchBackend, prepared
 from restorekit.inference.context import Context, observe_blur, refined
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits, Place, Span, TilePlan, plan_tiles
 from restorekit.media.rows import ArrayReader, ResizedReader, RowReader
 from restorekit.models import registry
-from restorekit.models.model import Model
 from restorekit.models.spec import Spec
 from restorekit.runtime.device import choose_device
 from restorekit.runtime.memory import total_memory
 from restorekit.runtime.precision import choose_dtype, name_of
+from restorekit.weights.graph import Graph, Network
 
 ALGORITHM = 3
 """Version of what decides pixels here: raised when the same network, settings and image give other pixels than before."""
@@ -110,20 +111,33 @@ class Engine:
         settings: how to run it.
 
     Raises:
-        UsageError: no such device, or the precision does not suit the network.
+        UsageError: no such device or back end, or the precision does not suit the network.
+        RestorekitError: the back end's result differs from PyTorch's.
     """
 
-    def __init__(self, model: Model, settings: Settings = Settings()) -> None:
+    def __init__(self, model: Network, settings: Settings = Settings()) -> None:
         self.spec: Spec = model.spec
         self.settings = settings
-        self.device = choose_device(settings.device)
-        dtype = choose_dtype(settings.precision, self.device, half_precision=self.spec.half_precision)
-        self.precision = name_of(dtype)
-        network = prepared(model.module, self.device)
-        self.full_precision: Backend = TorchBackend(network, self.device, torch.float32)
-        self.backend: Backend = (
-            self.full_precision if dtype == torch.float32 else TorchBackend(network, self.device, dtype)
-        )
+        opened = open_backend(model, settings)
+        self.runtime = opened.runtime
+        self.note = opened.note
+        """Why PyTorch computes although another back end was asked for."""
+        self.full_precision: Backend
+        self.backend: Backend
+        self.precision: str
+        if isinstance(model, Graph) or opened.backend is not None:
+            assert opened.backend is not None
+            self.device, self.precision = torch.device("cpu"), opened.backend.graph.precision
+            self.backend = self.full_precision = opened.backend
+        else:
+            assert settings.precision != "int8"
+            self.device = choose_device(settings.device)
+            dtype = choose_dtype(settings.precision, self.device, half_precision=self.spec.half_precision)
+            self.precision = name_of(dtype)
+            network = prepared(model.module, self.device)
+            self.full_precision = TorchBackend(network, self.device, torch.float32)
+            half = dtype != torch.float32
+            self.backend = TorchBackend(network, self.device, dtype) if half else self.full_precision
         self.limits = self._limits()
 
     def __call__(self, pixels: NDArray[Any], limits: Limits | None = None, blur: Blur | None = None) -> Restoration:
@@ -160,7 +174,13 @@ class Engine:
     @property
     def at_once(self) -> int:
         """Images that are best restored side by side: two on a CPU with cores for both, which then wait less."""
-        return 2 if self.device.type == "cpu" and torch.get_num_threads() > 1 else 1
+        on_cpu = self.device.type == "cpu" and self.runtime == "torch"  # other runtimes use all cores for one
+        return 2 if on_cpu and torch.get_num_threads() > 1 else 1
+
+    @property
+    def place(self) -> str:
+        """Where the network is computed: PyTorch's device, or the provider of ONNX Runtime."""
+        return self.settings.provider if self.runtime == "onnx" else str(self.device)
 
     def lean(self) -> "Engine":
         """The same engine, which holds little main memory between tiles and is a little slower."""
@@ -268,6 +288,8 @@ class Engine:
         return {
             "algorithm": ALGORITHM,
             "precision": self.precision,
+            "backend": self.runtime,
+            "provider": self.settings.provider,
             "limits": None if exact else asdict(self.limits),
         }
 

@@ -136,7 +136,7 @@ def check(backend: Backend, model: Model) -> float:
 
 
 def _sides(spec: Spec) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Heights and widths for tracing and checking: on the network's grid, all different, the last one a single cell."""
+    """Heights and widths for tracing, on the network's grid, and for checking: also off the grid, and a single cell."""
     cell = spec.size_multiple
     side = -(-SIDE // cell) * cell
-    return (side, side + cell), (side + 3 * cell, side + 2 * cell), (cell, cell)
+    return (side, side + cell), (side + 3 * cell - 1, side + 2 * cell), (cell, cell // 2 + 1)

@@ -20,7 +20,7 @@ from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
 from restorekit.media.image import Image
 from restorekit.runtime.provenance import file_stamp
-from restorekit.weights.load import load_model
+from restorekit.weights.load import load_network
 
 FLAT = 0.02  # of the range: an image whose values differ no more may become one of a single colour
 
@@ -180,4 +180,4 @@ def _engine(
     config: _Hashable,
     settings: Settings,
 ) -> Engine:
-    return Engine(load_model(model, weights, scale, config), settings)
+    return Engine(load_network(model, weights, scale, config), settings)

@@ -7,6 +7,7 @@ from restorekit.errors import UsageError
 from restorekit.runtime.precision import Precision
 
 Statistics = Literal["fast", "exact"]
+Runtime = Literal["torch", "onnx", "openvino"]
 Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml"]
 
 
@@ -16,8 +17,8 @@ class Settings:
 
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    precision: Precision = "auto"
-    """auto is fp16 on a GPU where the system allows it, else fp32."""
+    precision: Precision | Literal["int8"] = "auto"
+    """auto is fp16 on a GPU where the system allows it, else fp32. int8 is for graphs that were quantized."""
     tile: int | None = None
     """Side of square tiles in pixels; None chooses the shape that costs least."""
     overlap: int | None = None
@@ -28,8 +29,19 @@ class Settings:
     batch: int | None = None
     """Tiles that go through the network together; None is 1 on a CPU, where more is slower, else as many as fit."""
 
+    backend: Runtime | Literal["auto"] = "torch"
+    """What computes. torch always can; onnx and openvino need their packages; auto measures those installed when a network
+    is first used on a machine, and takes the fastest that gives what torch gives in fp32."""
+    provider: Provider = "cpu"
+    """Which of ONNX Runtime's execution providers computes."""
+
     def __post_init__(self) -> None:
-        for name, choices in (("precision", get_args(Precision)), ("statistics", get_args(Statistics))):
+        for name, choices in (
+            ("precision", (*get_args(Precision), "int8")),
+            ("statistics", get_args(Statistics)),
+            ("backend", (*get_args(Runtime), "auto")),
+            ("provider", get_args(Provider)),
+        ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"{name} cannot be '{getattr(self, name)}'.", f"It is {', '.join(choices)}.")
         for name, least in (("tile", 1), ("overlap", 0), ("batch", 1)):

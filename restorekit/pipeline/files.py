@@ -26,7 +26,6 @@ from restorekit.media.image import Image
 from restorekit.media.large import LargeImage
 from restorekit.media.limits import MOST_PIXELS
 from restorekit.media.numbered import is_pattern
-from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.animations import RestoredAnimation, restore_animation
 from restorekit.pipeline.blur_files import KnownBlurs, write_blur
@@ -47,7 +46,8 @@ from restorekit.runtime.progress import SILENT, Event, Progress, Work
 from restorekit.runtime.provenance import file_stamp
 from restorekit.runtime.regular import open_without_following
 from restorekit.runtime.threads import all_threads, shared_threads
-from restorekit.weights.load import load_model
+from restorekit.weights.graph import Network
+from restorekit.weights.load import load_network
 
 _ONE_LARGE = threading.Lock()  # two large images at once would take twice the memory
 JOURNAL = Path(HIDDEN, "restored.jsonl")  # below the output folder; hidden: no run takes it for images
@@ -134,12 +134,12 @@ def restore_folder(
         jobs = [job for job in jobs if job.video]
         if not jobs:
             raise UsageError("There is no video to preview.", "Name one.")
-    network = load_model(model, weights, scale, config)
+    network = load_network(model, weights, scale, config)
     check_task(network, task)
     _check_told(network, jobs, kernel, blur_out)
     engine = Engine(network, settings)
     journal = Journal(out / JOURNAL, _identity(network, engine, size, on_doubt))
-    info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
+    info = RunInfo.of(network, engine)
     summary = RunSummary(len(jobs), info, Results(out))
     stop = stop or threading.Event()
     worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, blurs, blur_out, progress)
@@ -460,7 +460,7 @@ def _rate(jobs: Iterable[Job], name: str, fps: Fraction | None) -> Fraction | No
     return fps or Fraction(25)  # images again: nobody sees it
 
 
-def _identity(network: Model, engine: Engine, size: Size, on_doubt: OnDoubt) -> dict[str, object]:
+def _identity(network: Network, engine: Engine, size: Size, on_doubt: OnDoubt) -> dict[str, object]:
     """All that decides the pixels of every result."""
     return {
         "model": network.spec.name,
@@ -473,7 +473,7 @@ def _identity(network: Model, engine: Engine, size: Size, on_doubt: OnDoubt) -> 
     }
 
 
-def _check_told(network: Model, jobs: Iterable[Job], kernel: Path | None, blur_out: Path | None) -> None:
+def _check_told(network: Network, jobs: Iterable[Job], kernel: Path | None, blur_out: Path | None) -> None:
     """Check that what must be told of the blur is, and nothing else."""
     spec = network.spec
     if kernel is None and spec.blur != "none" and not spec.estimates:

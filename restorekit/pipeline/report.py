@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from restorekit.errors import ExitCode, RestorekitError
-from restorekit.inference.engine import TilingInfo
+from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.media.discover import Job
+from restorekit.weights.graph import Network
 
 NOWHERE = Path()
 
@@ -72,10 +73,21 @@ class RunInfo:
     weights: str
     device: str
     precision: str
+    backend: str = "torch"
+    note: str = ""
+    """Why PyTorch computes although another back end was asked for."""
+
+    @classmethod
+    def of(cls, network: Network, engine: Engine) -> "RunInfo":
+        """What an engine makes of a network."""
+        source = network.provenance.weights
+        return cls(network.spec.name, source, engine.place, engine.precision, engine.runtime, engine.note)
 
     def __str__(self) -> str:
         trained = "" if self.weights == "none needed" else f" ({self.weights} weights)"
-        return f"{self.model}{trained} on {self.device}, {self.precision}"
+        by = "" if self.backend == "torch" else f", {self.backend}"
+        note = f", torch: {self.note}" if self.note else ""
+        return f"{self.model}{trained} on {self.device}, {self.precision}{by}{note}"
 
 
 class Results(Sequence[FileResult]):

@@ -22,11 +22,11 @@ from restorekit.media.encode import check_storable, encode_image
 from restorekit.media.image import Image
 from restorekit.media.limits import MOST_PIXELS
 from restorekit.media.sniff import Format
-from restorekit.models.model import Model
 from restorekit.models.spec import Task
 from restorekit.pipeline.report import FileResult, RunInfo
 from restorekit.runtime.progress import SILENT, Event, Progress, Work
-from restorekit.weights.load import load_model
+from restorekit.weights.graph import Network
+from restorekit.weights.load import load_network
 
 OnDoubt = Literal["keep", "copy"]
 
@@ -84,7 +84,7 @@ def restore_bytes(
         UsageError, WeightsError: see `restore_folder`.
         RestorekitError: see `restore_to_size`.
     """
-    network = load_model(model, weights, scale, config)
+    network = load_network(model, weights, scale, config)
     check_task(network, task)
     engine = Engine(network, settings)
     try:
@@ -94,7 +94,7 @@ def restore_bytes(
         image = replace(image, format=format or image.format)
         height, width = image.size
         check_storable(image.format, *size.of(height, width, engine.spec.scale))
-        info = RunInfo(network.spec.name, network.provenance.weights, str(engine.device), engine.precision)
+        info = RunInfo.of(network, engine)
         progress.begin(Work(1, height * width / 1e6, "MP", str(info)))
         progress.step(Event(str(source), 0, 0.0, "started"))
         begun = time.monotonic()
@@ -110,7 +110,7 @@ def restore_bytes(
     return encoded.data, result
 
 
-def check_task(network: Model, task: Task | None) -> None:
+def check_task(network: Network, task: Task | None) -> None:
     """Check that a network is for a task; None is any.
 
     Raises:

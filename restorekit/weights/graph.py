@@ -10,7 +10,7 @@ import pydantic
 
 from restorekit._version import __version__
 from restorekit.errors import UsageError, WeightsError
-from restorekit.models.model import Provenance
+from restorekit.models.model import Model, Provenance
 from restorekit.models.spec import Spec
 from restorekit.runtime import fingerprints
 
@@ -30,6 +30,10 @@ class Graph:
     provenance: Provenance
     precision: Arithmetic = "fp32"
     """What its convolutions compute in."""
+
+
+Network = Model | Graph
+"""What an engine runs."""
 
 
 def metadata(graph: Graph) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,18 @@ from restorekit.deconvolution import Blur
 from restorekit.imaging.dtypes import to_unit
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
+from restorekit.weights.graph import Graph
 
 
 class GraphBackend(ABC):
-    """A graph in some runtime; see `Backend`. Graphs have no context: what needs one is not exported."""
+    """A graph in some runtime; see `Backend`. Graphs have no context: what needs one is not exported.
+
+    Args:
+        graph: the network.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
 
     @abstractmethod
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -22,7 +30,10 @@ class GraphBackend(ABC):
 
     def __call__(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> NDArray[np.float32]:
         """Restore a batch of tiles; see `Backend`."""
-        return self.run(np.ascontiguousarray(to_unit(tiles).transpose(0, 3, 1, 2))).transpose(0, 2, 3, 1)
+        height, width = (side * self.graph.spec.scale for side in tiles.shape[1:3])
+        padded = _pad_to_multiple(to_unit(tiles), self.graph.spec.size_multiple)
+        restored = self.run(np.ascontiguousarray(padded.transpose(0, 3, 1, 2)))
+        return restored.transpose(0, 2, 3, 1)[:, :height, :width]
 
     def measure(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> Sums:
         """Never asked for."""
@@ -31,3 +42,13 @@ class GraphBackend(ABC):
     def estimate(self, image: NDArray[Any]) -> Blur:
         """Never asked for."""
         raise NotImplementedError
+
+
+def _pad_to_multiple(tiles: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
+    """Continue tiles (N,h,w,3) as `models.layers.pad_to_multiple` does inside networks."""
+    height, width = tiles.shape[1:3]
+    down, right = -height % multiple, -width % multiple
+    if not down and not right:
+        return tiles
+    mode: Literal["reflect", "edge"] = "reflect" if down < height and right < width else "edge"
+    return np.pad(tiles, ((0, 0), (0, down), (0, right), (0, 0)), mode)

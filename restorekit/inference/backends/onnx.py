@@ -33,7 +33,8 @@ class OnnxBackend(GraphBackend):
     """
 
     def __init__(self, graph: Graph, provider: Provider = "cpu") -> None:
-        self.graph, self.provider = graph, provider
+        super().__init__(graph)
+        self.provider = provider
         try:
             import onnxruntime
         except ImportError:

@@ -1,0 +1,190 @@
+"""Which runtime computes: the one that was asked for, or the fastest here that gives what PyTorch gives."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import get_args
+
+import numpy as np
+import pydantic
+import torch
+
+from restorekit.errors import RestorekitError, UsageError
+from restorekit.inference.backends import Backend
+from restorekit.inference.backends.graph import GraphBackend
+from restorekit.inference.backends.onnx import OnnxBackend
+from restorekit.inference.backends.openvino import OpenVinoBackend
+from restorekit.inference.backends.torch import TorchBackend, prepared
+from restorekit.inference.export import check, check_exportable, to_graph
+from restorekit.inference.settings import Runtime, Settings
+from restorekit.models.model import Model
+from restorekit.models.spec import Spec
+from restorekit.runtime.atomic import write_atomically
+from restorekit.runtime.device import choose_device
+from restorekit.runtime.provenance import cpu_name, digest
+from restorekit.weights.cache import cache_folder, writing
+from restorekit.weights.graph import Graph, Network
+
+PACKAGES: dict[Runtime, str] = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
+REPEATS = 3  # timed runs of each runtime
+WORK = 2e10  # multiply-accumulates of the tile that is timed: a fifth of a second on two cores
+SIDE = 256  # pixels of that tile at most
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What runs a network."""
+
+    runtime: Runtime
+    backend: GraphBackend | None
+    """None is PyTorch."""
+    note: str = ""
+    """Why it is PyTorch although another was asked for."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was measured of a network on this machine, and taken."""
+
+    model: str
+    weights: str
+    runtime: Runtime
+    tile: tuple[int, int]
+    """Height and width."""
+    seconds: dict[Runtime, float]
+    """For that tile, of the runtimes that give what PyTorch gives."""
+    versions: dict[Runtime, str]
+    processor: str
+    threads: int
+    provider: str
+
+
+def open_backend(model: Network, settings: Settings) -> Opened:
+    """Make what `settings` ask for ready to run a network.
+
+    Raises:
+        UsageError: it is not installed, or the settings do not suit it.
+        RestorekitError: its result differs from PyTorch's.
+    """
+    wanted = settings.backend
+    _check(model, settings)
+    if isinstance(model, Graph):
+        runtime: Runtime = "onnx" if wanted == "onnx" else "openvino"
+        return Opened(runtime, _open(model, runtime, settings))
+    if wanted == "torch" or (wanted == "auto" and choose_device(settings.device).type != "cpu"):
+        return Opened("torch", None)
+    try:
+        check_exportable(model.spec)
+    except UsageError as error:
+        return Opened("torch", None, error.reason.rstrip("."))
+    if wanted == "auto":
+        wanted = choose(model, settings).runtime
+    if wanted == "torch":
+        return Opened("torch", None)
+    backend = _open(to_graph(model), wanted, settings)
+    check(backend, model)
+    return Opened(wanted, backend)
+
+
+def choose(model: Model, settings: Settings) -> Choice:
+    """The fastest runtime that is installed and gives what PyTorch gives; measured once, then remembered in the cache.
+
+    Raises:
+        UnwritableOutput: the cache cannot be written.
+    """
+    about = {
+        "model": model.spec.name,
+        "weights": model.provenance.weights,
+        "versions": {runtime: there for runtime in get_args(Runtime) if (there := _version(runtime))},
+        "processor": cpu_name(),
+        "threads": torch.get_num_threads(),
+        "provider": settings.provider,
+    }
+    key = digest(about | {"sha256": model.provenance.sha256, "spec": asdict(model.spec)})
+    path = cache_folder() / "backends" / f"{key}.json"
+    try:
+        return _CHOICE.validate_json(path.read_bytes())
+    except (OSError, ValueError):  # not measured yet, or damaged
+        choice = Choice(**about, **_measure(model, settings))  # type: ignore[arg-type]
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(asdict(choice)).encode())
+    return choice
+
+
+def remembered(model: str) -> Iterator[Choice]:
+    """What was measured of a system on this machine."""
+    for path in sorted((cache_folder() / "backends").glob("*.json")):
+        try:
+            choice = _CHOICE.validate_json(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if choice.model == model:
+            yield choice
+
+
+_CHOICE = pydantic.TypeAdapter(Choice)
+
+
+def _check(model: Network, settings: Settings) -> None:
+    """Check that what `settings` ask for suits each other."""
+    wanted, precision = settings.backend, settings.precision
+    if settings.provider != "cpu" and wanted not in ("onnx", "auto"):
+        raise UsageError("A provider belongs to ONNX Runtime.", "Take the backend onnx.")
+    if isinstance(model, Graph):
+        if wanted not in ("onnx", "openvino"):
+            raise UsageError(f"A graph is not run by the backend {wanted}.", "Take onnx or openvino.")
+        if precision != model.precision and (precision, model.precision) != ("auto", "fp32"):
+            raise UsageError(
+                f"The graph computes in {model.precision}, not in {precision}.",
+                f"Ask for the precision {model.precision}, or take another graph.",
+            )
+    elif precision == "int8":
+        raise UsageError("These weights do not compute in int8.", "`restorekit quantize` makes a graph that does.")
+    elif wanted != "torch" and precision not in ("auto", "fp32"):
+        raise UsageError(f"Only PyTorch computes in {precision}.", "Take the backend torch, or the precision fp32.")
+    if wanted in ("onnx", "openvino") and settings.device not in ("auto", "cpu"):
+        raise UsageError(f"Only PyTorch uses the device {settings.device}.", "ONNX Runtime takes a provider instead.")
+
+
+def _open(graph: Graph, runtime: Runtime, settings: Settings) -> GraphBackend:
+    return OnnxBackend(graph, settings.provider) if runtime == "onnx" else OpenVinoBackend(graph)
+
+
+def _version(runtime: Runtime) -> str:
+    try:
+        return version(PACKAGES[runtime])
+    except PackageNotFoundError:
+        return ""
+
+
+def _measure(model: Model, settings: Settings) -> dict[str, object]:
+    """Time one tile in turns, so that a busy moment hits all; the quickest run counts."""
+    device, graph = torch.device("cpu"), None
+    backends: dict[Runtime, Backend] = {"torch": TorchBackend(prepared(model.module, device), device, torch.float32)}
+    for runtime in ("onnx", "openvino"):
+        try:
+            graph = graph or to_graph(model)
+            opened = _open(graph, runtime, settings)
+            check(opened, model)
+        except RestorekitError:  # not installed, or gives something else
+            continue
+        backends[runtime] = opened
+    side = _tile(model.spec)
+    tile = np.random.default_rng(0).random((1, side, side, 3), np.float32)
+    seconds = dict.fromkeys(backends, float("inf"))
+    for repeat in range(REPEATS + 1):
+        for runtime, backend in backends.items():
+            begun = time.perf_counter()
+            backend(tile, None, ())
+            if repeat:  # the first one makes room
+                seconds[runtime] = min(seconds[runtime], time.perf_counter() - begun)
+    return {"runtime": min(seconds, key=lambda name: seconds[name]), "tile": (side, side), "seconds": seconds}
+
+
+def _tile(spec: Spec) -> int:
+    """Side of a square tile on the network's grid."""
+    side = min(SIDE, (WORK / max(1, spec.macs_per_pixel)) ** 0.5)
+    return max(1, int(side) // spec.size_multiple) * spec.size_multiple

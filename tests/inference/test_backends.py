@@ -1,0 +1,249 @@
+"""Runtimes beside PyTorch, which is the reference: they must give what it gives."""
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import SMALL, noise, randomise
+from typer.testing import CliRunner
+
+from restorekit.cli.app import app
+from restorekit.errors import RestorekitError, UsageError, WeightsError
+from restorekit.inference import export
+from restorekit.inference.backends import choice
+from restorekit.inference.backends.graph import GraphBackend
+from restorekit.inference.backends.torch import TorchBackend, prepared
+from restorekit.inference.engine import Engine
+from restorekit.inference.settings import Runtime, Settings
+from restorekit.models import registry
+from restorekit.models.model import Model, Provenance
+from restorekit.pipeline.files import restore_folder
+from restorekit.weights.graph import Graph
+from restorekit.weights.load import load_network
+
+RUNTIMES: dict[Runtime, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
+GRAPH = Graph(b"", registry.spec_of("gggan-lite"), Provenance("net.onnx", "abc"))
+
+
+def small(name: str) -> Model:
+    torch.manual_seed(0)
+    options = SMALL.get(name, {"channels": 4, "prenet_widths": (4, 4)})
+    return Model(randomise(registry.build(name, **options)), registry.configure(name, **options)[1])
+
+
+class ByTorch(GraphBackend):
+    """A graph that PyTorch runs; it refuses what does not lie on the grid."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(Graph(b"", model.spec, model.provenance))
+        self.model = model
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        assert batch.dtype == np.float32
+        assert all(side % self.graph.spec.size_multiple == 0 for side in batch.shape[2:])
+        with torch.inference_mode():
+            return self.model(torch.from_numpy(batch)).numpy()
+
+
+def of_torch(model: Model) -> TorchBackend:
+    device = torch.device("cpu")
+    return TorchBackend(prepared(model.module, device), device, torch.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("size", [(32, 48), (33, 41), (5, 3), (1, 1)])
+def test_tiles_off_the_grid_are_continued_as_the_network_continues_them(size: tuple[int, int], dtype: type) -> None:
+    model = small("gggan-lite")
+    tiles = noise(2, *size, 3).numpy()
+    tiles = tiles if dtype is np.float32 else (tiles * np.iinfo(dtype).max).astype(dtype)
+    restored = ByTorch(model)(tiles, None, ())
+    np.testing.assert_allclose(restored, of_torch(model)(tiles, None, ()), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "word"),
+    [
+        (GRAPH, Settings(), "not run by the backend torch"),
+        (GRAPH, Settings(backend="auto"), "not run by the backend auto"),
+        (GRAPH, Settings(backend="onnx", precision="int8"), "computes in fp32, not in int8"),
+        (GRAPH, Settings(backend="onnx", precision="bf16"), "computes in fp32, not in bf16"),
+        (replace(GRAPH, precision="int8"), Settings(backend="openvino"), "computes in int8, not in auto"),
+        (small("gggan-lite"), Settings(precision="int8"), "do not compute in int8"),
+        (small("gggan-lite"), Settings(backend="onnx", precision="fp16"), "Only PyTorch computes in fp16"),
+        (small("gggan-lite"), Settings(backend="onnx", device="cuda"), "Only PyTorch uses the device cuda"),
+        (small("gggan-lite"), Settings(provider="cuda"), "belongs to ONNX Runtime"),
+    ],
+)
+def test_settings_that_do_not_suit_the_back_end_are_refused(
+    network: Model | Graph, settings: Settings, word: str
+) -> None:
+    with pytest.raises(UsageError, match=word):
+        Engine(network, settings)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_runtime_that_is_not_installed_is_named_with_its_extra(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, RUNTIMES[runtime], None)
+    with pytest.raises(UsageError, match=rf"restorekit\[{runtime}\]"):
+        Engine(GRAPH, Settings(backend=runtime))
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino", "auto"])
+def test_a_system_that_cannot_become_a_graph_stays_with_torch_and_says_so(backend: Any, photo: np.ndarray) -> None:
+    engine = Engine(small("deblurgan"), Settings(backend=backend))
+    assert engine.runtime == "torch"
+    assert "statistics of the whole image" in engine.note
+    assert np.array_equal(engine(photo).pixels, Engine(small("deblurgan"))(photo).pixels)
+
+
+class Clock:
+    """Seconds that pass where a back end says so."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """Runtimes that take 3, 2 and 1 s, the last of which gives something else; what is counted and may be changed."""
+    clock, told = Clock(), {"seconds": {"torch": 3.0, "onnx": 2.0, "openvino": 1.0}, "wrong": "openvino", "count": 0}
+
+    def after(seconds: float) -> Any:
+        def run(*_: object) -> None:
+            clock.now += seconds
+
+        return run
+
+    def opened(graph: Graph, runtime: str, settings: Settings) -> Any:
+        run = after(told["seconds"][runtime])
+        run.runtime = runtime
+        return run
+
+    def check(backend: Any, model: Model) -> float:
+        if backend.runtime == told["wrong"]:
+            raise RestorekitError("It differs.")
+        return 0.0
+
+    def to_graph(model: Model) -> Graph:
+        told["count"] += 1
+        return GRAPH
+
+    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
+    monkeypatch.setattr(choice, "time", clock)
+    monkeypatch.setattr(choice, "TorchBackend", lambda *_: after(told["seconds"]["torch"]))
+    monkeypatch.setattr(choice, "prepared", lambda *_: None)
+    monkeypatch.setattr(choice, "_open", opened)
+    monkeypatch.setattr(choice, "check", check)
+    monkeypatch.setattr(choice, "to_graph", to_graph)
+    return told
+
+
+def test_auto_takes_the_fastest_that_gives_what_torch_gives(measured: dict[str, Any]) -> None:
+    taken = choice.choose(small("gggan-lite"), Settings(backend="auto"))
+    assert taken.runtime == "onnx"
+    assert taken.seconds == {"torch": 3.0, "onnx": 2.0}
+    measured["seconds"]["torch"] = 0.5
+    assert choice.choose(small("compact"), Settings(backend="auto")).runtime == "torch"
+
+
+def test_a_choice_is_remembered_for_these_weights_versions_and_threads(
+    measured: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = small("gggan-lite")
+    first = choice.choose(model, Settings(backend="auto"))
+    assert choice.choose(model, Settings(backend="auto")) == first
+    assert measured["count"] == 1
+    assert list(choice.remembered("gggan-lite")) == [first]
+    assert list(choice.remembered("gggan")) == []
+    choice.choose(replace(model, provenance=Provenance("none", "def")), Settings(backend="auto"))
+    assert measured["count"] == 2
+    monkeypatch.setattr(choice, "_version", lambda runtime: "99")
+    choice.choose(model, Settings(backend="auto"))
+    assert measured["count"] == 3
+    for path in (tmp_path / "backends").iterdir():
+        path.write_text('{"model": "gggan-lite"}')
+    assert list(choice.remembered("gggan-lite")) == []
+    choice.choose(model, Settings(backend="auto"))
+    assert measured["count"] == 4
+
+
+def test_models_show_tells_what_was_measured(measured: dict[str, Any]) -> None:
+    choice.choose(small("gggan-lite"), Settings(backend="auto"))
+    shown = CliRunner().invoke(app, ["models", "show", "gggan-lite"], catch_exceptions=False).output
+    assert "none: onnx is taken (torch 3000 ms, onnx 2000 ms for 256x256 px)" in " ".join(shown.split())
+
+
+@pytest.fixture(params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    """Every runtime that is installed."""
+    pytest.importorskip("onnx")
+    pytest.importorskip(RUNTIMES[request.param])
+    name: Runtime = request.param
+    return name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gggan-lite", "compact"])
+def test_tiles_give_what_torch_gives(name: str, runtime: Runtime, photo: np.ndarray) -> None:
+    model = small(name)
+    engine = Engine(model, Settings(backend=runtime, tile=64, overlap=16))
+    assert (engine.runtime, engine.place, engine.precision) == (runtime, "cpu", "fp32")
+    expected = Engine(model, Settings(tile=64, overlap=16))
+    for image in (photo[:101, :83], photo[:40, :50].astype(np.uint16) * 257, photo[:40, :50] / np.float32(255)):
+        ours, theirs = engine(image), expected(image)
+        assert ours.info == theirs.info
+        assert ours.pixels.dtype == image.dtype
+        largest = np.abs(ours.pixels.astype(np.float64) - theirs.pixels).max()
+        assert largest <= (1e-5 if image.dtype == np.float32 else 1)
+    assert np.array_equal(pickle.loads(pickle.dumps(engine))(photo).pixels, engine(photo).pixels)
+    assert engine.identity() != expected.identity()
+
+
+@pytest.mark.slow
+def test_a_graph_that_gives_something_else_is_not_used(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = small("gggan-lite")
+    next(other.module.parameters()).data[0] *= 1.1
+    graph = export.to_graph(other)
+    monkeypatch.setattr(choice, "to_graph", lambda model: graph)
+    with pytest.raises(RestorekitError, match="differs from PyTorch"):
+        Engine(small("gggan-lite"), Settings(backend=runtime))
+
+
+@pytest.mark.slow
+def test_a_folder_is_restored_by_an_exported_file(
+    runtime: Runtime, folder: Path, weights_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    graph, report = tmp_path / "net.onnx", tmp_path / "report.jsonl"
+    export.export(graph, model="gggan-lite", weights=weights_file)
+    asked = ["deblur", folder, "-o", tmp_path / "out", "--weights", graph, "--backend", runtime, "--report", report]
+    ran = CliRunner().invoke(app, [*map(str, asked)], catch_exceptions=False)
+    assert ran.exit_code == 0
+    assert f"on cpu, fp32, {runtime}" in ran.output
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [(line["status"], line["backend"], line["precision"]) for line in lines] == [("done", runtime, "fp32")] * 3
+    with_torch = restore_folder([folder], tmp_path / "out", weights=weights_file)
+    assert with_torch.count("done") == 3  # another arithmetic made what is there
+    with pytest.raises(WeightsError, match="graph of 'gggan-lite'"):
+        load_network("gggan", graph)
+    with pytest.raises(UsageError, match="options are fixed"):
+        load_network("gggan-lite", graph, config={"channels": 8})
+
+
+@pytest.mark.slow
+def test_a_provider_that_is_not_there_is_named_with_those_that_are() -> None:
+    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    missing = "coreml" if "CoreMLExecutionProvider" not in onnxruntime.get_available_providers() else "directml"
+    with pytest.raises(UsageError, match=f"no provider {missing}") as raised:
+        Engine(small("compact"), Settings(backend="onnx", provider=missing))
+    assert "cpu" in raised.value.hint
