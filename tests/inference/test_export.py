@@ -18,7 +18,7 @@ from restorekit.weights.graph import parse_graph
 
 PLACE = Path("net.onnx")
 LEARNING = [name for name in registry.names() if registry.spec_of(name).blur == "none"]
-REFUSED = {"deblurgan": "statistics", "deblurgan-v2": "statistics", "svrnn": "size", "tv": "told or finds"}
+REFUSED = {"deblurgan": "statistics", "deblurgan-v2": "statistics", "svrnn": "size", "tv": "told the blur"}
 
 
 def small(name: str, **options: object) -> Model:
