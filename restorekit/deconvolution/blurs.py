@@ -298,8 +298,8 @@ class Windows(Blur):
         """Lay out the tents, and take the Fourier transforms of the PSFs that they let through."""
         rows, columns = canvas.shape[-2:]
         tents = (
-            _tents(self.psfs.shape[0], self.height, self.top, rows),
-            _tents(self.psfs.shape[1], self.width, self.left, columns),
+            cell_tents(self.psfs.shape[0], self.height, self.top, rows),
+            cell_tents(self.psfs.shape[1], self.width, self.left, columns),
         )
         used = [np.flatnonzero(tent.any(axis=1)) for tent in tents]
         return WindowsOperator(
@@ -309,14 +309,14 @@ class Windows(Blur):
         )
 
 
-def _middles(count: int, length: int) -> NDArray[np.int64]:
+def cell_middles(count: int, length: int) -> NDArray[np.int64]:
     """The pixels in the middle of `count` cells that divide `length` pixels; rounded half up."""
     return np.floor((np.arange(count) + 0.5) * length / count).astype(np.int64)
 
 
-def _tents(count: int, length: int, start: int, size: int) -> NDArray[np.float64]:
+def cell_tents(count: int, length: int, start: int, size: int) -> NDArray[np.float64]:
     """(count,size): how much every cell counts at the pixels from `start` on, where `count` cells divide `length` pixels."""
-    middles = _middles(count, length)
+    middles = cell_middles(count, length)
     at = np.clip(np.arange(start, start + size), middles[0], middles[-1])
     return np.stack([np.interp(at, middles, one) for one in np.eye(count)])
 
@@ -411,8 +411,8 @@ def sample_windows(blur: Blur, height: int, width: int, rows: int, columns: int)
     point[..., 3 * radius, 3 * radius] = 1
     near = slice(2 * radius, 4 * radius + 1)
     psfs = np.empty((rows, columns, 2 * radius + 1, 2 * radius + 1), np.float32)
-    for row, y in enumerate(_middles(rows, height)):
-        for column, x in enumerate(_middles(columns, width)):
+    for row, y in enumerate(cell_middles(rows, height)):
+        for column, x in enumerate(cell_middles(columns, width)):
             cell = blur.crop(int(y) - 3 * radius, int(x) - 3 * radius, side, side)
             # What the pixel in the middle is made of; turned by 180 degrees it is the PSF.
             gathered = cell.on(point).adjoint(point)[0, 0, near, near]
