@@ -202,7 +202,8 @@ class _Batch:
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
         work = _WorkLeft(images, videos, self.video.fps, progress, self.stop)
         progress.begin(Work(len(jobs), work.left, "MP", description))
-        at_once = max(1, min(engine.at_once, len(images)))
+        # Of all images, not of those that are missing: how many threads compute one decides the last bit of its floats.
+        at_once = max(1, min(engine.at_once, sum(not job.video for job in jobs)))
         worker = replace(self.worker, at_once=at_once)
         done_images = _sharing(self.executor.run(work.take_images(images), worker, at_once), at_once)
         if self.video.preview:

@@ -5,7 +5,9 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -24,6 +26,7 @@ from restorekit.pipeline import files, still
 from restorekit.pipeline.files import FileWorker
 from restorekit.pipeline.plan import plan_files
 from restorekit.runtime.atomic import HOST
+from restorekit.runtime.executor import LocalExecutor
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.lock import working_in
 from restorekit.runtime.progress import Event, Work
@@ -60,12 +63,28 @@ def test_a_folder_keeps_its_tree_and_its_inputs(folder: Path, tmp_path: Path, op
     assert all(tree(tmp_path / "out")[name] != before[name] for name in tree(tmp_path / "out"))
 
 
-def test_second_run_restores_only_what_is_missing(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
-    out = tmp_path / "out"
-    statuses(folder, out, **options)
+class CountingExecutor(LocalExecutor):
+    """Notes how many jobs it is to compute at once."""
+
+    def __init__(self) -> None:
+        self.at_once: list[int] = []
+
+    def run(self, jobs: Iterable[Any], worker: Any, at_once: int = 1) -> Generator[Any, None, None]:
+        self.at_once.append(at_once)
+        yield from super().run(jobs, worker, at_once)
+
+
+def test_second_run_restores_only_what_is_missing(
+    folder: Path, tmp_path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "at_once", 2)
+    out, executor = tmp_path / "out", CountingExecutor()
+    statuses(folder, out, executor=executor, **options)
     first = tree(out)
     (out / "a.png").unlink()
-    assert statuses(folder, out, **options) == {"a.png": "done", "deeper/b.png": "skipped", "deeper/ü c.png": "skipped"}
+    again = statuses(folder, out, executor=executor, **options)
+    assert again == {"a.png": "done", "deeper/b.png": "skipped", "deeper/ü c.png": "skipped"}
+    assert executor.at_once == [2, 2]  # one image on all threads could differ in the last bit
     assert tree(out) == first
 
 
