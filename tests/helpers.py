@@ -1,12 +1,16 @@
 """Networks for tests, and digests of pixels."""
 
 import hashlib
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from restorekit.inference.folding import folded
 from restorekit.models.image_norm import ImageNorm, moments_of_image
@@ -126,3 +130,25 @@ def save_vgg(path: Path, places: tuple[int, ...]) -> Path:
         state[f"features.{place}.bias"] = torch.zeros(8)
     state_dict.save(state, path, {})
     return path
+
+
+class LiveMemory(TorchDispatchMode):
+    """The most bytes that tensors made inside it hold at one time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for storage in {leaf.untyped_storage() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)}:
+            if storage not in self.known:
+                self.known[storage] = size = storage.nbytes()
+                self.now += size
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(storage, self.release, size)
+        return result
+
+    def release(self, size: int) -> None:
+        self.now -= size

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from helpers import LiveMemory
 from skimage import data
 
 from restorekit.deconvolution import Blur, Kernel, Lines, Windows, noise_level
 from restorekit.degradation import psf
 from restorekit.degradation.convolution import convolve
 from restorekit.errors import UsageError
+from restorekit.inference import engine as engine_module
 from restorekit.inference.context import STRIP, observe_blur
 from restorekit.inference.engine import Engine
 from restorekit.inference.image import restore_image
@@ -39,7 +41,7 @@ def test_a_known_blur_is_undone(name: str, photo: np.ndarray) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "decibels"), [("tv", 55), ("hyper-laplacian", 42), ("wiener", 40), ("richardson-lucy", 85)]
+    ("name", "decibels"), [("tv", 54.5), ("hyper-laplacian", 51), ("wiener", 45), ("richardson-lucy", 85)]
 )
 def test_tiles_equal_the_whole_to_what_is_measured(name: str, decibels: float) -> None:
     rng = np.random.default_rng(0)
@@ -50,7 +52,24 @@ def test_tiles_equal_the_whole_to_what_is_measured(name: str, decibels: float) -
     assert (whole.info.tiles, tiled.info.overlap) == (1, 5 * len(LARGER))
     assert tiled.info.tiles > 4
     assert "less than the receptive field" in tiled.info.approximation
-    assert psnr(tiled.pixels, whole.pixels) > decibels
+    # Tapered edges depend on those opposite, which are nearer in a tile: there both are as good, and differ.
+    inside = np.s_[3 * len(LARGER) : -3 * len(LARGER), 3 * len(LARGER) : -3 * len(LARGER)]
+    assert psnr(tiled.pixels[inside].copy(), whole.pixels[inside].copy()) > decibels
+    sharp = np.repeat(data.camera()[..., None], 3, axis=2) / np.float32(255)
+    assert psnr(tiled.pixels, sharp) == pytest.approx(psnr(whole.pixels, sharp), abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in TOLD if not registry.spec_of(name).estimates])
+def test_memory_is_bounded_by_the_tile(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = 25_000 * registry.spec_of(name).bytes_per_pixel
+    monkeypatch.setattr(engine_module, "TOLD_TILE_BYTES", bound)
+    blurred = convolve(data.camera()[:300, :300], PSF)[..., None].repeat(3, axis=2)
+    bounded = engine(name)
+    with LiveMemory() as memory:
+        result = bounded(blurred, blur=Kernel(PSF))
+    assert result.info.tiles > 4
+    assert bound / 4 < memory.peak < bound
 
 
 @pytest.mark.parametrize("kind", ["windows", "lines"])

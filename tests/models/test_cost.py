@@ -1,40 +1,12 @@
 """What systems say of their cost, in every size: counted and measured on shapes alone."""
 
-import weakref
-from typing import Any
-
 import pytest
 import torch
-from helpers import SMALL
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from helpers import SMALL, LiveMemory
 
 from restorekit.models import registry
 
 SIDE = 256
-
-
-class LiveMemory(TorchDispatchMode):
-    """The most bytes that tensors made inside it hold at one time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for storage in {leaf.untyped_storage() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)}:
-            if storage not in self.known:
-                self.known[storage] = size = storage.nbytes()
-                self.now += size
-                self.peak = max(self.peak, self.now)
-                weakref.finalize(storage, self.release, size)
-        return result
-
-    def release(self, size: int) -> None:
-        self.now -= size
 
 
 def live_bytes_per_pixel(name: str, options: dict[str, object]) -> float:
