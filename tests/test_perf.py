@@ -5,12 +5,17 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 PERF = Path(__file__).parent.parent / "perf"
 pytestmark = pytest.mark.skipif(not PERF.is_dir(), reason="perf/ is not beside an installed package")
+
+
+RUNTIMES = sum(find_spec(package) is not None for package in ("onnxruntime", "openvino", "ncnn"))
+"""That are installed beside PyTorch."""
 
 
 def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
@@ -24,6 +29,12 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("script", "arguments", "cases"),
     [
+        pytest.param(
+            "backends_speed.py",
+            ["compact", "--size", "32"],
+            RUNTIMES,
+            marks=pytest.mark.skipif(not RUNTIMES or not find_spec("onnx"), reason="there is only PyTorch"),
+        ),
         ("blur_speed.py", [], 1),
         ("deconvolution_speed.py", [], 6),
         ("data_loading.py", ["espcn", "--steps", "2", "--device", "cpu"], 1),

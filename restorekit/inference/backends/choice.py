@@ -29,6 +29,7 @@ from restorekit.weights.graph import Graph, Network
 
 PACKAGES: dict[Runtime, str] = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 REPEATS = 3  # timed runs of each runtime
+PAUSE = 0.02  # seconds before each: threads of the last one that wait for more would slow it down
 WORK = 2e10  # multiply-accumulates of the tile that is timed: a fifth of a second on two cores
 SIDE = 256  # pixels of that tile at most
 
@@ -177,6 +178,7 @@ def _measure(model: Model, settings: Settings) -> dict[str, object]:
     seconds = dict.fromkeys(backends, float("inf"))
     for repeat in range(REPEATS + 1):
         for runtime, backend in backends.items():
+            time.sleep(PAUSE)
             begun = time.perf_counter()
             backend(tile, None, ())
             if repeat:  # the first one makes room
