@@ -40,21 +40,22 @@ class PreviewWorker:
             stills[index] = upright(frame, info)
         return stills
 
-    def compute(self, job: Job, item: dict[int, Image]) -> tuple[dict[int, Image], float]:
-        """Both halves of every still in one image, and the time in the network."""
+    def compute(self, job: Job, item: dict[int, Image]) -> tuple[dict[int, Image], float, float]:
+        """Both halves of every still in one image, the megapixels before, and the time in the network."""
         begun = time.monotonic()
         after = {index: restore_to_size(image, self.engine, self.size).image for index, image in item.items()}
         seconds = time.monotonic() - begun
-        return {index: side_by_side(item[index], after[index]) for index in item}, seconds
+        megapixels = sum(height * width for height, width in (image.size for image in item.values())) / 1e6
+        return {index: side_by_side(item[index], after[index]) for index in item}, megapixels, seconds
 
-    def write(self, job: Job, computed: tuple[dict[int, Image], float]) -> FileResult:
+    def write(self, job: Job, computed: tuple[dict[int, Image], float, float]) -> FileResult:
         """Store the stills."""
-        views, seconds = computed
+        views, megapixels, seconds = computed
         name = job.source.parent.name if is_pattern(job.source) else job.source.name
         outputs = [(self.out / job.relative).with_name(f"{name}-{index:06}.png") for index in views]
         for output, view in zip(outputs, views.values(), strict=True):
             write_image(view, output)
-        return FileResult(job.source, outputs[0], "done", seconds=seconds, frames=len(outputs))
+        return FileResult(job.source, outputs[0], "done", megapixels, seconds, frames=len(outputs))
 
     def failed(self, job: Job, error: Exception) -> FileResult:
         """What is wrong with one video stays with it; where nothing can be written any more the run ends."""

@@ -472,7 +472,7 @@ def test_a_preview_shows_stills_before_and_after_and_restores_nothing_else(tmp_p
     write_image(Image(pattern(0)), tmp_path / "in/b.png")
     out = tmp_path / "out"
     (result,) = restore_folder([tmp_path / "in"], out, video=VideoSettings(preview=3), **BICUBIC).results
-    assert (result.status, result.frames) == ("done", 3)
+    assert (result.status, result.frames, result.megapixels) == ("done", 3, pytest.approx(3 * 24 * 32 / 1e6))
     # The middles of three parts of four frames.
     assert sorted(path.name for path in out.glob("*.*g")) == [f"a.mkv-{index:06}.png" for index in (2, 6, 10)]
     engine = Engine(load_model("bicubic", scale=2), Settings("cpu"))
