@@ -90,6 +90,17 @@ def test_the_blur_is_that_of_lines() -> None:
     assert error < min(5e-6, unlike / 90)  # 53 dB, and 20 below the blur
 
 
+def test_a_line_is_as_wide_as_its_cells() -> None:
+    point, field = torch.zeros(1, 1, 21, 21), torch.zeros(1, 2, 21, 21)
+    point[..., 10, 10], field[:, 0] = 1, 7
+    line = blur_along(point, field, 0)[0, 0]
+    at = torch.arange(21) - 10
+    assert line.sum() == pytest.approx(1)
+    assert float((line * at**2).sum()) == pytest.approx(4, rel=0.02)  # of -3, -2 .. 3
+    assert float((line.mT * at**2).sum()) == 0
+    assert (MARGIN, motion_field.MOST_RIGHT, motion_field.MOST_DOWN) == (19, 38, 36)  # half the longest; labels
+
+
 def test_what_does_not_move_stays() -> None:
     sharp = torch.rand(2, 3, 20, 20)
     torch.testing.assert_close(blur_along(sharp, torch.zeros(2, 2, 16, 16), 2), sharp[..., 2:-2, 2:-2])

@@ -118,14 +118,15 @@ def blur_along(sharp: Tensor, fields: Tensor, margin: int) -> Tensor:
         (N,C,h,w).
     """
     length = torch.hypot(fields[:, 0], fields[:, 1])
-    # L equal cells have the variance (L^2 - 1) / 12, a line of length S that is interpolated linearly S^2 / 12 + 1 / 6.
+    # L equal cells have the variance (L^2 - 1) / 12; n points along S have S^2 (1 - 1/n^2) / 12, and interpolation adds 1/6.
     reach = (length.square() - 3).clamp(min=0).sqrt()
+    points = max(2, math.ceil(float(reach.max()) / STEP) + 1)
+    reach = reach / math.sqrt(1 - 1 / points**2)
     direction = fields / length.clamp(min=1)[:, None]
     height, width = sharp.shape[-2:]
     y, x = torch.meshgrid(
         *(torch.arange(side, device=sharp.device) + margin for side in fields.shape[-2:]), indexing="ij"
     )
-    points = max(1, math.ceil(float(reach.max()) / STEP) + 1)
     total = torch.zeros(*sharp.shape[:2], *fields.shape[-2:], device=sharp.device)
     for at in ((torch.arange(points) + 0.5) / points - 0.5).tolist():
         place = [start + at * reach * step for start, step in zip((x, y), direction.unbind(1), strict=True)]
