@@ -135,6 +135,7 @@ def main() -> None:
     options.add_argument(
         "--divide", type=int, default=1, help="width and height by this, to try the script (%(default)s)"
     )
+    options.add_argument("--bare", action="store_true", help="compare with the forward passes alone")
     asked = options.parse_args()
     keep_buffers()
     for name in asked.models:
@@ -153,6 +154,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as root:
                 sides: Ways = {"forward": partial(forward, network, tensors, count)}
                 sides |= ways(Path(root), name, restore, frames)
+                if asked.bare:
+                    sides = {side: sides[side] for side in ("forward", "restorekit")}
                 taken = in_turns(asked.rounds, sides, warm_up=False)
             for side in sides:
                 if side != "restorekit":
