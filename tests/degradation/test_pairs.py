@@ -430,6 +430,13 @@ def test_settings_that_make_no_sense_are_named(settings: dict, message: str) -> 
         BlurSettings(**settings)
 
 
+def test_an_image_may_be_resized_to_a_single_row() -> None:
+    assert BlurSettings(resize=(1, 1)).resize == (1, 1)
+    for size in ((0, 5), (5, 0)):
+        with pytest.raises(UsageError, match="`resize` cannot be"):
+            BlurSettings(resize=size)
+
+
 def test_lines_of_a_set_with_values_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
     good: dict[str, object] = {
         "key": "all/a.png",

@@ -78,6 +78,36 @@ def test_trajectories_are_centred_and_repeatable_and_straight_without_anxiety() 
     assert small < 0.5
 
 
+def test_a_trajectory_is_the_particle_of_boracchi_and_foi() -> None:
+    """Written a second time, point by point, from the same draws; at that anxiety the direction is reversed at times."""
+    length, anxiety, samples, seed = 30, 0.05, 2000, 4
+    rng = np.random.default_rng(seed)
+    centripetal, big_shake, gaussian_shake = 0.7 * rng.random(), 0.2 * rng.random(), 10 * rng.random()
+    gaussian = rng.normal(size=samples) + 1j * rng.normal(size=samples)
+    shaken, turned = rng.random(samples), rng.random(samples)
+    step = length / (samples - 1)
+    velocity = step * np.exp(1j * 2 * np.pi * rng.random())
+    path, reversals = [0j], 0
+    for t in range(1, samples):
+        change = anxiety * (gaussian_shake * gaussian[t] - centripetal * path[-1]) * step
+        if shaken[t] < big_shake * anxiety:
+            change += 2 * velocity * np.exp(1j * (np.pi + turned[t] - 0.5))
+            reversals += 1
+        velocity = (velocity + change) / abs(velocity + change) * step
+        path.append(path[-1] + velocity)
+    assert reversals >= 3
+    points = np.array(path) - np.mean(path)
+    radius = int(np.ceil(max(abs(points.real).max(), abs(points.imag).max()))) + 1
+    expected = np.zeros((2 * radius + 1, 2 * radius + 1))
+    for point in points:  # shared out among the four nearest pixels
+        left, top = int(np.floor(point.real)), int(np.floor(point.imag))
+        for x in (left, left + 1):
+            for y in (top, top + 1):
+                expected[y + radius, x + radius] += (1 - abs(point.real - x)) * (1 - abs(point.imag - y)) / samples
+    kernel = psf.trajectory(np.random.default_rng(seed), length, anxiety)
+    np.testing.assert_allclose(kernel, expected, atol=1e-6)
+
+
 def test_defocus_is_a_disc() -> None:
     kernel = psf.defocus(5)
     assert abs(kernel.sum(dtype=float) - 1) < 1e-6

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
+from restorekit.degradation import motion
 from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 
@@ -15,6 +16,43 @@ def test_only_the_asked_kinds_are_drawn() -> None:
     np.testing.assert_allclose(horizontal.draw_psf("linear", rng), expected, atol=1e-7)
     assert RandomBlur(shares={"sharp": 1.0, "linear": 0.0}).draw_kind(rng) == "sharp"
     assert RandomBlur().draw_psf("sharp", rng).tolist() == [[1]]
+
+
+class Highest:
+    """A generator that draws the end of every range."""
+
+    def uniform(self, low: float, high: float) -> float:
+        return high
+
+
+def test_our_ranges_are_what_the_readme_and_the_weights_say() -> None:
+    blur = RandomBlur()
+    assert blur.shares == {"linear": 0.55, "line": 0.12, "trajectory": 0.12, "defocus": 0.05, "sharp": 0.16}
+    assert (blur.length, blur.angle, blur.sweep) == ((13, 21), (-40, 40), (0, 2))
+    assert (blur.noise, blur.noise_share, blur.jpeg, blur.jpeg_share) == ((0, 3), 0.3, (60, 98), 0.3)
+    assert (blur.light, blur.highlights, blur.ramp, blur.mirror_share) == ("auto", (1, 1), 0, 0.5)
+
+
+def test_a_disc_is_as_wide_as_a_third_of_the_longest_line() -> None:
+    assert RandomBlur(length=(13, 21)).draw_psf("defocus", Highest()).shape == (9, 9)  # radius 3.5
+    assert RandomBlur(length=(1, 2)).draw_psf("defocus", Highest()).shape == (3, 3)  # radius 0.6
+
+
+def test_jpeg_may_have_the_lowest_quality() -> None:
+    assert RandomBlur(jpeg=(1, 100)).jpeg == (1, 100)
+    for wrong in ((0, 100), (1, 101)):
+        with pytest.raises(UsageError, match="`jpeg` must lie in 1 to 100"):
+            RandomBlur(jpeg=wrong)
+
+
+def test_poses_of_crops_are_a_pixel_apart(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    instants = motion.instants
+    monkeypatch.setattr(
+        motion, "instants", lambda paths, radii, spacing: asked.append(spacing) or instants(paths, radii, spacing)
+    )
+    RandomBlur(shares={"shake": 1.0}).degrade_crop(photo, 8, 8, 32, np.random.default_rng(0))
+    assert asked[-1] == 1.0
 
 
 def test_kinds_come_as_often_as_their_shares_say() -> None:

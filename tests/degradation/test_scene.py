@@ -103,6 +103,12 @@ def test_real_surroundings_come_in_from_the_margin() -> None:
     assert not Scene(straight(8)).expose(sharp[20:40, 20:40]).any()
 
 
+def test_the_margin_holds_what_a_roll_brings_to_the_corners() -> None:
+    # The corners of 5x4 pixels are 2.5 px from the middle and travel 1.025 px: two whole ones, two for interpolation.
+    assert Scene(motion.roll(math.degrees(2 * 0.41))).margin(4, 5) == 4
+    assert Scene(motion.roll(math.degrees(2 * 0.399))).margin(4, 5) == 3  # 0.9975 px
+
+
 def test_an_object_hides_what_is_behind_it() -> None:
     background = np.full((40, 60, 1), 0.25, np.float32)
     scene = Scene(STILL, (square(20, 10, 16, STILL),))

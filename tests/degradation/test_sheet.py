@@ -26,6 +26,12 @@ def test_psfs_are_drawn_as_large_as_they_fit(tmp_path: Path) -> None:
     assert (x.min(), x.max(), y.min(), y.max()) == (0, 239, 96, 143)  # a row of 5 cells of 48 px
 
 
+def test_what_is_smaller_than_its_cell_lies_in_the_middle(tmp_path: Path) -> None:
+    cell = make(tmp_path, length=(7, 7), angle=(90, 90))
+    y, x = np.nonzero(cell)
+    assert (x.min(), x.max(), y.min(), y.max()) == (103, 136, 1, 238)  # 7 cells of 34 px, and a pixel on either side
+
+
 def test_a_damaged_line_leaves_its_cell_black(tmp_path: Path) -> None:
     good = {"kernel": "AACAPw==", "kernel_side": 1}  # 1.0
     odd = ({"kernel": "A"}, {"kernel": 3}, {"kernel": "\u00fc"}, {"kernel_side": "x"}, {"kernel_side": 0})

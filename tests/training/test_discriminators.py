@@ -115,3 +115,18 @@ def test_the_layers_are_those_of_the_papers(make: Callable[[], nn.Module], print
         assert layers(discriminator) == printed
         if side:
             assert discriminator(torch.empty(2, 3, side, side)).shape == (2, 1)
+
+
+@pytest.mark.slow
+def test_the_sr_critic_begins_with_the_small_weights_of_its_code() -> None:
+    torch.manual_seed(0)
+    critic = SRGANEMDiscriminator(64)
+    layers = [layer for layer in critic.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 12
+    for layer in layers:
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    norms = [layer for layer in critic.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert len(norms) == 10
+    for norm in norms:
+        assert norm.weight.mean().item() == pytest.approx(1, abs=0.01)
+        assert norm.weight.std().item() == pytest.approx(0.02, rel=0.3)

@@ -189,6 +189,9 @@ PRINTED: dict[str, dict[str, Any]] = {
         "betas": (0.5, 0.999),
         "augment": "flips",
         "objective.layer": "vgg16.conv5_3",
+        "loss_weights.perceptual": 1.0,
+        "loss_weights.l1": 10.0,
+        "loss_weights.adversarial": 0.1,
     },
     "srcnn": SUM
     | {
@@ -332,6 +335,7 @@ OURS = {
     "gggan": {"blur.noise_share", "blur.jpeg_share", "blur.mirror_share", "objective.ssim"},
     "spsr-deblur": {"blur.noise_share", "blur.jpeg_share", "blur.mirror_share", "loss_weights.pre"},
     "spsr": {"loss_weights.pre"},
+    "dgf": {"loss_weights.perceptual", "loss_weights.l1", "loss_weights.adversarial"},
     "gong": {"loss_weights.u", "loss_weights.v", "objective.every"},
     "sang": {"schedule"},
     "srn": {"decay_from", "clip_over_rate"},

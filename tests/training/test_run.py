@@ -334,6 +334,28 @@ def test_the_first_step_is_told_at_once(sharp: Path, tmp_path: Path) -> None:
     assert [row["step"] for row in rows(tmp_path / "run")] == ["1", "6"]
 
 
+def test_a_run_that_goes_on_tells_the_steps_that_are_left(sharp: Path, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        run(QUICK, sharp, tmp_path / "run", progress=StopsAt(3))  # behind the checkpoint of step 2
+    told = Told()
+    run(QUICK, sharp, tmp_path / "run", progress=told)
+    assert [(work.items, work.amount, work.unit) for work in told.works] == [(4, 4, "steps")]
+    assert told.works[0].description.endswith("from step 2 to 6")
+
+
+def test_of_several_processes_the_first_alone_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, expected in ((0, ["begin", "step 1"]), (1, [])):
+        monkeypatch.setattr(run_module.processes, "rank", lambda rank=rank: rank)
+        told: list[str] = []
+        inner = Silent()
+        inner.begin = lambda work, told=told: told.append("begin")
+        inner.step = lambda event, told=told: told.append(event.key)
+        progress = run_module._RunProgress(inner)
+        progress.begin(Work(1, 1, "steps"))
+        progress.step(Event("step 1", 1, 1))
+        assert told == expected
+
+
 def test_validation_sees_the_centre_of_a_few_images_and_says_so(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(IMAGES + 4):
@@ -567,6 +589,10 @@ class Spoils:
 class Told(Silent):
     def __init__(self) -> None:
         self.failures: list[str] = []
+        self.works: list[Work] = []
+
+    def begin(self, work: Work) -> None:
+        self.works.append(work)
 
     def step(self, event: Event) -> None:
         if event.status == "failed":
@@ -587,6 +613,15 @@ def test_a_loss_that_is_not_finite_returns_to_the_checkpoint_and_passes_over_its
     assert [row["step"] for row in rows(tmp_path / "run")] == list("123456")
     sittings = json.loads((tmp_path / "run" / "run.json").read_text())["sittings"]
     assert [(sitting["first_step"], sitting["batches_skipped"]) for sitting in sittings] == [(0, 0), (2, 1), (2, 3)]
+
+
+def test_a_checkpoint_by_time_has_no_loss_that_is_not_finite_before_it(
+    sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = Spoils(monkeypatch, {2})  # no row of the log is due
+    options = {"log_every": 100, "validate_every": 100, "checkpoint_minutes": 0.0}
+    run(QUICK, sharp, tmp_path / "run", **options)
+    assert spoilt.batches == [0, 1, 2, 3, 4, 5, 6]  # back from step 3 at once
 
 
 def test_returns_to_different_checkpoints_do_not_add_up(
