@@ -1,8 +1,8 @@
 """What preparing samples costs a training run: steps on batches that come from the loader, against steps on one fixed batch.
 
 Both train the same network with its recipe on photographs of 1349x1079 pixels, in this process, in turns. The ratio of times
-is above 0.95 where loading costs less than 5 %. When a turn begins, four batches for each worker are ready; they are few
-of its steps.
+is above 0.95 where loading costs less than 5 %. Batches that are ready when a turn begins are thrown away: they would
+flatter it. It takes about a minute on two idle cores.
 """
 
 import tempfile
@@ -22,26 +22,27 @@ from restorekit.media.image import Image
 from restorekit.runtime.device import choose_device
 from restorekit.runtime.memory import keep_buffers
 from restorekit.runtime.precision import choose_dtype, name_of
-from restorekit.training.loading import load_batches, numbers_of_batches
+from restorekit.training.loading import PREFETCHED, load_batches, numbers_of_batches
 from restorekit.training.recipe import Recipe
 from restorekit.training.samples import Samples, find_training_pairs
 from restorekit.training.trainer import Trainer
 
 IMAGES = 8
 ENDLESS = 1 << 40  # batches
+WARM_UP = 2  # steps
 
 
-def train(trainer: Trainer, batches: Iterator[tuple[Tensor, Tensor]], steps: int) -> None:
-    for degraded, sharp in islice(batches, steps):
+def train(trainer: Trainer, batches: Iterator[tuple[Tensor, Tensor]], steps: int, ready: int = 0) -> None:
+    for degraded, sharp in islice(batches, ready, ready + steps):
         trainer.step(degraded, sharp)
     if trainer.device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def main() -> None:
-    options = parser(__doc__, rounds=5)
+    options = parser(__doc__, rounds=3)
     options.add_argument("model", nargs="?", default="gggan-lite", help="a system (%(default)s)")
-    options.add_argument("--steps", type=int, default=40, help="in a round (%(default)s)")
+    options.add_argument("--steps", type=int, default=20, help="in a round (%(default)s)")
     options.add_argument("--workers", type=int, default=1, help="processes that prepare samples (%(default)s)")
     options.add_argument("--device", default="auto")
     asked = options.parse_args()
@@ -55,11 +56,12 @@ def main() -> None:
         trainer = Trainer.build(recipe, device, dtype)
         numbers = numbers_of_batches(0, ENDLESS, recipe.batch)
         with closing(load_batches(samples, numbers, device, asked.workers)) as loaded:
+            train(trainer, loaded, WARM_UP)
             sides = {
                 "fixed": partial(train, trainer, repeat(next(loaded)), asked.steps),
-                "loaded": partial(train, trainer, loaded, asked.steps),
+                "loaded": partial(train, trainer, loaded, asked.steps, PREFETCHED * asked.workers),
             }
-            taken = in_turns(asked.rounds, sides)
+            taken = in_turns(asked.rounds, sides, warm_up=False)
         case = f"{asked.model} on {device.type} in {name_of(dtype)}, {recipe.batch} crops of {recipe.crop} px"
         record(asked.history, f"{case}, {asked.workers} workers", taken, "fixed", "loaded")
 

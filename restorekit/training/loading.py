@@ -13,6 +13,8 @@ from restorekit.runtime.progress import SILENT, Event, Progress
 from restorekit.training import processes
 from restorekit.training.samples import Batch, Samples, to_unit_batch
 
+PREFETCHED = 4  # batches that each worker has ready
+
 
 def load_batches(
     samples: Samples,
@@ -42,7 +44,7 @@ def load_batches(
         num_workers=workers,
         worker_init_fn=_ignore_signals,
         pin_memory=device.type == "cuda",
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
     )
     for item in cast(Iterator[Batch | RestorekitError], loader):
         if isinstance(item, RestorekitError):
