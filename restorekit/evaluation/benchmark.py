@@ -236,8 +236,12 @@ def _time_networks(
     size = middle.degraded.pixels.shape[:2]
     progress.begin(Work(len(networks), len(networks), "networks", "Timing"))
     speeds, messages = {}, []
+    psf = next((item.psf for item in dataset.items if item.psf is not None), None)
     for network in networks:
-        timed = SpeedRequest(network.model, network.weights, network.scale, network.settings, size, request.repeats)
+        side = len(psf) if network.needs_psf and psf is not None else 0
+        timed = SpeedRequest(
+            network.model, network.weights, network.scale, network.settings, size, request.repeats, side
+        )
         identity = restorers[network.name].identity
         speed = store.find_speed(network.name, timed, identity)
         if speed is None:

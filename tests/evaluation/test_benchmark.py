@@ -72,6 +72,20 @@ def test_methods_that_need_the_psf_restore_the_images_that_have_one(pairs: Path,
 
 
 @pytest.mark.slow
+def test_a_system_that_is_told_the_psf_gains_and_its_speed_is_measured(pairs: Path, tmp_path: Path) -> None:
+    request = BenchmarkRequest(PAIRS, pairs, models=("tv",), baselines=False, repeats=1)
+    result = run_benchmark(request, tmp_path / "out")
+    blurred = [
+        metrics.psnr(*(read_rgb8(pairs / f"all/{half}/{name}.png") for half in ("blur", "sharp"))) for name in "abc"
+    ]
+    gains = np.subtract([scores(result, "tv")[f"all/{name}"] for name in "abc"], blurred)
+    assert gains.min() > 3
+    assert result.speeds["tv"].seconds > 0
+    assert not [message for message in result.messages if "speed" in message]
+    assert all(example.psf for example in result.examples)  # which the report shows
+
+
+@pytest.mark.slow
 def test_a_second_run_measures_only_what_has_changed(pairs: Path, tmp_path: Path, weights_file: Path) -> None:
     first = BenchmarkRequest(PAIRS, pairs, models=(f"gggan-lite:{weights_file}",), repeats=0)
     before = run_benchmark(first, tmp_path / "out")
