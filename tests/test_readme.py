@@ -10,6 +10,8 @@ from typer.main import get_command
 
 from restorekit.cli.app import app
 from restorekit.cli.models import systems_markdown
+from restorekit.evaluation.protocol import load_protocol, protocol_names
+from restorekit.models import registry
 
 README = Path(__file__).parent.parent / "README.md"
 GUIDES = [guide for guide in (README, README.with_name("CONTRIBUTING.md")) if guide.exists()]
@@ -20,6 +22,15 @@ def test_the_table_of_systems_is_up_to_date() -> None:
     text = README.read_text(encoding="utf-8")
     table = text.split("<!-- systems -->")[1].split("<!-- end of systems -->")[0].strip()
     assert table == systems_markdown()
+
+
+@pytest.mark.skipif(not README.exists(), reason="the README is not beside an installed package")
+def test_published_rows_without_a_system_are_named() -> None:
+    sentences = README.read_text(encoding="utf-8").split("published rows alone, no system:")[1].split("\n\n")[0]
+    alone, variants = (set(re.findall(r"`([\w-]+)`", sentence)) for sentence in sentences.split(". ", maxsplit=1))
+    published = {method for name in protocol_names() for table in load_protocol(name).tables for method in table.rows}
+    ablations = {method for method in published if " " in method or method == "MSE"}  # of the SR paper
+    assert published - ablations - set(registry.names()) == alone | variants | {"bicubic-as-published"}
 
 
 COMMANDS = [
