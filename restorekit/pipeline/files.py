@@ -181,6 +181,8 @@ class _Batch:
     overwrite: bool
     executor: Executor
     stop: threading.Event
+    cleared: set[str] = field(default_factory=set)
+    """Folders without what killed runs left half written; searching one of 100,000 results takes a while."""
 
     def split(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
         """Those that an earlier run finished, and the others."""
@@ -197,8 +199,9 @@ class _Batch:
         engine, out, progress = self.worker.engine, self.worker.out, self.worker.progress
         jobs = [*finished, *missing]
         written = destinations(jobs, out, self.worker.compare, None, self.worker.blur_out)
-        for place in {os.path.split(path)[0] for path, *_ in written}:
+        for place in {os.path.split(path)[0] for path, *_ in written} - self.cleared:
             remove_leftovers(Path(place))
+            self.cleared.add(place)
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
         work = _WorkLeft(images, videos, self.video.fps, progress, self.stop)
         progress.begin(Work(len(jobs), work.left, "MP", description))

@@ -65,13 +65,15 @@ def test_what_is_there_and_what_arrives_is_restored_by_one_network_until_the_run
     tmp_path: Path, photo: np.ndarray, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "SETTLED", 0.1)
-    loaded, load = [], files.load_model
+    loaded, load = [], files.load_network
 
     def counted(*arguments: object) -> object:
         loaded.append(arguments)
         return load(*arguments)
 
-    monkeypatch.setattr(files, "load_model", counted)
+    monkeypatch.setattr(files, "load_network", counted)
+    cleared: list[Path] = []
+    monkeypatch.setattr(files, "remove_leftovers", cleared.append)
     folder, out = tmp_path / "in", tmp_path / "in" / "out"
     write_image(Image(photo[:7, :9]), folder / "a.png")
     os.utime(folder / "a.png", (0, 0))
@@ -96,6 +98,7 @@ def test_what_is_there_and_what_arrives_is_restored_by_one_network_until_the_run
     assert sender.finished == ends
     assert (summary.planned, summary.count("done"), summary.exit_code) == (4, 3, ExitCode.SOME_FAILED)
     assert len(loaded) == 2  # and once for the run that was kept out
+    assert cleared == [out, out / "new" / "deeper", out / "new"]  # each once
     assert [bool(text) for text in sender.described] == [True, False, False, False, False]
     (folder / "c.png").unlink()
     assert restore_folder([folder], out, **BICUBIC).count("skipped") == 3
