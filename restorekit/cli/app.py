@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit._version import __version__
-from restorekit.cli import benchmark, console, deblur, demo, export, kernel, models, sr, synth_blur, train
+from restorekit.cli import benchmark, console, deblur, demo, export, kernel, models, quantize, sr, synth_blur, train
 from restorekit.errors import ExitCode, RestorekitError
 from restorekit.runtime.memory import keep_buffers
 
@@ -25,6 +25,7 @@ app.command("benchmark")(benchmark.benchmark)
 app.command("deblur")(deblur.deblur)
 app.command("demo")(demo.demo)
 app.command("export")(export.export)
+app.command("quantize")(quantize.quantize)
 app.command("sr")(sr.sr)
 app.command("synth-blur")(synth_blur.synth_blur)
 app.command("train")(train.train)

@@ -39,7 +39,7 @@ def deblur(
     weights: options.Weights = "auto",
     config: options.Config = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.PrecisionOrInt8 = "auto",
     backend: options.Backend = "torch",
     provider: options.Provider = "cpu",
     tile: options.Tile = None,

@@ -22,6 +22,13 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
     precision.Precision, typer.Option(help="Type to compute in. auto is fp16 on a GPU, fp32 on a CPU.")
 ]
+PrecisionOrInt8 = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16", "int8"],
+    typer.Option(
+        "--precision",
+        help="Type to compute in. auto is fp16 on a GPU, fp32 on a CPU; int8 needs --weights that `quantize` made.",
+    ),
+]
 Backend = Annotated[
     Literal["torch", "onnx", "openvino", "auto"],
     typer.Option(

@@ -32,7 +32,7 @@ def sr(
     weights: options.Weights = "auto",
     config: options.Config = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.PrecisionOrInt8 = "auto",
     backend: options.Backend = "torch",
     provider: options.Provider = "cpu",
     tile: options.Tile = None,

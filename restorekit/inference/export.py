@@ -17,7 +17,7 @@ from restorekit.inference.folding import folded
 from restorekit.models.model import Model
 from restorekit.models.spec import Spec
 from restorekit.runtime.atomic import write_atomically
-from restorekit.weights.graph import INPUT, OUTPUT, Graph, import_onnx, metadata
+from restorekit.weights.graph import INPUT, OUTPUT, Graph, import_onnx, with_metadata
 from restorekit.weights.load import load_model
 
 LARGEST_DIFFERENCE = 1e-4
@@ -84,7 +84,8 @@ def to_graph(model: Model) -> Graph:
     Raises:
         UsageError: the system cannot be exported, or the package onnx is not installed.
     """
-    spec, onnx = model.spec, import_onnx()
+    spec = model.spec
+    import_onnx()
     check_exportable(spec)
     network, (height, width) = folded(model.module).cpu().requires_grad_(False), _sides(spec)[0]
     traced = io.BytesIO()
@@ -105,9 +106,7 @@ def to_graph(model: Model) -> Graph:
             opset_version=OPSET,
             dynamo=False,  # the other exporter needs onnxscript, and fixes more than the sizes
         )
-    proto = onnx.load_from_string(traced.getvalue())
-    onnx.helper.set_model_props(proto, metadata(Graph(b"", spec, model.provenance)))
-    return Graph(proto.SerializeToString(), spec, model.provenance)
+    return with_metadata(Graph(traced.getvalue(), spec, model.provenance))
 
 
 def check(backend: Backend, model: Model) -> float:

@@ -42,11 +42,12 @@ class ValidationSet:
     size_multiple: int = 1
     """Sides of the degraded centre crops are multiples of this, so that no network pads them."""
     full: bool = False
-    """Take all images whole. Otherwise up to `IMAGES` of them, evenly spread, and of these at most the central `SIDE` x
-    `SIDE` pixels."""
+    """Take all images whole. Otherwise up to `most` of them, evenly spread, and of these at most the central `SIDE` x `SIDE`
+    pixels."""
+    most: int = IMAGES
 
     def __len__(self) -> int:
-        return len(self.pairs) if self.full else min(len(self.pairs), IMAGES)
+        return len(self.pairs) if self.full else min(len(self.pairs), self.most)
 
     def __getitem__(self, index: int) -> tuple[Rgb8, Rgb8]:
         """One of them.

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ class Graph:
     provenance: Provenance
     precision: Arithmetic = "fp32"
     """What its convolutions compute in."""
+    loss: Mapping[str, float] = field(default_factory=dict)
+    """What int8 costs, as `training.quantization.Loss` has it."""
 
 
 Network = Model | Graph
@@ -43,12 +46,25 @@ def metadata(graph: Graph) -> dict[str, str]:
     return facts | {
         "restorekit": __version__,
         "precision": graph.precision,
+        "loss": json.dumps(graph.loss),
         "config": json.dumps(source.config),
         "weights": source.weights,
         "weights_sha256": source.sha256,
         "without_features": source.without_features,
         "trained_on": fingerprints.pack(source.trained_on),
     }
+
+
+def with_metadata(graph: Graph) -> Graph:
+    """The same network in a file that tells its facts.
+
+    Raises:
+        UsageError: the package onnx is not installed.
+    """
+    onnx = import_onnx()
+    proto = onnx.load_from_string(graph.content)
+    onnx.helper.set_model_props(proto, metadata(graph))
+    return replace(graph, content=proto.SerializeToString())
 
 
 def parse_graph(content: bytes, path: Path) -> Graph:
@@ -70,15 +86,17 @@ def parse_graph(content: bytes, path: Path) -> Graph:
     if "restorekit" not in told:
         raise WeightsError("The graph does not tell what it is.", "Make it with `restorekit export`.", path)
     try:
-        spec = pydantic.TypeAdapter(Spec).validate_python({field.name: told.get(field.name) for field in fields(Spec)})
+        spec = pydantic.TypeAdapter(Spec).validate_python({fact.name: told.get(fact.name) for fact in fields(Spec)})
         precision = pydantic.TypeAdapter[Arithmetic](Arithmetic).validate_python(told["precision"])
         config = pydantic.TypeAdapter(dict[str, object]).validate_json(told["config"])
+        loss = pydantic.TypeAdapter(dict[str, float]).validate_json(told["loss"])
         trained_on = fingerprints.unpack(told["trained_on"])
     except (KeyError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"What the graph tells of itself is damaged ({reason}).", "Export it again.", path) from None
     sha256 = hashlib.sha256(content).hexdigest()
-    return Graph(content, spec, Provenance(str(path), sha256, config, told["without_features"], trained_on), precision)
+    source = Provenance(str(path), sha256, config, told["without_features"], trained_on)
+    return Graph(content, spec, source, precision, loss)
 
 
 def import_onnx() -> Any:

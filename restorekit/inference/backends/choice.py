@@ -154,6 +154,15 @@ def _open(graph: Graph, runtime: Runtime, settings: Settings) -> GraphBackend:
     return OnnxBackend(graph, settings.provider) if runtime == "onnx" else OpenVinoBackend(graph)
 
 
+def open_graph(graph: Graph) -> GraphBackend:
+    """Make a graph ready in OpenVINO, or else in ONNX Runtime.
+
+    Raises:
+        UsageError: neither is installed.
+    """
+    return _open(graph, "openvino" if _version("openvino") else "onnx", Settings())
+
+
 def _version(runtime: Runtime) -> str:
     try:
         return version(PACKAGES[runtime])

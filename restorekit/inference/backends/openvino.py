@@ -23,7 +23,8 @@ class OpenVinoBackend(GraphBackend):
     """A graph in OpenVINO, on the CPU; see `Backend`.
 
     One compiled network takes batches of any shape; a fixed shape is computed a quarter faster (int8: almost twice as fast),
-    but costs a compilation. So a shape that comes a second time gets a network of its own.
+    but costs a compilation. So a shape that comes a second time gets a network of its own; in int8 at once, because OpenVINO
+    2026.4 computes some graphs wrong in int8 where the shape is free.
 
     Args:
         graph: the network.
@@ -41,20 +42,24 @@ class OpenVinoBackend(GraphBackend):
         except ImportError:
             raise UsageError("OpenVINO is not installed.", "Run `pip install restorekit[openvino]`.") from None
         self._core = openvino.Core()
-        self._any = self._compiled(None)
+        self._any = self._compiled(None) if graph.precision == "fp32" else None
 
     def __reduce__(self) -> tuple[type, tuple[Graph]]:
         return OpenVinoBackend, (self.graph,)
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N,3,h,w) in 0..1 to (N,3,sh,sw)."""
-        shape = batch.shape
         with self._lock:  # a request has room for one batch, and uses all cores
-            self._seen[shape] += 1
-            if self._seen[shape] == 2 and len(self._own) < MOST_SHAPES:
-                self._own[shape] = self._compiled(shape)
-            restored: NDArray[np.float32] = self._own.get(shape, self._any).infer([batch])[0]
+            restored: NDArray[np.float32] = self._network(batch.shape).infer([batch])[0]
         return restored
+
+    def _network(self, shape: tuple[int, ...]) -> Any:
+        self._seen[shape] += 1
+        if shape not in self._own and (self._any is None or self._seen[shape] > 1):
+            if len(self._own) == MOST_SHAPES:
+                del self._own[next(iter(self._own))]
+            self._own[shape] = self._compiled(shape)
+        return self._own.get(shape, self._any)
 
     def _compiled(self, shape: tuple[int, ...] | None) -> Any:
         network = self._core.read_model(self.graph.content)
