@@ -137,15 +137,16 @@ def png_head(height: int, width: int, channels: int, dtype: np.dtype[Any]) -> by
     return PNG + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, colour, 0, 0, 0))
 
 
-def filtered_rows(rows: NDArray[Any]) -> bytes:
+def filtered_rows(rows: NDArray[Any]) -> bytearray:
     """(H,W,C) as a PNG deflates them: filter 1, each byte less that of the pixel on the left, modulo 256."""
     samples = np.ascontiguousarray(rows, rows.dtype.newbyteorder(">")).view(np.uint8).reshape(len(rows), -1)
     pixel = rows.shape[2] * rows.dtype.itemsize
-    filtered = np.empty((len(rows), 1 + samples.shape[1]), np.uint8)
+    data = bytearray(len(rows) * (1 + samples.shape[1]))
+    filtered = np.frombuffer(data, np.uint8).reshape(len(rows), -1)
     filtered[:, 0] = 1
     filtered[:, 1 : 1 + pixel] = samples[:, :pixel]
     np.subtract(samples[:, pixel:], samples[:, :-pixel], out=filtered[:, 1 + pixel :])
-    return filtered.tobytes()
+    return data
 
 
 def _bgr(samples: NDArray[Any]) -> NDArray[Any]:
