@@ -31,6 +31,7 @@ TERMS = {
     "deepdeblur": {"mse1", "mse2", "mse4", "adversarial", "discriminator"},
     "dgf": {"l1", "adversarial", "discriminator"},
     "gggan": {"pre"} | GRADIENT_GUIDED,
+    "kernel_fit": {"kernel"},
     "motion_field": {"u", "v"},
     "msdn": {"pixel", "adversarial"},  # the critic's first step comes later
     "pixel": {"l1"},

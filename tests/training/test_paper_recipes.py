@@ -164,6 +164,7 @@ PRINTED: dict[str, dict[str, Any]] = {
         "objective.sharp_share": 1 / 51,
         "objective.every": 1,
     },
+    "schuler": {"objective.side": 17, "objective.noise": 0.01},
     "noroozi": {"loss_weights.mse": 1.0, "loss_weights.adversarial": 0.0},
     "svrnn": SUM
     | {
@@ -338,6 +339,7 @@ OURS = {
     "dgf": {"loss_weights.perceptual", "loss_weights.l1", "loss_weights.adversarial"},
     "gong": {"loss_weights.u", "loss_weights.v", "objective.every"},
     "sang": {"schedule"},
+    "schuler": {"objective.side", "objective.noise"},
     "srn": {"decay_from", "clip_over_rate"},
     "svrnn": {"decay_from"},
     "srcnn": {"crop", "weight_decay", "loss_weights.l1", "loss_weights.mse"},

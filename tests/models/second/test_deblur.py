@@ -1,6 +1,7 @@
 """Second writings of the deblurring networks: plain functions of the weights, from the papers' figures and sizes.
 
-DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`, Gong in `test_gong.py`.
+DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`, Gong in `test_gong.py`;
+Schuler is written twice in `test_schuler.py`.
 """
 
 from collections.abc import Callable
@@ -417,12 +418,13 @@ def test_a_network_is_what_its_paper_draws(name: str, options: dict[str, object]
 
 def test_every_deblurring_system_is_written_twice() -> None:
     with_authors_layers = {"deblurgan", "deepdeblur", "gong", "srn"}
+    elsewhere = {"schuler"}
     systems = {
         name
         for name in registry.names()
         if registry.spec_of(name).task == "deblur" and registry.spec_of(name).parameters
     }
-    assert systems == {name for name, *_ in WRITINGS} | with_authors_layers
+    assert systems == {name for name, *_ in WRITINGS} | with_authors_layers | elsewhere
 
 
 def test_gggan_lite_gives_its_branches_to_training() -> None:
