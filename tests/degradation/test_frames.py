@@ -85,6 +85,11 @@ def test_odd_counts_of_the_range_are_drawn_and_windows_follow_one_another(tmp_pa
     assert [record["facts"]["first"] for record in records(tmp_path / "strided")] == list(range(0, 114, 3))
 
 
+def test_seven_to_twenty_three_frames_are_averaged_as_the_gopro_set_was_made() -> None:
+    rng = np.random.default_rng(0)
+    assert {FrameSettings().draw_count(rng) for _ in range(300)} == {7, 9, 11, 13, 15, 17, 19, 21, 23}
+
+
 def test_frames_are_sorted_by_the_value_of_their_numbers(tmp_path: Path) -> None:
     write_frames(tmp_path / "run", list(range(0, 110, 10)))  # frame10 comes after frame9
     synthesize_frames([tmp_path / "run"], tmp_path / "out", settings=FrameSettings(frames=(11, 11)))
