@@ -24,8 +24,6 @@ def test_psfs_are_paths_about_the_middle() -> None:
     spread = (kernels.sum(1) @ place.square() - x.square()).mean().sqrt()
     # The process deviates by 17 / 4 px, of which its mean takes a part away: with Matern's covariance about 0.44.
     assert 0.65 * 4.25 < spread < 0.85 * 4.25
-    crossing = kernels.flip(2)
-    assert (kernels - crossing).abs().max() > 0.05
 
 
 def test_some_images_stay_sharp() -> None:
