@@ -74,7 +74,7 @@ def page() -> str:
 def _card(entry: BundledWeights) -> list[str]:
     default = f", the default of `{entry.model}`" if entry.default else ""
     start = f", begun with {entry.start}" if entry.start else ""
-    recipe = f"restorekit train --model {entry.model} --recipe {entry.tag} --data SHARP --out run/"
+    recipe = entry.command or f"restorekit train --model {entry.model} --recipe {entry.tag} --data SHARP --out run/"
     lines = [
         f"## `{entry.name}`",
         "",

@@ -245,6 +245,11 @@ class KernelOperator(Operator):
         spectrum = self._quotient(projected, prior, data / smooth)
         return transform_back(spectrum, self.size), transform_back(spectrum.mul_(self.otf), self.size)
 
+    def solve_near(self, projected: Tensor, scene: Tensor, data: float, weight: float) -> Tensor:
+        """Solve (data A'A + weight) x = data A'y + weight scene; see `Operator.solve`."""
+        spectrum = transform(scene).mul_(weight).add_(projected, alpha=data)
+        return transform_back(spectrum.mul_((data * self.power).add_(weight).reciprocal_()), self.size)
+
     def _quotient(self, projected: Tensor, prior: Tensor, data: float) -> Tensor:
         """The solution's spectrum where the weight of the gradients is 1."""
         inverse = torch.add(self.roughness, self.power, alpha=data).reciprocal_()  # complex division is slow

@@ -95,6 +95,8 @@ class BundledWeights(Weights):
     """What they were trained with."""
     recipe: Mapping[str, Any]
     """How to train them again, as fields of `training.recipe.Recipe`; what is left out does not concern the system."""
+    command: str = ""
+    """What makes them again where `restorekit train` does not."""
     start: str | None = None
     """Tag, or a description, of the weights that the training began with."""
     best_for: Sequence[int] = ()

@@ -29,7 +29,7 @@ CONFIG = {"whyte": {"light": "stored"}}  # else it undoes a blur of light; those
 
 
 def engine(name: str, **settings: int) -> Engine:
-    weights = "auto" if registry.spec_of(name).parameters == 0 else None  # told the blur, none needs its network
+    weights = None if registry.spec_of(name).estimates else "auto"  # told the blur, none needs its network
     return Engine(load_model(name, weights, config=CONFIG.get(name, {})), Settings("cpu", **settings))
 
 
@@ -65,14 +65,14 @@ def test_tiles_equal_the_whole_to_what_is_measured(name: str, decibels: float) -
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TOLD if not registry.spec_of(name).estimates])
 def test_memory_is_bounded_by_the_tile(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    bound = 25_000 * registry.spec_of(name).bytes_per_pixel
+    bound = 60_000 * registry.spec_of(name).bytes_per_pixel
     monkeypatch.setattr(engine_module, "TOLD_TILE_BYTES", bound)
-    blurred = convolve(data.camera()[:300, :300], PSF)[..., None].repeat(3, axis=2)
+    blurred = convolve(data.camera(), PSF)[..., None].repeat(3, axis=2)
     bounded = engine(name)
     with LiveMemory() as memory:
         result = bounded(blurred, blur=Kernel(PSF))
     assert result.info.tiles > 4
-    assert bound / 4 < memory.peak < bound
+    assert bound / 5 < memory.peak < bound
 
 
 @pytest.mark.parametrize("kind", ["windows", "lines"])
