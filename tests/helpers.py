@@ -29,6 +29,7 @@ SMALL = {
     "sang": {"channels": 8},
     "spsr-deblur": {"channels": 8, "growth": 4, "blocks": 2, "taps": (1, 2)},
     "srn": {"channels": 2},
+    "sun": {"widths": (4, 4, 4)},
     "svrnn": {"channels": 4, "stages": 2, "widths": (4, 4, 4, 4)},
     "compact": {"channels": 8},
     "srgan-em": {"channels": 8},
@@ -42,7 +43,7 @@ SMALL = {
 }
 """Fewer maps and, where the facts of the smaller form are known, fewer layers: for checks that do not concern the sizes."""
 
-SIDES = {"deblurgan-v2-inception": 256, "gong": 256}
+SIDES = {"deblurgan-v2-inception": 256, "gong": 256, "sun": 256}
 """Side of the image that the work per pixel is given for, where it depends on the size; elsewhere 32 is enough."""
 
 

@@ -32,6 +32,7 @@ TERMS = {
     "dgf": {"l1", "adversarial", "discriminator"},
     "gggan": {"pre"} | GRADIENT_GUIDED,
     "kernel_fit": {"kernel"},
+    "line_label": {"label"},
     "motion_field": {"u", "v"},
     "msdn": {"pixel", "adversarial"},  # the critic's first step comes later
     "pixel": {"l1"},

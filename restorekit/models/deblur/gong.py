@@ -126,6 +126,7 @@ class Gong(BlindDeconvolution[Config]):
         x = _enlarge(x + _cut(self.score_pool2(JOIN_2 * pool2), 4, x), 4)
         return _cut(x, 9, rgb)
 
+    @torch.no_grad()
     def estimate(self, rgb: Tensor) -> Blur:
         """Read the labels of every pixel."""
         scores = self.predict(rgb)[0].float()

@@ -1,6 +1,6 @@
 """Second writings of the deblurring networks: plain functions of the weights, from the papers' figures and sizes.
 
-DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`, Gong in `test_gong.py`;
+DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`, Gong and Sun in files of their own;
 Schuler is written twice in `test_schuler.py`.
 """
 
@@ -417,7 +417,7 @@ def test_a_network_is_what_its_paper_draws(name: str, options: dict[str, object]
 
 
 def test_every_deblurring_system_is_written_twice() -> None:
-    with_authors_layers = {"deblurgan", "deepdeblur", "gong", "srn"}
+    with_authors_layers = {"deblurgan", "deepdeblur", "gong", "srn", "sun"}
     elsewhere = {"schuler"}
     systems = {
         name

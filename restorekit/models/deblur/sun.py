@@ -1,0 +1,251 @@
+"""Sun et al.: a network tells the straight motion in patches, neighbours agree on one, and then it is undone.
+
+Sun, Cao, Xu, Ponce. Learning a Convolutional Neural Network for Non-uniform Motion Blur Removal. CVPR 2015
+(arXiv:1503.00593), with the steps of the authors' code: 73 labels (lengths 3 to 25 px at six angles, and none), made 361 by
+turning the image by 0 to 24 degrees; patches vote for the points that they cover; a Markov random field smooths.
+
+Ours: patches begin at every fourth pixel of the turned image, so that they share their convolutions; angles are compared
+doubled, so that 174 and 0 degrees are neighbours (`upstream_compat` compares as the authors' code does); total variation
+with unknown edges undoes the motion, theirs was EPLL; the middle grey is subtracted. The order of the authors' labels is not
+known, so their file is not recognised, and little is known of their training.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal, cast
+
+import pydantic
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restorekit.deconvolution import Blur, Lines, tv
+from restorekit.models.blind_deconvolution import BlindDeconvolution
+from restorekit.models.config import Count
+from restorekit.models.layers import kaiming_init_
+from restorekit.models.spec import Spec
+
+LENGTHS = tuple(range(3, 26, 2))  # px of a moving label, as MATLAB's fspecial counts them
+ANGLES = tuple(range(0, 180, 30))  # degrees, counter-clockwise
+LABELS = 1 + len(LENGTHS) * len(ANGLES)
+"""73: none, then the angles of every length."""
+TURNS = (0, 6, 12, 18, 24)  # degrees clockwise
+STRIDE = 4  # px between patches: two poolings
+NODE = 3  # px between nodes of the field; every second one is the middle of a patch
+FALL = 0.005  # times the squared distance is how fast a patch's vote falls
+BEST, MORE = 20, 30  # labels that a node considers: the likeliest, and others spread over all ranks
+SWEEPS, DAMPING = 15, 0.5
+ROWS = 16  # of nodes whose messages are computed together
+
+spec = Spec(
+    name="sun",
+    task="deblur",
+    summary="labels of motion in patches, smoothed, which is then undone",
+    paper="Sun et al. 2015, arXiv:1503.00593",
+    parameters=4_899_017,
+    macs_per_pixel=362_360,  # of an image of 256x256, as often as it is turned
+    size_multiple=1,
+    receptive_field=None,
+    tiling="approximate",
+    objective="line_label",
+    bytes_per_pixel=1500,
+    half_precision=False,  # Fourier transforms
+    blur="any",
+    estimates=True,
+)
+
+recipe = {
+    "ours": {
+        "steps": 20_000,
+        "batch": 16,
+        "crop": 64,
+        "augment": "flips-and-turns",
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup": 200,
+        "blur": {
+            "shares": {"sharp": 1.0},
+            "noise_share": 0.0,
+            "jpeg_share": 0.0,
+            "length": (0.0, 24.0),
+            "angle": (-90.0, 90.0),
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes that rebuild the network, and how patches agree."""
+
+    patch: Literal[30, 34] = 30
+    """Pixels of a side; the authors' files have either."""
+    widths: tuple[Count, Count, Count] = (96, 256, 1024)
+    """Maps of both convolutions and of the layer before the labels."""
+    smoothness: Annotated[float, pydantic.Field(ge=0, le=1e9)] = 1e4
+    """Weight of the squared distance between neighbouring motions."""
+    upstream_compat: bool = False
+    """Compare motions as the authors' code does: those at 174 and at 0 degrees count as opposite."""
+
+
+class Sun(BlindDeconvolution[Config]):
+    """The network and what follows it. RGB (N,3,H,W) in [0,1] to the same."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        one, two, three = config.widths
+        last = ((config.patch - 6) // 2 - 4) // 2  # px of a side that both poolings leave of a patch
+        self.conv1 = nn.Conv2d(3, one, 7)
+        self.conv2 = nn.Conv2d(one, two, 5)
+        self.dense = nn.Conv2d(two, three, last)
+        self.label = nn.Conv2d(three, LABELS, 1)
+        kaiming_init_(self)
+        nn.init.zeros_(self.label.weight)
+        with torch.no_grad():  # untrained, nothing moves
+            cast(Tensor, self.label.bias).index_fill_(0, torch.tensor([0]), 5.0)
+
+    def predict(self, rgb: Tensor) -> Tensor:
+        """Scores (N,73,h,w) of the patches that begin at every fourth pixel."""
+        x = F.max_pool2d(self.conv1(rgb - 0.5).relu(), 2)
+        x = F.max_pool2d(self.conv2(x).relu(), 2)
+        scores: Tensor = self.label(self.dense(x).relu())
+        return scores
+
+    @torch.no_grad()
+    def estimate(self, rgb: Tensor) -> Blur:
+        """Let patches vote for the motion of every third pixel, and neighbours agree."""
+        motions = all_motions().to(rgb.device)
+        votes = self.confidence(rgb)
+        field = motions[smooth(votes, motions, self.config.smoothness, doubled=not self.config.upstream_compat)]
+        field[votes.sum(0) == 0] = 0  # where no patch lies within the image
+        height, width = rgb.shape[-2:]
+        rows, columns = (torch.arange(side, device=rgb.device) // NODE for side in (height, width))
+        u, v = field[rows[:, None], columns].float().cpu().unbind(-1)
+        return Lines(u.contiguous().numpy(), v.contiguous().numpy())
+
+    def confidence(self, rgb: Tensor) -> Tensor:
+        """(361,h,w): how sure the patches around every third pixel are of each motion of `all_motions`."""
+        height, width = rgb.shape[-2:]
+        nodes = (math.ceil(height / NODE), math.ceil(width / NODE))
+        votes = rgb.new_zeros(LABELS + (len(TURNS) - 1) * (LABELS - 1), *nodes)
+        sharp, seen = rgb.new_zeros(nodes), rgb.new_zeros(nodes)
+        for number, turn in enumerate(TURNS):
+            said, inside = self._ask(rgb, turn, nodes)
+            total, count = _spread(said, self.config.patch), _spread(inside[None], self.config.patch)[0]
+            sharp += total[0]
+            seen += count
+            votes[1 + number :: len(TURNS)] = total[1:] / count.clamp(min=1e-9)
+        votes[0] = sharp / seen.clamp(min=1e-9)
+        return votes
+
+    def _ask(self, rgb: Tensor, turn: int, nodes: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What patches around every second node say, (73,h,w), and whether they lie within the turned image (h,w)."""
+        patch, (height, width) = self.config.patch, rgb.shape[-2:]
+        cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+        turned_height = max(patch, math.ceil(height * cosine + width * sine))
+        turned_width = max(patch, math.ceil(width * cosine + height * sine))
+        y, x = _centred(turned_height, rgb)[:, None], _centred(turned_width, rgb)
+        turned = _sample(rgb, cosine * y - sine * x, cosine * x + sine * y)
+        chances = self.predict(turned).softmax(1)
+        y = (NODE * torch.arange(nodes[0], device=rgb.device) - (height - 1) / 2)[:, None]
+        x = NODE * torch.arange(nodes[1], device=rgb.device) - (width - 1) / 2
+        reach = patch / 2 * (cosine + sine)
+        inside = (y.abs() <= height / 2 - reach) & (x.abs() <= width / 2 - reach)
+        inside[1::2], inside[:, 1::2] = False, False
+        rows = (cosine * y + sine * x + (turned_height - patch) / 2) / STRIDE
+        columns = (cosine * x - sine * y + (turned_width - patch) / 2) / STRIDE
+        row, column = (
+            at.round().long().clamp(0, most - 1) for at, most in ((rows, chances.shape[2]), (columns, chances.shape[3]))
+        )
+        return chances[0, :, row, column] * inside, inside.to(rgb)
+
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+        """Minimise the total variation."""
+        return tv(rgb, blur, noise)
+
+
+def all_motions() -> Tensor:
+    """(361,2): pixels right and down of no motion and of 12 lengths at 30 angles each."""
+    angles = torch.deg2rad(torch.tensor([angle + turn for angle in ANGLES for turn in TURNS], dtype=torch.float32))
+    moving = torch.tensor(LENGTHS)[:, None, None] * torch.stack([angles.cos(), -angles.sin()], dim=-1)
+    return torch.cat([torch.tensor([[1.0, 0.0]]), moving.flatten(0, 1)])
+
+
+def smooth(votes: Tensor, motions: Tensor, weight: float, doubled: bool) -> Tensor:
+    """Find the labels (h,w) that minimise minus the votes, plus the weight times squared differences of neighbours.
+
+    Max-product belief propagation on the grid of nodes, with damping.
+
+    Args:
+        votes: (K,h,w).
+        motions: (K,2) of the labels.
+        weight: of the squared distance, px^-2.
+        doubled: whether angles are doubled first, so that a motion is its own opposite.
+    """
+    order = votes.flatten(1).T.argsort(dim=1, descending=True, stable=True)
+    more = torch.linspace(BEST, len(votes) - 1, MORE).round().long().to(votes.device)
+    order = torch.cat([order[:, :BEST], order[:, more]], dim=1).view(*votes.shape[1:], -1)  # (h,w,50)
+    cost = -votes.permute(1, 2, 0).gather(2, order)
+    places = motions.double()
+    if doubled:
+        length, angle = torch.hypot(*places.unbind(1)), 2 * torch.atan2(places[:, 1], places[:, 0])
+        places = torch.stack([length * angle.cos(), length * angle.sin()], dim=1)
+    places = places.to(votes)[order]  # (h,w,50,2)
+    # What each node hears from above, below, left and right.
+    heard = [torch.zeros_like(cost) for _ in range(4)]
+    for _ in range(SWEEPS):
+        belief = cost + heard[0] + heard[1] + heard[2] + heard[3]
+        # To tell a neighbour something new, a node leaves out what it heard from there.
+        told = [
+            _tell(belief - heard[1], places, weight, (1, 0)),
+            _tell(belief - heard[0], places, weight, (-1, 0)),
+            _tell(belief - heard[3], places, weight, (0, 1)),
+            _tell(belief - heard[2], places, weight, (0, -1)),
+        ]
+        heard = [DAMPING * old + (1 - DAMPING) * new for old, new in zip(heard, told, strict=True)]
+    belief = cost + heard[0] + heard[1] + heard[2] + heard[3]
+    return order.gather(2, belief.argmin(2, keepdim=True))[..., 0]
+
+
+def _tell(said: Tensor, places: Tensor, weight: float, step: tuple[int, int]) -> Tensor:
+    """What nodes hear from those `step` before them: for each label the least that these pay for it, less the best."""
+    heard = torch.zeros_like(said)
+    down, across = step
+    height, width = said.shape[:2]
+    to_rows, to_columns = slice(max(down, 0), height + min(down, 0)), slice(max(across, 0), width + min(across, 0))
+    from_rows, from_columns = (
+        slice(max(-down, 0), height - max(down, 0)),
+        slice(max(-across, 0), width - max(across, 0)),
+    )
+    senders, receivers = places[from_rows, from_columns], places[to_rows, to_columns]
+    costs, results = said[from_rows, from_columns], heard[to_rows, to_columns]
+    for top in range(0, len(costs), ROWS):
+        rows = slice(top, top + ROWS)
+        x, y = (receivers[rows, :, :, None, axis] - senders[rows, :, None, :, axis] for axis in (0, 1))  # (r,w,50,50)
+        least = x.square_().addcmul_(y, y).mul_(weight).add_(costs[rows, :, None]).amin(3)
+        results[rows] = least - least.amin(2, keepdim=True)
+    return heard
+
+
+def _spread(said: Tensor, patch: int) -> Tensor:
+    """Sum (K,h,w) over the patches that cover each node, the nearer the more."""
+    radius = patch // 2 // NODE
+    fall = torch.exp(-FALL * (NODE * torch.arange(-radius, radius + 1, device=said.device, dtype=said.dtype)) ** 2)
+    across = F.conv2d(said[:, None], fall[None, None, None], padding=(0, radius))
+    return F.conv2d(across, fall[None, None, :, None], padding=(radius, 0))[:, 0]
+
+
+def _centred(side: int, like: Tensor) -> Tensor:
+    return torch.arange(side, device=like.device, dtype=like.dtype) - (side - 1) / 2
+
+
+def _sample(rgb: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """An image at places that are told by their distance from its middle; black beyond its edges."""
+    grid = torch.stack([2 * x / rgb.shape[3], 2 * y / rgb.shape[2]], dim=-1)
+    return F.grid_sample(rgb, grid[None], align_corners=False)
+
+
+def build(config: Config) -> Sun:
+    """Make the network with freshly initialised weights."""
+    return Sun(config)
