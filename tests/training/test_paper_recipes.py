@@ -321,7 +321,8 @@ PRINTED: dict[str, dict[str, Any]] = {
 NAMES = [
     name
     for name in registry.names()
-    if registry.spec_of(name).parameters and name != "gggan-lite"  # ours, trained as its weights were
+    if registry.spec_of(name).parameters
+    and name not in ("epll", "gggan-lite")  # fitted otherwise; ours, as its weights were
 ]
 
 

@@ -1,6 +1,6 @@
 """Second writings of the deblurring networks: plain functions of the weights, from the papers' figures and sizes.
 
-DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`, Gong and Sun in files of their own;
+DeblurGAN, DeepDeblur and SRN are compared with their authors' layers in `test_upstream.py`, Gong and Sun in their own files;
 Schuler is written twice in `test_schuler.py`.
 """
 
