@@ -31,7 +31,6 @@ ALGORITHM = 3
 """Version of what decides pixels here: raised when the same network, settings and image give other pixels than before."""
 
 CPU_TILE_BYTES = 440 << 20  # of activations: larger tiles gain little and fall out of the cache
-TOLD_TILE_BYTES = 700 << 20  # where tiles overlap by several PSFs, of which larger ones repeat less
 GPU_SHARE = 0.5  # of a GPU's memory, for activations
 OVERLAP = 5  # sides of a PSF that tiles see around them; neighbours fade into each other over half of it
 LOOKED_AT = 1 << 21  # pixels in which a blur is looked for at most: larger images are reduced first
@@ -407,7 +406,7 @@ class Engine:
             whole = tile = max(1, int(memory * GPU_SHARE / bytes_per_pixel / (chosen.batch or 1)))
         else:
             told = self.spec.blur != "none" and not self.spec.estimates
-            tile = max(1, (TOLD_TILE_BYTES if told else CPU_TILE_BYTES) // bytes_per_pixel)
+            tile = max(1, CPU_TILE_BYTES // bytes_per_pixel)
             whole = tile if told else max(tile, int(total_memory() * WHOLE_SHARE / bytes_per_pixel))
         return Limits(tile, whole, chosen.tile, chosen.overlap, chosen.batch, gpu, chosen.statistics)
 

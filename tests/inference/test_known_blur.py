@@ -66,7 +66,7 @@ def test_tiles_equal_the_whole_to_what_is_measured(name: str, decibels: float) -
 @pytest.mark.parametrize("name", [name for name in TOLD if not registry.spec_of(name).estimates])
 def test_memory_is_bounded_by_the_tile(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 60_000 * registry.spec_of(name).bytes_per_pixel
-    monkeypatch.setattr(engine_module, "TOLD_TILE_BYTES", bound)
+    monkeypatch.setattr(engine_module, "CPU_TILE_BYTES", bound)
     blurred = convolve(data.camera(), PSF)[..., None].repeat(3, axis=2)
     bounded = engine(name)
     with LiveMemory() as memory:
