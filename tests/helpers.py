@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from restorekit.inference.folding import folded
+from restorekit.models import registry
 from restorekit.models.image_norm import ImageNorm, moments_of_image
 from restorekit.weights import state_dict
 
@@ -45,6 +46,12 @@ SMALL = {
 
 SIDES = {"deblurgan-v2-inception": 256, "gong": 256, "sun": 256}
 """Side of the image that the work per pixel is given for, where it depends on the size; elsewhere 32 is enough."""
+
+
+def learning_systems() -> list[str]:
+    """Systems that `train` trains: with parameters, and not told the blur."""
+    specs = map(registry.spec_of, registry.names())
+    return [spec.name for spec in specs if spec.parameters and (spec.blur == "none" or spec.estimates)]
 
 
 def randomise(model: nn.Module, std: float = 0.05) -> nn.Module:

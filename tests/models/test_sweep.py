@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import SIDES, SMALL, measured_receptive_field, noise, randomise
+from helpers import SIDES, SMALL, learning_systems, measured_receptive_field, noise, randomise
 from torch import Tensor, nn
 
 from restorekit.inference.engine import Engine
@@ -12,6 +12,7 @@ from restorekit.models import registry
 from restorekit.models.model import Model
 
 NAMES = registry.names()
+LEARNING = learning_systems()
 MEASURED = [
     name
     for name in NAMES
@@ -188,7 +189,7 @@ def test_half_precision_is_finite_and_close(name: str, dtype: torch.dtype) -> No
     assert (half - full).abs().mean() < 0.01
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if registry.spec_of(name).parameters])
+@pytest.mark.parametrize("name", LEARNING)
 def test_state_dict_round_trip_and_same_seed_same_network(name: str) -> None:
     first, second = small(name), small(name)
     rgb = noise(1, 3, 32, 32)
@@ -205,10 +206,7 @@ def test_state_dict_round_trip_and_same_seed_same_network(name: str) -> None:
         assert equal()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name for name in NAMES if registry.spec_of(name).parameters and not registry.spec_of(name).estimates],
-)
+@pytest.mark.parametrize("name", [name for name in LEARNING if not registry.spec_of(name).estimates])
 def test_steps_of_an_optimiser_lower_the_loss(name: str) -> None:
     model, spec = small(name), registry.spec_of(name)
     rgb = noise(1, 3, 32, 32)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import SMALL, VGG16, VGG19, save_vgg
+from helpers import SMALL, VGG16, VGG19, learning_systems, save_vgg
 from torch import Tensor, nn
 
 from restorekit.errors import UsageError, WeightsError
@@ -18,11 +18,7 @@ from restorekit.weights import state_dict
 
 CROPS = {"deepdeblur": 256}
 HEAVY = {"deblurgan", "deblurgan-v2", "deblurgan-v2-inception", "gggan", "spsr", "spsr-deblur", "srgan-em"}
-NAMES = [
-    pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ())
-    for name in registry.names()
-    if registry.spec_of(name).parameters
-]
+NAMES = [pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ()) for name in learning_systems()]
 
 GRADIENT_GUIDED = {"pixel", "gradient", "branch", "ssim", "adversarial", "discriminator"}
 TERMS = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL, VGG16, VGG19, save_vgg
+from helpers import SMALL, VGG16, VGG19, learning_systems, save_vgg
 
 from restorekit.errors import RestorekitError
 from restorekit.media.encode import write_image
@@ -320,9 +320,8 @@ PRINTED: dict[str, dict[str, Any]] = {
 
 NAMES = [
     name
-    for name in registry.names()
-    if registry.spec_of(name).parameters
-    and name not in ("epll", "gggan-lite")  # fitted otherwise; ours, as its weights were
+    for name in learning_systems()
+    if name != "gggan-lite"  # ours, as its weights were
 ]
 
 
