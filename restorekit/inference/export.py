@@ -90,9 +90,8 @@ def to_graph(model: Model) -> Graph:
     network, (height, width) = folded(model.module).cpu().requires_grad_(False), _sides(spec)[0]
     traced = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter(
-            "ignore"
-        )  # that Python's decisions are traced as they fall: `one_graph` says they do not matter
+        # That Python's decisions are traced as they fall: `one_graph` says they do not matter.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
             (torch.zeros(1, 3, height, width),),

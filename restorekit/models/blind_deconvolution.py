@@ -10,6 +10,12 @@ from restorekit.deconvolution import Blur, Kernel, noise_level
 from restorekit.models.known_blur import Config, Deconvolution
 
 NO_BLUR = Kernel(np.ones((1, 1), np.float32))
+FLAT = 1e-3  # smallest difference of two values in which a blur can be found
+
+
+def is_flat(image: Tensor) -> bool:
+    """Whether an image shows nothing: its values hardly differ, or some are no numbers."""
+    return not image.max() - image.min() > FLAT  # true for NaN
 
 
 class BlindDeconvolution(Deconvolution[Config]):

@@ -12,24 +12,22 @@ most `side` pixels.
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-import numpy as np
 import pydantic
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.deconvolution import Blur, Kernel, tv
+from restorekit.deconvolution import Blur, tv
 from restorekit.deconvolution.estimation import trim
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
 from restorekit.errors import UsageError
-from restorekit.models.blind_deconvolution import BlindDeconvolution
+from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
 from restorekit.models.config import Count
 from restorekit.models.spec import Spec
 
 FILTER = 9  # px
 KERNEL_RIDGE, IMAGE_RIDGE = 0.1, 0.02  # to begin with; what is added to both denominators, the former times its mean
 ROOM = 3  # sides of an image are at least as many of the PSF's
-FLAT = 1e-3  # smallest difference of two values that an image must have
 LUMA = (0.299, 0.587, 0.114)
 
 spec = Spec(
@@ -62,8 +60,6 @@ recipe = {
         "blur": {"shares": {"sharp": 1.0}, "noise_share": 0.0, "jpeg_share": 0.0},
     },
 }
-
-UNBLURRED = Kernel(np.ones((1, 1), np.float32))
 
 
 @dataclass(frozen=True)
@@ -149,10 +145,10 @@ class Schuler(BlindDeconvolution[Config]):
 
     def estimate(self, rgb: Tensor) -> Blur:
         """Take what the last stage found, without what is negative or faint."""
-        if min(rgb.shape[-2:]) < ROOM * self.config.side or not rgb.max() - rgb.min() > FLAT:  # the latter for NaN too
-            return UNBLURRED
+        if min(rgb.shape[-2:]) < ROOM * self.config.side or is_flat(rgb):
+            return NO_BLUR
         psf = self.predict(rgb)[0, -1].clamp(min=0).float().cpu().numpy()
-        return trim(psf) if psf.max() > 0 else UNBLURRED
+        return trim(psf) if psf.max() > 0 else NO_BLUR
 
     def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
         """Minimise the total variation."""

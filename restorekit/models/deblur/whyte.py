@@ -26,7 +26,7 @@ from restorekit.deconvolution.blurs import cell_middles
 from restorekit.deconvolution.cells import cells_of, restore_cells
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
 from restorekit.deconvolution.prediction import edges_of, keep_large, sharpen_edges
-from restorekit.models.blind_deconvolution import BlindDeconvolution
+from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
 from restorekit.models.known_blur import Noise
 from restorekit.models.spec import Spec
 
@@ -65,9 +65,6 @@ CLEAN = 0.005  # least standard deviation of noise in the last restoration: 8000
 ALPHA = 0.5
 SATURATED = 235.5 / 256
 NEXT_TO_NONE = 1.05  # px, of `spread`: as much is found in sharp images, whose edges are less steep than predicted
-FLAT = 1e-3  # smallest difference of two values that an image must have
-
-UNBLURRED = Kernel(np.ones((1, 1), np.float32))
 
 
 @dataclass(frozen=True)
@@ -95,14 +92,14 @@ class Whyte(BlindDeconvolution[Config]):
         height, width = image.shape[-2:]
         scale = min(1.0, LARGEST / max(height, width))
         shortest = int(min(height, width) * scale)
-        if shortest < SMALLEST or not image.max() - image.min() > FLAT:  # the latter is false for NaN
-            return UNBLURRED
+        if shortest < SMALLEST or is_flat(image):
+            return NO_BLUR
         side = min(self.config.side, shortest // ROOM)
         levels = levels_of(height, width, side, self.config.focal, self.config.motion == "rotation")
         finest, weights = levels[-1], find_weights(image, levels)
         psfs = finest.windows(weights).psfs
         if spread(psfs) < NEXT_TO_NONE:
-            return UNBLURRED
+            return NO_BLUR
         blur = finest.shake(weights) if finest.rotates else Kernel(centre(psfs[0, 0]))
         return blur if scale == 1 else blur.enlarge(1 / scale, height, width)
 
