@@ -150,7 +150,7 @@ def train(
     OUT gets recipe.json, run.json, log.csv, curves.png, checkpoint.pt, strips/
     (degraded, restored, sharp) and at the end weights.safetensors for
     `deblur --weights`. Ctrl-C and SIGTERM finish the step and write a checkpoint;
-    stopped in any way, the same command continues, to the bit as if it had not
+    stopped in any way, the same command continues, on a CPU to the bit as if it had not
     been. Started by torchrun, its processes share every batch.
     """
     from restorekit.models import registry
