@@ -25,6 +25,7 @@ from restorekit.models.spec import Spec
 from restorekit.runtime.device import choose_device
 from restorekit.runtime.memory import total_memory
 from restorekit.runtime.precision import choose_dtype, name_of
+from restorekit.runtime.progress import PATIENT, Listener
 from restorekit.weights.graph import Graph, Network
 
 ALGORITHM = 3
@@ -140,13 +141,20 @@ class Engine:
             self.backend = TorchBackend(network, self.device, dtype) if half else self.full_precision
         self.limits = self._limits()
 
-    def __call__(self, pixels: NDArray[Any], limits: Limits | None = None, blur: Blur | None = None) -> Restoration:
+    def __call__(
+        self,
+        pixels: NDArray[Any],
+        limits: Limits | None = None,
+        blur: Blur | None = None,
+        listener: Listener = PATIENT,
+    ) -> Restoration:
         """Restore one image.
 
         Args:
             pixels: (H,W,3) uint8, uint16, or float32 in 0..1.
             limits: tiles to begin with, if not those of the engine; `Restoration.limits` of an earlier call.
             blur: what blurred the image, for systems that can be told; those that need not find it.
+            listener: hears how a blur is found, and may end the search.
 
         Raises:
             UsageError: another shape or type; a blur that the system needs and was not given, or the other way round, or
@@ -160,7 +168,7 @@ class Engine:
                 "Repeat a grey image's channel three times.",
             )
         reader, tried = ArrayReader(pixels), limits or self.limits
-        blur = self.find_blur(reader) if blur is None and self.spec.estimates else blur
+        blur = self.find_blur(reader, listener) if blur is None and self.spec.estimates else blur
         halvings = 0
         while True:
             plan = self.plan(reader.height, reader.width, tried, blur)
@@ -195,11 +203,12 @@ class Engine:
         """How an image of that size is cut up; see `__call__`."""
         return plan_tiles(self._told(blur), height, width, limits or self.limits)
 
-    def find_blur(self, reader: RowReader) -> Blur:
+    def find_blur(self, reader: RowReader, listener: Listener = PATIENT) -> Blur:
         """Find what blurred an image, for systems that do; it is told to all tiles. A large image is looked at reduced.
 
         Args:
             reader: the image.
+            listener: see `__call__`.
 
         Raises:
             RestorekitError: not even a small copy of the image fits into the device's memory.
@@ -212,7 +221,7 @@ class Engine:
             strips = [smaller.rows(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
             image = np.concatenate(strips)
             try:
-                blur = self.full_precision.estimate(np.repeat(image, 3 // image.shape[2], axis=2))
+                blur = self.full_precision.estimate(np.repeat(image, 3 // image.shape[2], axis=2), listener)
             except OutOfDeviceMemory:
                 if most < SMALLEST_LOOK:
                     raise RestorekitError(

@@ -19,6 +19,7 @@ from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits
 from restorekit.media.image import Image
+from restorekit.runtime.progress import PATIENT, Listener
 from restorekit.runtime.provenance import file_stamp
 from restorekit.weights.load import load_network
 
@@ -61,7 +62,12 @@ class RestoredImage:
 
 
 def restore_to_size(
-    image: Image, engine: Engine, size: Size = Size(), limits: Limits | None = None, blur: Blur | None = None
+    image: Image,
+    engine: Engine,
+    size: Size = Size(),
+    limits: Limits | None = None,
+    blur: Blur | None = None,
+    listener: Listener = PATIENT,
 ) -> RestoredImage:
     """Restore an image and bring it to its size.
 
@@ -73,12 +79,13 @@ def restore_to_size(
         size: of the result.
         limits: of tiles that fitted the image before.
         blur: what blurred the image, for systems that can be told.
+        listener: hears how a blur is found, and may end the search.
 
     Raises:
         RestorekitError: see `Engine`; or the result is all of one colour and the image is not.
     """
     height, width = size.of(*image.size, engine.spec.scale)
-    restoration = engine(image.rgb(), limits, blur=blur)
+    restoration = engine(image.rgb(), limits, blur, listener)
     _check_not_blank(image.pixels, restoration.pixels)
     blur = restoration.blur
     pixels, info = restoration.pixels, restoration.info

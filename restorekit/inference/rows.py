@@ -13,6 +13,7 @@ from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.image import Size, check_flat, is_one_colour
 from restorekit.inference.tiling import Limits
 from restorekit.media.rows import ResizedReader, RowReader, SequentialReader
+from restorekit.runtime.progress import PATIENT, Listener
 
 LOOK = 256  # rows of an image that are looked at together
 
@@ -38,7 +39,12 @@ class RestoredRows:
 
 
 def restore_rows(
-    source: RowReader, engine: Engine, size: Size = Size(), limits: Limits | None = None, blur: Blur | None = None
+    source: RowReader,
+    engine: Engine,
+    size: Size = Size(),
+    limits: Limits | None = None,
+    blur: Blur | None = None,
+    listener: Listener = PATIENT,
 ) -> RestoredRows:
     """Restore an image and bring it to its size, as `restore_to_size` does and with the same pixels.
 
@@ -50,9 +56,10 @@ def restore_rows(
         size: of the result.
         limits: of tiles that fitted the image before.
         blur: what blurred the image, for systems that can be told.
+        listener: hears how a blur is found, and may end the search.
     """
     height, width = size.of(source.height, source.width, engine.spec.scale)
-    passes = [NetworkReader(source, engine, limits or engine.limits, blur)]
+    passes = [NetworkReader(source, engine, limits or engine.limits, blur, listener)]
     while engine.spec.scale > 1 and (passes[-1].height < height or passes[-1].width < width):
         passes.append(NetworkReader(passes[-1], engine, passes[-1].limits))
     last = passes[-1]
@@ -68,12 +75,20 @@ class NetworkReader(SequentialReader):
         engine: the network.
         limits: of its tiles.
         blur: what blurred it, for systems that can be told.
+        listener: see `restore_rows`.
     """
 
-    def __init__(self, source: RowReader, engine: Engine, limits: Limits, blur: Blur | None = None) -> None:
+    def __init__(
+        self,
+        source: RowReader,
+        engine: Engine,
+        limits: Limits,
+        blur: Blur | None = None,
+        listener: Listener = PATIENT,
+    ) -> None:
         scale = engine.spec.scale
         super().__init__(source.height * scale, source.width * scale, 3, source.dtype)
-        self.source, self.engine, self.limits, self.blur = source, engine, limits, blur
+        self.source, self.engine, self.limits, self.blur, self.listener = source, engine, limits, blur, listener
         self.info = TilingInfo()
         """Once it was read to its end."""
 
@@ -81,7 +96,7 @@ class NetworkReader(SequentialReader):
         """Restore from the top; see `SequentialReader.parts`."""
         finished = halvings = 0
         if self.blur is None and self.engine.spec.estimates:
-            self.blur = self.engine.find_blur(self.source)
+            self.blur = self.engine.find_blur(self.source, self.listener)
         while True:
             plan = self.engine.plan(self.source.height, self.source.width, self.limits, self.blur)
             try:

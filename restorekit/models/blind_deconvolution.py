@@ -8,6 +8,7 @@ from torch import Tensor
 
 from restorekit.deconvolution import Blur, Kernel, noise_level
 from restorekit.models.known_blur import Config, Deconvolution
+from restorekit.runtime.progress import PATIENT, Listener
 
 NO_BLUR = Kernel(np.ones((1, 1), np.float32))
 FLAT = 1e-3  # smallest difference of two values in which a blur can be found
@@ -31,14 +32,19 @@ class BlindDeconvolution(Deconvolution[Config]):
             return rgb
         return torch.cat([self.restore(image, self.find(image), noise_level(image)) for image in rgb[:, None]])
 
-    def find(self, rgb: Tensor) -> Blur:
+    def find(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """The estimate for an image (1,3,H,W); one that is larger than the image says nothing, so it counts as no blur."""
-        blur = self.estimate(rgb)
+        blur = self.estimate(rgb, listener)
         return blur if 2 * blur.radius + 1 <= min(rgb.shape[-2:]) else NO_BLUR
 
     @abstractmethod
-    def estimate(self, rgb: Tensor) -> Blur:
-        """Find what blurred an image (1,3,H,W) of any size."""
+    def estimate(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
+        """Find what blurred an image (1,3,H,W) of any size.
+
+        Args:
+            rgb: the image.
+            listener: hears of the parts that take long, and may end them.
+        """
 
     def predict(self, rgb: Tensor) -> Tensor:
         """What the network says of images (N,3,H,W), which `estimate` reads and training compares; no network here."""

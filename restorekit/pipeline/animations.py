@@ -10,6 +10,7 @@ from restorekit.inference.image import Size, restore_to_size
 from restorekit.inference.tiling import Limits
 from restorekit.media.animation import Animation
 from restorekit.media.image import Image
+from restorekit.runtime.progress import Listener
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,18 @@ class RestoredAnimation:
     """What was found in the first frame."""
 
 
-def restore_animation(animation: Animation, engine: Engine, size: Size, limits: Limits | None) -> RestoredAnimation:
+def restore_animation(
+    animation: Animation, engine: Engine, size: Size, limits: Limits | None, listener: Listener
+) -> RestoredAnimation:
     """Restore an animation and bring it to its size; see `restore_to_size`."""
     first, *others = animation.frames
-    last = restore_to_size(first, engine, size, limits)
+    last = restore_to_size(first, engine, size, limits, listener=listener)
     frames, info, before, repeated, blur = [last.image], last.info, first, 0, last.blur
     for frame in others:
         if _equal(frame, before):
             repeated += 1
         else:
-            last, before = restore_to_size(frame, engine, size, last.limits), frame
+            last, before = restore_to_size(frame, engine, size, last.limits, listener=listener), frame
             info += last.info
         frames.append(last.image)
     return RestoredAnimation(replace(animation, frames=tuple(frames)), info, last.limits, repeated, blur)

@@ -31,6 +31,7 @@ from restorekit.pipeline.animations import RestoredAnimation, restore_animation
 from restorekit.pipeline.blur_files import KnownBlurs, write_blur
 from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
 from restorekit.pipeline.large import RestoredLarge, find_large, restore_large
+from restorekit.pipeline.listening import RunListener
 from restorekit.pipeline.plan import blur_paths, destinations, plan_files, side_by_side_path, split_target
 from restorekit.pipeline.preview import PreviewWorker
 from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary, failed_result, report_line
@@ -42,7 +43,7 @@ from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.lock import HIDDEN, working_in
-from restorekit.runtime.progress import SILENT, Event, Progress, Work
+from restorekit.runtime.progress import PATIENT, SILENT, Event, Progress, Work
 from restorekit.runtime.provenance import file_stamp
 from restorekit.runtime.regular import open_without_following
 from restorekit.runtime.threads import all_threads, shared_threads
@@ -110,7 +111,8 @@ def restore_folder(
         video: how videos are restored and written.
         progress: sees the run; the `detail` of its events is a `FileResult`.
         executor: runs the work.
-        stop: once it is set, the run finishes the images that it has begun and ends; a video goes on in the next run.
+        stop: once it is set, the run finishes the images that it has begun and ends; a video goes on in the next run, and
+            an image whose blur is still searched for is left to it.
 
     Returns:
         One result for every planned image and video; images come first.
@@ -142,7 +144,7 @@ def restore_folder(
     info = RunInfo.of(network, engine)
     summary = RunSummary(len(jobs), info, Results(out))
     stop = stop or threading.Event()
-    worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, blurs, blur_out, progress)
+    worker = FileWorker(engine, size, out, compare, journal, max_pixels, on_doubt, blurs, blur_out, progress, stop)
     batch = _Batch(worker, video, overwrite, executor, stop)
     finished, missing = batch.split(jobs)
     if dry_run:
@@ -213,9 +215,16 @@ class _Batch:
             previewer = PreviewWorker(engine, worker.size, out, self.video)
             done_videos = self.executor.run(work.take_videos(videos), previewer)
         else:
-            told = _UntilStopped(progress, self.stop)
             video_worker = VideoWorker(
-                engine, worker.size, out, worker.journal, self.video, told, self.overwrite, worker.max_pixels
+                engine,
+                worker.size,
+                out,
+                worker.journal,
+                self.video,
+                progress,
+                self.stop,
+                self.overwrite,
+                worker.max_pixels,
             )
             done_videos = self.executor.run(work.take_videos(videos), video_worker)
         skipped = ((FileResult(job.source, out / job.relative, "skipped"), 0.0) for job in finished)
@@ -282,6 +291,8 @@ class FileWorker:
     blurs: KnownBlurs | None = None
     blur_out: Path | None = None
     progress: Progress = SILENT
+    stop: threading.Event | None = None
+    """Once it is set, no blur is searched for any longer."""
     at_once: int = 1
     """Images that are computed side by side."""
     limits: Limits | None = field(default=None, init=False)
@@ -306,22 +317,25 @@ class FileWorker:
     def compute(self, job: Job, item: ReadFile) -> RestoredFile:
         """Restore one image, if its format can hold the result; a large one is written meanwhile."""
         image, output = item.image, self.out / job.relative
+        listener = PATIENT if self.stop is None else RunListener(str(job.source), self.progress, self.stop)
         check_storable(image.format, *self.size.of(*_size_of(image), self.engine.spec.scale))
         if isinstance(image, LargeImage):
             view = None if self.compare is None else side_by_side_path(self.compare, job)
             with _ONE_LARGE, all_threads(self.at_once):
                 begun = time.monotonic()
                 large = restore_large(
-                    image, self.engine, self.size, output, view, self.limits, self.progress, item.blur
+                    image, self.engine, self.size, output, view, self.limits, self.progress, item.blur, listener
                 )
                 return RestoredFile(item, large, time.monotonic() - begun)
         begun = time.monotonic()
         restored: RestoredImage | RestoredAnimation
         doubt = ""
         if isinstance(image, Animation):
-            restored = restore_animation(image, self.engine, self.size, self.limits)
+            restored = restore_animation(image, self.engine, self.size, self.limits, listener)
         else:
-            restored, doubt = restore_still(image, self.engine, self.size, self.limits, self.on_doubt, item.blur)
+            restored, doubt = restore_still(
+                image, self.engine, self.size, self.limits, self.on_doubt, item.blur, listener
+            )
         self.limits = restored.limits
         return RestoredFile(item, restored, (time.monotonic() - begun) / self.at_once, doubt)
 
@@ -407,31 +421,9 @@ class _WorkLeft:
         return not self._stop.is_set()
 
 
-@dataclass(frozen=True)
-class _UntilStopped:
-    """Passes on what a video's frames tell, and ends the video between two of them once the run is to stop."""
-
-    progress: Progress
-    stop: threading.Event
-
-    def begin(self, work: Work) -> None:
-        """Pass it on."""
-        self.progress.begin(work)
-
-    def step(self, event: Event) -> None:
-        """Pass it on, or raise KeyboardInterrupt."""
-        self.progress.step(event)
-        if self.stop.is_set():
-            raise KeyboardInterrupt
-
-    def end(self, summary: object) -> None:
-        """Pass it on."""
-        self.progress.end(summary)
-
-
 @contextmanager
 def _stopped_by(stop: threading.Event) -> Iterator[None]:
-    """Let a run that was asked to stop end here, also inside a video."""
+    """Let a run that was asked to stop end here, also inside a video or the search for a blur."""
     try:
         yield
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ from restorekit.media.metadata import Metadata
 from restorekit.media.rows import ResizedReader, RowReader
 from restorekit.media.write_rows import ROW_WRITERS
 from restorekit.pipeline.side_by_side import GAP, join_rows
-from restorekit.runtime.progress import Event, Progress
+from restorekit.runtime.progress import PATIENT, Event, Listener, Progress
 
 WHOLE_PIXELS = 1 << 26
 """Of an image and its result together: what has more goes by rows, wherever its file can be read so."""
@@ -68,6 +68,7 @@ def restore_large(
     limits: Limits | None,
     progress: Progress,
     blur: Blur | None = None,
+    listener: Listener = PATIENT,
 ) -> RestoredLarge:
     """Restore a large image into a file of its own format, whole or not at all.
 
@@ -82,13 +83,14 @@ def restore_large(
         limits: of tiles that fitted the image before.
         progress: sees how far it is.
         blur: what blurred the image, for systems that can be told.
+        listener: hears how a blur is found, and may end the search.
 
     Raises:
         UnreadableImage: the file is damaged.
         UnwritableOutput: the result cannot be stored.
         RestorekitError: see `restore_to_size`.
     """
-    restored = restore_rows(image.colours(), engine.lean(), size, limits, blur)
+    restored = restore_rows(image.colours(), engine.lean(), size, limits, blur, listener)
     alpha: RowReader | None = image.alpha()
     metadata = image.metadata
     height, width = restored.result.height, restored.result.width

@@ -24,7 +24,7 @@ from restorekit.media.limits import MOST_PIXELS
 from restorekit.media.sniff import Format
 from restorekit.models.spec import Task
 from restorekit.pipeline.report import FileResult, RunInfo
-from restorekit.runtime.progress import SILENT, Event, Progress, Work
+from restorekit.runtime.progress import PATIENT, SILENT, Event, Listener, Progress, Work
 from restorekit.weights.graph import Network
 from restorekit.weights.load import load_network
 
@@ -32,14 +32,20 @@ OnDoubt = Literal["keep", "copy"]
 
 
 def restore_still(
-    image: Image, engine: Engine, size: Size, limits: Limits | None, on_doubt: OnDoubt, blur: Blur | None = None
+    image: Image,
+    engine: Engine,
+    size: Size,
+    limits: Limits | None,
+    on_doubt: OnDoubt,
+    blur: Blur | None = None,
+    listener: Listener = PATIENT,
 ) -> tuple[RestoredImage, str]:
     """Restore an image; see `restore_to_size`.
 
     Returns:
         The result, or the input at its size where there is doubt and that is to be copied; and the doubt, in words.
     """
-    restored = restore_to_size(image, engine, size, limits, blur)
+    restored = restore_to_size(image, engine, size, limits, blur, listener)
     doubt = find_doubt(image.rgb(), restored.image.rgb(), _side(restored.blur))
     if doubt and on_doubt == "copy":
         restored = replace(restored, image=_at_size(image, restored.image.size))

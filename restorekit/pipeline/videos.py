@@ -8,6 +8,7 @@ result's bytes do not tell whether there was an interruption.
 
 import itertools
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -32,12 +33,13 @@ from restorekit.media.numbered_writer import NumberedWriter, lost_streams
 from restorekit.media.video import Frame
 from restorekit.media.video_reader import VideoInfo, VideoReader, header_pixels, read_info
 from restorekit.media.video_writer import Encoding, Format, Segment, SegmentWriter, choose_format, join_segments
+from restorekit.pipeline.listening import RunListener
 from restorekit.pipeline.report import FileResult, failed_result
 from restorekit.runtime.atomic import no_room_left
 from restorekit.runtime.executor import LocalExecutor
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.lock import HIDDEN
-from restorekit.runtime.progress import Event, Progress
+from restorekit.runtime.progress import PATIENT, Event, Listener, Progress
 from restorekit.runtime.provenance import digest, file_stamp
 from restorekit.runtime.threads import shared_threads
 
@@ -114,6 +116,8 @@ class VideoWorker:
     journal: Journal
     settings: VideoSettings
     progress: Progress
+    stop: threading.Event
+    """Once it is set, the video ends after a frame."""
     overwrite: bool = False
     max_pixels: int = MOST_PIXELS
 
@@ -163,7 +167,8 @@ class VideoWorker:
         start = store.start
         frames = itertools.islice(VideoReader(info, self.settings.deinterlace, start), last - start)
         at_once = self.engine.at_once
-        worker = FrameWorker(self.engine, _filled(frames, job.source), self.size, store, at_once)
+        listener = RunListener(str(job.source), self.progress, self.stop)
+        worker = FrameWorker(self.engine, _filled(frames, job.source), self.size, store, at_once, listener)
         if not store.complete:
             megapixels = info.height * info.width / 1e6
             if ready := store.ready:
@@ -173,6 +178,7 @@ class VideoWorker:
                 with shared_threads(at_once), closing(LocalExecutor().run(frames_left, worker, at_once)) as run:
                     for done in filter(None, run):
                         self.progress.step(Event(f"{job.source}: frame {done} of {last - first}", 0, megapixels))
+                        listener.go_on()
                 store.finish()
             finally:
                 store.abort()
@@ -406,6 +412,7 @@ class FrameWorker:
     store: SegmentStore
     at_once: int
     """Frames that are computed side by side."""
+    listener: Listener = PATIENT
     seconds: float = field(default=0.0, init=False)
     """Time in the network, of frames at once together."""
     tiling: TilingInfo | None = field(default=None, init=False)
@@ -438,7 +445,7 @@ class FrameWorker:
             return RestoredFrame(item)
         image, begun = item.frame.image, time.monotonic()
         try:
-            restored = restore_to_size(image, self.engine, self.size, self.limits)
+            restored = restore_to_size(image, self.engine, self.size, self.limits, None, self.listener)
         except RestorekitError as error:
             if job == self.first:  # not the frame's fault
                 raise

@@ -108,6 +108,9 @@ class LocalExecutor:
                 yield from finished(AHEAD)
             write_computed(0)
             yield from finished(0)
+        except KeyboardInterrupt:  # a worker was asked to stop: what is stored is told nevertheless
+            yield from finished(0)
+            raise
         finally:
             reader.shutdown(cancel_futures=True)
             computer.shutdown(cancel_futures=True)

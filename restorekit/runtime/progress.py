@@ -68,3 +68,28 @@ class Silent:
 
 
 SILENT: Progress = Silent()
+
+
+class Listener(Protocol):
+    """Whoever waits for one long computation, and may end it. Calls come from the thread that computes."""
+
+    def begin(self, part: str) -> None:
+        """A part begins, e.g. "level 3 of 9"."""
+        ...
+
+    def go_on(self) -> None:
+        """Called several times a second; raises KeyboardInterrupt where the computation is to end."""
+        ...
+
+
+class Patient:
+    """Waits until the end, and hears nothing."""
+
+    def begin(self, part: str) -> None:
+        """Say nothing."""
+
+    def go_on(self) -> None:
+        """Never end it."""
+
+
+PATIENT: Listener = Patient()

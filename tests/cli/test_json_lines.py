@@ -104,6 +104,26 @@ def test_synth_blur_tells_its_pairs(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no such signals there")
+def test_a_signal_ends_the_search_for_a_blur_which_takes_minutes(tmp_path: Path, photo: np.ndarray) -> None:
+    write_image(Image(np.tile(photo, (3, 3, 1))), tmp_path / "in/a.png")
+    arguments = ["deblur", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", "whyte", "--progress", "json"]
+    command = [sys.executable, "-m", "restorekit", *arguments]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert run.stderr is not None
+    lines = []
+    for line in run.stderr:
+        lines.append(json.loads(line))
+        if ": level 1 of " in lines[-1].get("item", ""):
+            run.send_signal(signal.SIGTERM)
+            break
+    lines += [json.loads(line) for line in run.stderr]
+    assert run.wait(timeout=120) == lines[-1]["exit_code"] == ExitCode.INTERRUPTED
+    assert [line["event"] for line in lines if line["event"] in ("done", "failed")] == []
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no such signals there")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_finishes_what_is_begun_and_the_next_run_goes_on(
     tmp_path: Path, photo: np.ndarray, weights_file: Path, number: signal.Signals

@@ -1,7 +1,8 @@
 """Systems that find the blur, in the engine and in a run: one estimate for the whole image, told to every tile."""
 
 import sys
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -11,13 +12,14 @@ import torch
 from helpers import noise
 from torch import Tensor
 from typer.testing import CliRunner
+from video_clips import make_clip
 
 from restorekit import restore_folder
 from restorekit.cli.app import app
 from restorekit.deconvolution import Blur, Kernel, line_kernel, noise_level, wiener
 from restorekit.degradation import psf
 from restorekit.degradation.convolution import convolve
-from restorekit.errors import RestorekitError, UsageError
+from restorekit.errors import ExitCode, RestorekitError, UsageError
 from restorekit.evaluation.datasets import Item
 from restorekit.evaluation.methods import NetworkMethod
 from restorekit.evaluation.preparation import Degraded
@@ -35,6 +37,8 @@ from restorekit.models.cost import measure_cost
 from restorekit.models.model import Model
 from restorekit.models.spec import Spec
 from restorekit.pipeline.blur_files import parse_values, to_blur
+from restorekit.runtime.progress import PATIENT, Event, Listener, Work
+from restorekit.runtime.threads import shared_threads
 
 SPEC = Spec(
     name="made-up",
@@ -73,8 +77,10 @@ class MadeUp(BlindDeconvolution[Config]):
     def __deepcopy__(self, memo: object) -> "MadeUp":
         return self  # the engine runs a copy; here it is asked what it saw
 
-    def estimate(self, rgb: Tensor) -> Blur:
+    def estimate(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         self.shown.append(rgb)
+        listener.begin("level 1 of 1")
+        listener.go_on()
         if rgb[0, 0].numel() > self.room:
             raise torch.OutOfMemoryError("full")
         return line_kernel(LENGTH if rgb.mean() > 0.1 else 1, 0)
@@ -208,6 +214,68 @@ def test_a_run_writes_the_blur_that_it_found(registered: str, blurred: np.ndarra
     assert again.count("skipped") == 1
     restore_folder([tmp_path / "in"], tmp_path / "told", model="wiener", kernel=tmp_path / "seen/a.png.blur.tif")
     np.testing.assert_array_equal(read_rgb8(tmp_path / "told/a.png"), read_rgb8(tmp_path / "out/a.png"))
+
+
+@dataclass
+class Ear:
+    """Hears what is done, and asks the run to stop once it hears of `stop_at`."""
+
+    stop_at: str
+    told: list[str] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self, work: Work) -> None:
+        """Nothing to hear."""
+
+    def step(self, event: Event) -> None:
+        self.told.append(f"{event.key} {event.status}" if event.items else event.key)
+        if event.key == self.stop_at:
+            self.stop.set()
+
+    def end(self, summary: object) -> None:
+        """Nothing to hear."""
+
+
+def test_a_run_tells_how_a_blur_is_searched_for_and_a_stop_ends_the_search(
+    registered: str, blurred: np.ndarray, tmp_path: Path
+) -> None:
+    for name in "abc":
+        write_image(Image(blurred), tmp_path / f"in/{name}.png")
+    paths = [str(tmp_path / f"in/{name}.png") for name in "abc"]
+    settings = {"model": registered, "settings": Settings("cpu")}
+    with shared_threads(torch.get_num_threads()):  # one thread: one image at once
+        ear = Ear(stop_at=f"{paths[1]}: level 1 of 1")
+        stopped = restore_folder([tmp_path / "in"], tmp_path / "out", progress=ear, stop=ear.stop, **settings)
+        assert (stopped.exit_code, stopped.count("done")) == (ExitCode.INTERRUPTED, 1)
+        assert f"{paths[0]}: level 1 of 1" in ear.told
+        assert f"{paths[0]} done" == ear.told[-1]
+        assert [path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")] == ["a.png"]
+        again = restore_folder([tmp_path / "in"], tmp_path / "out", **settings)
+    assert (again.exit_code, again.count("skipped"), again.count("done")) == (ExitCode.OK, 1, 2)
+
+
+@pytest.mark.slow
+def test_a_stop_ends_the_search_inside_an_animation_and_a_video(
+    registered: str, blurred: np.ndarray, tmp_path: Path
+) -> None:
+    import PIL.Image
+
+    (tmp_path / "in").mkdir()
+    frames = [PIL.Image.fromarray(image) for image in (blurred, blurred // 30)]
+    frames[0].save(tmp_path / "in/a.webp", save_all=True, append_images=frames[1:], lossless=True)
+    make_clip(tmp_path / "in/b.mp4")
+    for name in ("a.webp", "b.mp4"):
+        ear = Ear(stop_at=f"{tmp_path / 'in' / name}: level 1 of 1")
+        stopped = restore_folder(
+            [tmp_path / "in" / name],
+            tmp_path / "out",
+            model=registered,
+            settings=Settings("cpu"),
+            progress=ear,
+            stop=ear.stop,
+        )
+        assert (stopped.exit_code, len(stopped.results)) == (ExitCode.INTERRUPTED, 0)
+        assert not (tmp_path / "out" / name).exists()
 
 
 def test_of_an_animation_the_blur_of_the_first_frame_is_written(

@@ -49,7 +49,7 @@ class OneColour:
 
     spec = SimpleNamespace(scale=1)
 
-    def __call__(self, pixels: np.ndarray, limits: object, blur: object) -> SimpleNamespace:
+    def __call__(self, pixels: np.ndarray, *rest: object) -> SimpleNamespace:
         return SimpleNamespace(pixels=np.full_like(pixels, 3), info=None, limits=None, blur=None)
 
 

@@ -192,6 +192,31 @@ def test_a_shake_is_found_and_undone() -> None:
     assert best_psnr(restored, sharp) > best_psnr(blurred, sharp) + 0.3
 
 
+class Impatient:
+    """Hears of parts, and ends the computation the first time that it is asked in one of them."""
+
+    def __init__(self, ends_in: str) -> None:
+        self.ends_in, self.parts = ends_in, list[str]()
+
+    def begin(self, part: str) -> None:
+        self.parts.append(part)
+
+    def go_on(self) -> None:
+        if self.parts[-1] == self.ends_in:
+            raise KeyboardInterrupt
+
+
+def test_every_level_is_told_and_the_search_may_be_ended_in_each() -> None:
+    system, image = Whyte(Config(side=5, motion="shift")), noise(1, 3, 52, 60)
+    patient = Impatient(ends_in="")
+    system.find(image, patient)
+    assert patient.parts == ["level 1 of 3", "level 2 of 3", "level 3 of 3"]  # 26, 37 and 52 px high
+    impatient = Impatient(ends_in="level 2 of 3")
+    with pytest.raises(KeyboardInterrupt):
+        system.find(image, impatient)
+    assert impatient.parts == ["level 1 of 3", "level 2 of 3"]
+
+
 @pytest.mark.parametrize("motion", ["rotation", "shift"])
 @pytest.mark.parametrize(
     "image",

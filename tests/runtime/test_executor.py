@@ -104,6 +104,20 @@ def test_stopping_early_lets_what_is_on_its_way_to_the_disk_arrive() -> None:
     assert written > 0
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_worker_that_is_asked_to_stop_ends_the_run_and_what_is_stored_is_told(at_once: int) -> None:
+    class Stopped(Doubling):
+        def compute(self, job: int, item: int) -> int:
+            if job == 2:
+                raise KeyboardInterrupt
+            return 2 * item
+
+    run, told = LocalExecutor().run(range(9), Stopped(), at_once), list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        told.extend(run)
+    assert told == ["0 -> 0", "1 -> 2"]
+
+
 def test_a_worker_may_end_the_run() -> None:
     class Strict(Doubling):
         def compute(self, job: int, item: int) -> int:

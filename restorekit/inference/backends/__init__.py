@@ -10,6 +10,7 @@ from restorekit.deconvolution import Blur
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
 from restorekit.runtime.memory import give_back_freed
+from restorekit.runtime.progress import Listener
 
 
 class OutOfDeviceMemory(Exception):
@@ -39,8 +40,8 @@ class Backend(Protocol):
         """What a tile adds to the context of its image; arguments as above, N = 1. For networks that need one."""
         ...
 
-    def estimate(self, image: NDArray[Any]) -> Blur:
-        """What blurred an image (H,W,3), for systems that find it. Raises as above."""
+    def estimate(self, image: NDArray[Any], listener: Listener) -> Blur:
+        """What blurred an image (H,W,3), for systems that find it; see `BlindDeconvolution`. Raises as above."""
         ...
 
 
@@ -66,8 +67,8 @@ class LeanBackend:
         give_back_freed()
         return sums
 
-    def estimate(self, image: NDArray[Any]) -> Blur:
+    def estimate(self, image: NDArray[Any], listener: Listener) -> Blur:
         """What blurred an image; see `Backend`."""
-        blur = self.backend.estimate(image)
+        blur = self.backend.estimate(image, listener)
         give_back_freed()
         return blur

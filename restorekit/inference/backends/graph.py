@@ -11,6 +11,7 @@ from restorekit.deconvolution import Blur
 from restorekit.imaging.dtypes import to_unit
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
+from restorekit.runtime.progress import Listener
 from restorekit.weights.graph import Graph
 
 
@@ -39,7 +40,7 @@ class GraphBackend(ABC):
         """Never asked for."""
         raise NotImplementedError
 
-    def estimate(self, image: NDArray[Any]) -> Blur:
+    def estimate(self, image: NDArray[Any], listener: Listener) -> Blur:
         """Never asked for."""
         raise NotImplementedError
 

@@ -18,6 +18,7 @@ from restorekit.inference.tiling import Place
 from restorekit.models.blind_deconvolution import BlindDeconvolution
 from restorekit.models.image_norm import MomentSource, moments_of_image
 from restorekit.models.known_blur import Deconvolution
+from restorekit.runtime.progress import Listener
 
 
 def prepared(network: nn.Module, device: torch.device) -> nn.Module:
@@ -57,11 +58,11 @@ class TorchBackend:
             self.network(self._batch(tiles))
         return measurement.sums
 
-    def estimate(self, image: NDArray[Any]) -> Blur:
+    def estimate(self, image: NDArray[Any], listener: Listener) -> Blur:
         """What blurred an image; see `Backend`."""
         network = cast(BlindDeconvolution[Any], self.network)
         with self._running(None):
-            return network.find(self._batch(image[None]).contiguous())
+            return network.find(self._batch(image[None]).contiguous(), listener)
 
     def _undone(self, batch: Tensor, observed: ObservedBlur, at: Sequence[Place]) -> Tensor:
         """Restore (N,3,h,w), each tile with its part of the blur."""

@@ -21,6 +21,7 @@ from restorekit.models.blind_deconvolution import BlindDeconvolution
 from restorekit.models.config import Count
 from restorekit.models.layers import kaiming_init_, without_autocast
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 RIGHT, DOWN = 39, 73
 """Labels of u, from 0, and of v, about 0."""
@@ -127,7 +128,7 @@ class Gong(BlindDeconvolution[Config]):
         return _cut(x, 9, rgb)
 
     @torch.no_grad()
-    def estimate(self, rgb: Tensor) -> Blur:
+    def estimate(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """Read the labels of every pixel."""
         scores = self.predict(rgb)[0].float()
         u, v = self._decode(scores[:RIGHT]), self._decode(scores[RIGHT:]) - DOWN // 2

@@ -24,6 +24,7 @@ from restorekit.errors import UsageError
 from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
 from restorekit.models.config import Count
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 FILTER = 9  # px
 KERNEL_RIDGE, IMAGE_RIDGE = 0.1, 0.02  # to begin with; what is added to both denominators, the former times its mean
@@ -143,7 +144,7 @@ class Schuler(BlindDeconvolution[Config]):
                 images = torch.cat([grey, cast(Stage, stage).restore(grey, kernels[-1])], dim=1)
         return torch.stack(kernels, dim=1)
 
-    def estimate(self, rgb: Tensor) -> Blur:
+    def estimate(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """Take what the last stage found, without what is negative or faint."""
         if min(rgb.shape[-2:]) < ROOM * self.config.side or is_flat(rgb):
             return NO_BLUR

@@ -24,6 +24,7 @@ from restorekit.models.blind_deconvolution import BlindDeconvolution
 from restorekit.models.config import Count
 from restorekit.models.layers import kaiming_init_
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 LENGTHS = tuple(range(3, 26, 2))  # px of a moving label, as MATLAB's fspecial counts them
 ANGLES = tuple(range(0, 180, 30))  # degrees, counter-clockwise
@@ -113,7 +114,7 @@ class Sun(BlindDeconvolution[Config]):
         return scores
 
     @torch.no_grad()
-    def estimate(self, rgb: Tensor) -> Blur:
+    def estimate(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """Let patches vote for the motion of every third pixel, and neighbours agree."""
         motions = all_motions().to(rgb.device)
         votes = self.confidence(rgb)

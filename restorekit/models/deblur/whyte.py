@@ -29,6 +29,7 @@ from restorekit.deconvolution.prediction import edges_of, keep_large, sharpen_ed
 from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
 from restorekit.models.known_blur import Noise
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 spec = Spec(
     name="whyte",
@@ -86,7 +87,7 @@ class Config:
 class Whyte(BlindDeconvolution[Config]):
     """The method."""
 
-    def estimate(self, rgb: Tensor) -> Blur:
+    def estimate(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """Find the weights of orientations from coarse to fine."""
         image = self._to_light(rgb).mean(1, keepdim=True).float().cpu()
         height, width = image.shape[-2:]
@@ -96,7 +97,7 @@ class Whyte(BlindDeconvolution[Config]):
             return NO_BLUR
         side = min(self.config.side, shortest // ROOM)
         levels = levels_of(height, width, side, self.config.focal, self.config.motion == "rotation")
-        finest, weights = levels[-1], find_weights(image, levels)
+        finest, weights = levels[-1], find_weights(image, levels, listener)
         psfs = finest.windows(weights).psfs
         if spread(psfs) < NEXT_TO_NONE:
             return NO_BLUR
@@ -136,12 +137,13 @@ def _sharpen(image: Tensor, kernel: Kernel, noise: float) -> Tensor:
     return image if kernel.is_identity else hyper_laplacian(image, kernel, noise, alpha=ALPHA)
 
 
-def find_weights(image: Tensor, levels: list["Level"]) -> NDArray[np.float64]:
+def find_weights(image: Tensor, levels: list["Level"], listener: Listener = PATIENT) -> NDArray[np.float64]:
     """Five rounds at every level, each of which predicts sharp edges, fits weights to them, and restores the image.
 
     Args:
         image: (1,1,H,W) in 0..1.
         levels: from coarse to fine.
+        listener: hears of every level.
 
     Returns:
         The weights (side,side,side or 1) of the finest level.
@@ -149,6 +151,7 @@ def find_weights(image: Tensor, levels: list["Level"]) -> NDArray[np.float64]:
     scene = image
     weights = np.full(levels[0].shape, 1 / math.prod(levels[0].shape))
     for number, level in enumerate(levels):
+        listener.begin(f"level {number + 1} of {len(levels)}")
         size = (level.height, level.width)
         reduced = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
         scene = F.interpolate(scene, size, mode="bicubic") if number else reduced
@@ -157,9 +160,15 @@ def find_weights(image: Tensor, levels: list["Level"]) -> NDArray[np.float64]:
         for round_ in range(ROUNDS):
             predicted = keep_large(edges_of(sharpen_edges(scene, round_)), level.side, round_, seen)
             active = ndimage.binary_dilation(weights > 0, np.ones((3, 3, 3)))
-            weights = clean(fit_weights(level, predicted, edges_of(reduced), active, weights))
-            scene = restore_cells(reduced, level.windows(weights), partial(wiener, noise=SMOOTH))
+            weights = clean(fit_weights(level, predicted, edges_of(reduced), active, weights, listener))
+            scene = restore_cells(reduced, level.windows(weights), partial(_draft, listener=listener))
     return weights
+
+
+def _draft(image: Tensor, kernel: Kernel, listener: Listener) -> Tensor:
+    """The restoration of a cell within a level."""
+    listener.go_on()
+    return wiener(image, kernel, SMOOTH)
 
 
 @dataclass(frozen=True)
@@ -274,7 +283,12 @@ class Splat:
 
 
 def fit_weights(
-    level: Level, scene: Tensor, image: Tensor, active: NDArray[np.bool_], start: NDArray[np.float64]
+    level: Level,
+    scene: Tensor,
+    image: Tensor,
+    active: NDArray[np.bool_],
+    start: NDArray[np.float64],
+    listener: Listener = PATIENT,
 ) -> NDArray[np.float64]:
     """Minimise sum_g o_g |A_g w - b_g|^2 / 2 + beta sum w over w >= 0, by FISTA in the space of the cells' PSFs.
 
@@ -282,6 +296,7 @@ def fit_weights(
         scene, image: gradients (2,H,W) of what is predicted and of what is seen.
         active: poses that may have weight.
         start: their weights in the last round.
+        listener: may end it.
 
     Returns:
         Weights like `active`.
@@ -295,6 +310,7 @@ def fit_weights(
     across, down = _differences(size)
     autos, crosses = [], []
     for _, cell in cells:
+        listener.go_on()
         (px, py), (bx, by) = (transform(cell.cut(edges) * cell.weight, size) for edges in (scene, image))
         first = torch.stack([px, py]), torch.stack([bx, by])
         second = (torch.stack([x * across, y * down, (x * down + y * across) / 2]) for x, y in ((px, py), (bx, by)))
@@ -315,11 +331,13 @@ def fit_weights(
 
     probe = torch.ones(wanted.shape)
     for _ in range(POWER_STEPS):
+        listener.go_on()
         probe = normal(probe / probe.norm().clamp(min=1e-30))
     step = 1 / max(1e-9, 1.1 * float(probe.norm()))  # no edges: nothing is fitted
     weights = momentum = torch.from_numpy(start[active]).float()
     speed = 1.0
     for _ in range(FIT_STEPS):
+        listener.go_on()
         before = weights
         weights = (momentum - step * (normal(momentum) - wanted + SPARSE)).clamp(min=0)
         faster = (1 + math.sqrt(1 + 4 * speed**2)) / 2
