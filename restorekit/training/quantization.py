@@ -91,7 +91,7 @@ def quantize(
         nncf.Dataset(unseen),
         validate,
         max_drop=budget_db,
-        preset=nncf.QuantizationPreset.MIXED,  # leaky ReLUs are not symmetric
+        preset=nncf.QuantizationPreset.PERFORMANCE,  # around zero: with a zero point OpenVINO computes in float32
         ignored_scope=nncf.IgnoredScope(patterns=[OUTSIDE], validate=False),
         subset_size=len(calibration),
         advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(ranking_subset_size=RANKING),

@@ -59,6 +59,17 @@ def test_the_loss_is_that_of_the_images_which_did_not_calibrate(made: tuple[Loss
 
 
 @pytest.mark.slow
+def test_no_signed_value_has_a_zero_point_with_which_openvino_computes_in_float32(made: tuple[Loss, Path]) -> None:
+    import onnx
+
+    graph = onnx.load(made[1]).graph
+    numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    quantizers = [node for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert len(quantizers) >= 3  # what each convolution is fed
+    assert not any(numbers[node.input[2]].any() for node in quantizers)
+
+
+@pytest.mark.slow
 def test_tiles_in_int8_are_the_whole_image(made: tuple[Loss, Path], photo: np.ndarray) -> None:
     network = load_network("espcn", made[1])
     whole = Engine(network, INT8)(photo).pixels.astype(int)
