@@ -43,6 +43,16 @@ def kaiming_init_(model: nn.Module, gain: float = 1.0) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def ignore_brightness_(convolution: nn.Conv2d, gain: float) -> None:
+    """Start filters that sum to zero for each of their inputs, `gain` times as large as they were.
+
+    Blur shows in small differences of neighbours, and brightness would drown them.
+    """
+    with torch.no_grad():
+        weight = convolution.weight
+        weight.sub_(weight.mean(dim=(2, 3), keepdim=True)).mul_(gain)
+
+
 def relu() -> nn.ReLU:
     """ReLU that works in place, as `leaky`."""
     return nn.ReLU(inplace=True)

@@ -84,6 +84,33 @@ def test_what_corrects_begins_at_zero_and_nothing_else_does(name: str, layers: l
         assert not parts[layer].bias.any()
 
 
+@pytest.mark.parametrize(
+    ("name", "layer", "deviation_of_a_weight"),
+    [
+        # Eight times what He et al. or PyTorch say, and for gong, which sees values up to 255, 128 times less.
+        ("gong", "conv1", 8 / 128 * math.sqrt(2 / 147)),
+        ("sun", "conv1", 8 * math.sqrt(2 / 147)),
+        ("schuler", "stages.0.filter", 8 / math.sqrt(3 * 81)),
+        ("schuler", "stages.2.filter", 8 / math.sqrt(3 * 162)),
+    ],
+)
+def test_what_looks_for_blur_begins_blind_to_brightness(name: str, layer: str, deviation_of_a_weight: float) -> None:
+    convolution = untrained(name).get_submodule(layer)
+    assert deviation(convolution) == pytest.approx(deviation_of_a_weight, rel=0.05)
+    weight = convolution.weight.detach()
+    assert (weight.sum((2, 3)).abs() < 1e-4 * weight.abs().sum((2, 3))).all()
+
+
+@pytest.mark.parametrize(("name", "head", "still"), [("gong", "score", [0, 39 + 36]), ("sun", "label", [0])])
+def test_labels_begin_with_no_motion_by_little(name: str, head: str, still: list[int]) -> None:
+    layer = untrained(name).get_submodule(head)
+    assert not layer.weight.any()
+    assert layer.bias.nonzero()[:, 0].tolist() == still
+    # Adam moves it by its rate, a thousandth a step: a large one is learned away instead of the motion.
+    assert (layer.bias[still] <= 1).all()
+    assert (layer.bias[still] > 0).all()
+
+
 def test_slopes_begin_at_a_quarter() -> None:
     for name, options in (("srgan-em", {}), ("compact", {}), ("msdn", {"levels": 1, "layers": 1})):
         slopes = [value for key, value in untrained(name, **options).named_parameters() if "slope" in key]

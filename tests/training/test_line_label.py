@@ -42,6 +42,18 @@ def test_the_loss_is_the_mean_cross_entropy_of_all_patches(monkeypatch: pytest.M
     torch.testing.assert_close(model.seen[1:], blur_along(sharp[1:], down, 12), atol=0.02, rtol=0)
 
 
+def test_each_crop_is_blurred_by_as_many_lines_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "randint", lambda *_: torch.tensor([0, 7, 7, 0]))
+    model, sharp = Scores(), torch.rand(2, 3, 60, 64)
+    terms, handed_back = Objective(LossWeights(), Options(noise=0, lines=2)).generator_loss(model, sharp, sharp)
+    assert handed_back is sharp
+    assert len(model.seen) == 4
+    inner = sharp[..., 12:-12, 12:-12]
+    torch.testing.assert_close(model.seen[[0, 3]], inner)
+    assert (model.seen[1] - inner[0]).abs().mean() < (model.seen[1] - inner[1]).abs().mean()  # the same crop, moved
+    assert float(terms["label"]) == pytest.approx(math.log(76), rel=1e-5)
+
+
 def test_noise_is_drawn_up_to_its_largest() -> None:
     torch.manual_seed(0)
     model, grey = Scores(), torch.full((40, 3, 60, 60), 0.5)

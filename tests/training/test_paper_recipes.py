@@ -166,7 +166,7 @@ PRINTED: dict[str, dict[str, Any]] = {
     },
     "schuler": {"objective.side": 17, "objective.noise": 0.01},
     "noroozi": {"loss_weights.mse": 1.0, "loss_weights.adversarial": 0.0},
-    "sun": {"loss_weights.label": 1.0, "objective.noise": 0.01},
+    "sun": {"loss_weights.label": 1.0, "objective.noise": 0.01, "objective.lines": 1},
     "svrnn": SUM
     | {
         "steps": 200_000,
@@ -341,7 +341,7 @@ OURS = {
     "gong": {"loss_weights.u", "loss_weights.v", "objective.every"},
     "sang": {"schedule"},
     "schuler": {"objective.side", "objective.noise"},
-    "sun": {"loss_weights.label", "objective.noise"},
+    "sun": {"loss_weights.label", "objective.noise", "objective.lines"},
     "srn": {"decay_from", "clip_over_rate"},
     "svrnn": {"decay_from"},
     "srcnn": {"crop", "weight_decay", "loss_weights.l1", "loss_weights.mse"},

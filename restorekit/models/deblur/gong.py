@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from restorekit.deconvolution import Blur, Lines, tv
 from restorekit.models.blind_deconvolution import BlindDeconvolution
 from restorekit.models.config import Count
-from restorekit.models.layers import kaiming_init_, without_autocast
+from restorekit.models.layers import ignore_brightness_, kaiming_init_, without_autocast
 from restorekit.models.spec import Spec
 from restorekit.runtime.progress import PATIENT, Listener
 
@@ -29,6 +29,7 @@ MEAN = (93.96, 113.53, 111.64)  # of R, G and B, in 0..255
 FRAME = 30  # px of padding around the image
 SMALLEST = 11  # px of a side that leaves the last convolution something to see
 JOIN_3, JOIN_2 = 1e-2, 1e-4  # times the maps behind the third and second pooling
+CONTRAST = 8 / 128  # gain of the first filters to begin with: differences of neighbours are small for values up to 255
 NEAR = 2  # labels on both sides of the best one that `decode=mean` counts
 
 spec = Spec(
@@ -68,7 +69,7 @@ recipe = {
         "learning_rate": 1e-3,
         "schedule": "cosine",
         "warmup": 200,
-        "rate_factors": {"conv1.weight": 0.01},  # its weights are as much smaller: it sees values up to 255
+        "rate_factors": {"conv1.weight": 0.06},  # its weights are as much smaller: it sees values up to 255
         "blur": {
             "shares": {"sharp": 1.0},
             "noise_share": 0.0,
@@ -105,8 +106,8 @@ class Gong(BlindDeconvolution[Config]):
         self.score_pool3 = nn.Conv2d(three, RIGHT + DOWN, 1)
         self.score_pool2 = nn.Conv2d(two, RIGHT + DOWN, 1)
         kaiming_init_(self)
+        ignore_brightness_(self.conv1, CONTRAST)
         with torch.no_grad():
-            self.conv1.weight.div_(128)
             for head in (self.score, self.score_pool3, self.score_pool2):
                 nn.init.zeros_(head.weight)
             nn.init.zeros_(cast(Tensor, self.score.bias)).index_fill_(0, torch.tensor([0, RIGHT + DOWN // 2]), 1)

@@ -23,10 +23,12 @@ from restorekit.deconvolution.fourier import fast_size, transform, transform_bac
 from restorekit.errors import UsageError
 from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
 from restorekit.models.config import Count
+from restorekit.models.layers import ignore_brightness_
 from restorekit.models.spec import Spec
 from restorekit.runtime.progress import PATIENT, Listener
 
 FILTER = 9  # px
+CONTRAST = 8.0  # gain of the filters to begin with
 KERNEL_RIDGE, IMAGE_RIDGE = 0.1, 0.02  # to begin with; what is added to both denominators, the former times its mean
 ROOM = 3  # sides of an image are at least as many of the PSF's
 LUMA = (0.299, 0.587, 0.114)
@@ -95,8 +97,8 @@ class Stage(nn.Module):
         self.blurred = nn.Conv2d(config.filters, config.pairs, 1, bias=False)  # beta
         self.kernel_ridge = nn.Parameter(torch.tensor(KERNEL_RIDGE).log())
         self.image_ridge = nn.Parameter(torch.tensor(IMAGE_RIDGE).log())
+        ignore_brightness_(self.filter, CONTRAST)
         with torch.no_grad():
-            self.filter.weight.sub_(self.filter.weight.mean(dim=(2, 3), keepdim=True)).mul_(8)  # blind to brightness
             self.blurred.weight.copy_(self.sharp.weight)  # untrained, x is y: nothing is blurred
 
     def forward(self, images: Tensor) -> Tensor:

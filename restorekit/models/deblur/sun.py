@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from restorekit.deconvolution import Blur, Lines, tv
 from restorekit.models.blind_deconvolution import BlindDeconvolution
 from restorekit.models.config import Count
-from restorekit.models.layers import kaiming_init_
+from restorekit.models.layers import ignore_brightness_, kaiming_init_
 from restorekit.models.spec import Spec
 from restorekit.runtime.progress import PATIENT, Listener
 
@@ -36,6 +36,8 @@ NODE = 3  # px between nodes of the field; every second one is the middle of a p
 FALL = 0.005  # times the squared distance is how fast a patch's vote falls
 BEST, MORE = 20, 30  # labels that a node considers: the likeliest, and others spread over all ranks
 SWEEPS, DAMPING = 15, 0.5
+CONTRAST = 8.0  # gain of the first filters to begin with: differences of neighbours are small
+SHARP = 0.5  # score of no motion to begin with; a large one takes Adam thousands of steps to unlearn
 ROWS = 16  # of nodes whose messages are computed together
 
 spec = Spec(
@@ -102,9 +104,10 @@ class Sun(BlindDeconvolution[Config]):
         self.dense = nn.Conv2d(two, three, last)
         self.label = nn.Conv2d(three, LABELS, 1)
         kaiming_init_(self)
+        ignore_brightness_(self.conv1, CONTRAST)
         nn.init.zeros_(self.label.weight)
-        with torch.no_grad():  # untrained, nothing moves
-            cast(Tensor, self.label.bias).index_fill_(0, torch.tensor([0]), 5.0)
+        with torch.no_grad():
+            cast(Tensor, self.label.bias)[0] = SHARP  # untrained, nothing moves
 
     def predict(self, rgb: Tensor) -> Tensor:
         """Scores (N,73,h,w) of the patches that begin at every fourth pixel."""

@@ -52,7 +52,7 @@ class Objective(TrainingObjective):
         with torch.no_grad(), torch.autocast(sharp.device.type, enabled=False):
             kernels = draw_kernels(self.options, len(sharp)).to(sharp.device)
             blurred = convolve_each(sharp, kernels)
-            blurred = (blurred + self.options.noise * torch.randn(blurred.shape).to(blurred)).clamp_(0, 1)
+            blurred = (blurred + self.options.noise * torch.randn_like(blurred)).clamp_(0, 1)
         found = cast(BlindDeconvolution[object], model).predict(blurred).float()
         error = (found - kernels[:, None]).square().sum(dim=(2, 3)) / kernels.square().sum(dim=(1, 2))[:, None]
         return {"kernel": self.loss_weights.kernel * error.mean()}, sharp
