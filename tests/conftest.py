@@ -24,6 +24,7 @@ SLOW_FILES = {
     *("test_deblurgan_v2.py", "test_objectives.py", "test_sr.py", "test_sweep.py", "test_upstream.py"),
     *("test_benchmark.py", "test_figure.py", "test_run.py", "test_training_data.py"),
     *("test_large.py", "test_round_trip.py", "test_start_up.py", "test_video_writer.py"),
+    "test_without_torch.py",
 }
 """Whole files: every system in turn, whole runs of benchmark and train, every file format, other Python processes."""
 

@@ -56,7 +56,7 @@ def main() -> None:
     except RestorekitError as error:
         console.problem(error)
         sys.exit(error.exit_code)
-    except OSError as error:
+    except (OSError, ModuleNotFoundError) as error:
         told = console.explain(error)
         if told is None:
             raise

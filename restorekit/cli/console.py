@@ -15,6 +15,11 @@ from restorekit.runtime.atomic import NO_ROOM
 out = Console(emoji=False)
 err = Console(stderr=True, emoji=False)
 
+WITHOUT_TORCH = UsageError(
+    "This needs PyTorch, which is not installed.",
+    "Run `pip install torch`. Without it, deblur and sr restore by graphs: --weights net.onnx --backend onnx.",
+)
+
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -43,8 +48,10 @@ def problem(error: RestorekitError, kind: str = "Error") -> None:
     err.print(f"[bold red]{kind}:[/] {escape(printable(str(error)))}", highlight=False, soft_wrap=True)
 
 
-def explain(error: OSError) -> RestorekitError | None:
-    """What the system says against a path that the user named, or against writing; None for a defect."""
+def explain(error: OSError | ModuleNotFoundError) -> RestorekitError | None:
+    """What the system says against a path or against writing, or that PyTorch is missing; None for a defect."""
+    if isinstance(error, ModuleNotFoundError):
+        return WITHOUT_TORCH if (error.name or "").partition(".")[0] == "torch" else None
     if error.errno in NO_ROOM:
         return UnwritableOutput(f"Nothing can be written any more ({error.strerror}).", "Make room.")
     if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:

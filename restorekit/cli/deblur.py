@@ -78,12 +78,13 @@ def deblur(
     from restorekit.inference.settings import Settings
     from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
+    from restorekit.weights.network import is_graph
 
     with quiet_decoders(), open_progress(progress, "Deblurring") as told:
-        spec = registry.spec_of(model)
-        if kernel is None and spec.blur != "none" and not spec.estimates:
+        spec = None if is_graph(weights) else registry.spec_of(model)  # which imports PyTorch; graphs undo no blur
+        if spec and kernel is None and spec.blur != "none" and not spec.estimates:
             raise UsageError(f"{spec.name} must be told the blur.", "Give --kernel, or take another --model.")
-        if blur_out is not None and kernel is None and not spec.estimates:
+        if blur_out is not None and kernel is None and not (spec and spec.estimates):
             raise UsageError(
                 "There is no blur to write to --blur-out.", "Give --kernel, or take a --model that finds the blur."
             )

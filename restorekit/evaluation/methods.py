@@ -280,13 +280,13 @@ class NetworkMethod:
             seconds_per_sample=model.provenance.seconds_per_sample,
             parameters=model.parameters,
             precision=engine.precision,
-            device=str(engine.device),
+            device=engine.device,
         )
         identity = {
             "model": self.model,
             "sha256": model.provenance.sha256,
             "config": dict(model.provenance.config),
-            "device": engine.device.type,
+            "device": "cuda" if engine.on_gpu else "cpu",
             **engine.identity(),
         }
         return NetworkRestorer(facts, identity, engine, model.provenance.trained_on)

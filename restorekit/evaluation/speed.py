@@ -92,7 +92,7 @@ def measure_here(request: SpeedRequest) -> SpeedMeasurement:
         begun = time.perf_counter()
         engine(image, blur=blur)  # the result is on the CPU: nothing is still running
         times.append(time.perf_counter() - begun)
-    gpu = engine.device.type == "cuda"
+    gpu = engine.on_gpu
     return SpeedMeasurement(
         seconds=statistics.median(times[1:]),
         megapixels=request.size[0] * request.size[1] / 1e6,

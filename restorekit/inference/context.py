@@ -5,19 +5,24 @@ statistics need those of the whole image in every tile. A pass over the tiles me
 it use what the last pass found: after k passes the first k layers are right. They are usually right much earlier.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from restorekit.deconvolution import Blur, noise_level
 from restorekit.imaging.dtypes import to_unit
 from restorekit.inference.tiling import Place, Span
 from restorekit.media.rows import RowReader
-from restorekit.models.image_norm import ImageNorm, Moments
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from restorekit.deconvolution import Blur
+    from restorekit.models.image_norm import ImageNorm, Moments
 
 STRIP = 256  # rows of which the noise is measured at once, however the image is tiled
 UNCHANGED = 1e-5  # largest change of a mean (in standard deviations) or variance (relative) that counts as none
@@ -69,6 +74,10 @@ class Context:
 
 def observe_blur(blur: Blur, reader: RowReader) -> ObservedBlur:
     """Add to a known blur how noisy its image is: the median of its strips."""
+    import torch
+
+    from restorekit.deconvolution import noise_level
+
     strips = (to_unit(reader.rows(top, min(top + STRIP, reader.height))) for top in range(0, reader.height, STRIP))
     levels = [noise_level(torch.from_numpy(strip).permute(2, 0, 1)[None]) for strip in strips]
     return ObservedBlur(blur, float(np.median(levels)))
@@ -76,6 +85,8 @@ def observe_blur(blur: Blur, reader: RowReader) -> ObservedBlur:
 
 def names_of_norms(network: nn.Module) -> dict[ImageNorm, str]:
     """The normalisations of a network that use statistics of the image."""
+    from restorekit.models.image_norm import ImageNorm
+
     norms = ((name, part) for name, part in network.named_modules() if isinstance(part, ImageNorm))
     return {norm: name for name, norm in norms if norm.statistics == "image"}
 

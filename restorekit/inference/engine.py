@@ -1,32 +1,34 @@
 """Run a network over images of any size, tile by tile, on whatever device there is."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from restorekit.deconvolution import Blur, Kernel
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import RANGES, from_unit
 from restorekit.inference.backends import Backend, LeanBackend, OutOfDeviceMemory
 from restorekit.inference.backends.choice import open_backend
-from restorekit.inference.backends.torch import TorchBackend, prepared
 from restorekit.inference.context import Context, observe_blur, refined
 from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Limits, Place, Span, TilePlan, plan_tiles
 from restorekit.media.rows import ArrayReader, ResizedReader, RowReader
 from restorekit.models import registry
 from restorekit.models.spec import Spec
-from restorekit.runtime.device import choose_device
 from restorekit.runtime.memory import total_memory
-from restorekit.runtime.precision import choose_dtype, name_of
+from restorekit.runtime.precision import name_of
 from restorekit.runtime.progress import PATIENT, Listener
-from restorekit.weights.graph import Graph, Network
+from restorekit.weights.graph import Graph
+from restorekit.weights.network import Network
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
 
 ALGORITHM = 3
 """Version of what decides pixels here: raised when the same network, settings and image give other pixels than before."""
@@ -62,7 +64,7 @@ class TilingInfo:
     approximation: str = ""
     """Why the result is not, up to rounding, that of the whole image at once; empty if it is."""
 
-    def __add__(self, later: "TilingInfo") -> "TilingInfo":
+    def __add__(self, later: TilingInfo) -> TilingInfo:
         """What both passes did."""
         return TilingInfo(
             tile=max(self.tile, later.tile, key=lambda tile: tile[0] * tile[1]),
@@ -123,22 +125,20 @@ class Engine:
         self.runtime = opened.runtime
         self.note = opened.note
         """Why PyTorch computes although another back end was asked for."""
+        self.device = "cpu"
+        """PyTorch's name of it, e.g. cuda:1."""
         self.full_precision: Backend
         self.backend: Backend
         self.precision: str
-        if isinstance(model, Graph) or opened.backend is not None:
-            assert opened.backend is not None
-            self.device, self.precision = torch.device("cpu"), opened.backend.graph.precision
+        if opened.backend is not None:
+            self.precision = opened.backend.graph.precision
             self.backend = self.full_precision = opened.backend
         else:
-            assert settings.precision != "int8"
-            self.device = choose_device(settings.device)
-            dtype = choose_dtype(settings.precision, self.device, half_precision=self.spec.half_precision)
-            self.precision = name_of(dtype)
-            network = prepared(model.module, self.device)
-            self.full_precision = TorchBackend(network, self.device, torch.float32)
-            half = dtype != torch.float32
-            self.backend = TorchBackend(network, self.device, dtype) if half else self.full_precision
+            from restorekit.inference.backends.torch import open_torch  # with PyTorch, which graphs do without
+
+            assert not isinstance(model, Graph)
+            self.backend, self.full_precision = in_torch, _ = open_torch(model, settings)
+            self.device, self.precision = str(in_torch.device), name_of(in_torch.dtype)
         self.limits = self._limits()
 
     def __call__(
@@ -180,19 +180,27 @@ class Engine:
                 halvings += 1
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether PyTorch computes on a GPU; what else may use one is a provider's business."""
+        return self.device.startswith("cuda")
+
+    @property
     def at_once(self) -> int:
         """Images that are best restored side by side: two on a CPU with cores for both, which then wait less."""
-        on_cpu = self.device.type == "cpu" and self.runtime == "torch"  # other runtimes use all cores for one
-        return 2 if on_cpu and torch.get_num_threads() > 1 else 1
+        if self.on_gpu or self.runtime != "torch":  # other runtimes use all cores for one
+            return 1
+        import torch
+
+        return 2 if torch.get_num_threads() > 1 else 1
 
     @property
     def place(self) -> str:
         """Where the network is computed: PyTorch's device, or the provider of ONNX Runtime."""
-        return self.settings.provider if self.runtime == "onnx" else str(self.device)
+        return self.settings.provider if self.runtime == "onnx" else self.device
 
-    def lean(self) -> "Engine":
+    def lean(self) -> Engine:
         """The same engine, which holds little main memory between tiles and is a little slower."""
-        if self.device.type != "cpu":
+        if self.on_gpu:
             return self
         lean = copy(self)
         lean.full_precision = LeanBackend(self.full_precision)
@@ -410,14 +418,16 @@ class Engine:
     def _limits(self) -> Limits:
         """The largest tiles by the memory of the device: all of it, not what happens to be free."""
         bytes_per_pixel, chosen = self.spec.bytes_per_pixel, self.settings
-        if gpu := self.device.type == "cuda":
+        if self.on_gpu:
+            import torch
+
             memory = torch.cuda.get_device_properties(self.device).total_memory
             whole = tile = max(1, int(memory * GPU_SHARE / bytes_per_pixel / (chosen.batch or 1)))
         else:
             told = self.spec.blur != "none" and not self.spec.estimates
             tile = max(1, CPU_TILE_BYTES // bytes_per_pixel)
             whole = tile if told else max(tile, int(total_memory() * WHOLE_SHARE / bytes_per_pixel))
-        return Limits(tile, whole, chosen.tile, chosen.overlap, chosen.batch, gpu, chosen.statistics)
+        return Limits(tile, whole, chosen.tile, chosen.overlap, chosen.batch, self.on_gpu, chosen.statistics)
 
     def smaller(self, plan: TilePlan, limits: Limits, blur: Blur | None = None) -> Limits:
         """Limits for another try after `plan` did not fit; see `__call__`.
@@ -443,6 +453,8 @@ def check_takes(spec: Spec, blur: Blur) -> None:
     """
     if spec.blur == "none":
         raise cannot_be_told(spec)
+    from restorekit.deconvolution import Kernel
+
     if spec.blur == "kernel" and not isinstance(blur, Kernel):
         raise UsageError(f"{spec.name} takes one PSF for the whole image.", "tv and richardson-lucy take any blur.")
 

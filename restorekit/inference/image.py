@@ -1,17 +1,18 @@
 """Restore one image to its final size."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.deconvolution import Blur
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import RANGES
 from restorekit.imaging.resize import resize
@@ -21,7 +22,10 @@ from restorekit.inference.tiling import Limits
 from restorekit.media.image import Image
 from restorekit.runtime.progress import PATIENT, Listener
 from restorekit.runtime.provenance import file_stamp
-from restorekit.weights.load import load_network
+from restorekit.weights.network import load_network
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
 
 FLAT = 0.02  # of the range: an image whose values differ no more may become one of a single colour
 

@@ -1,19 +1,23 @@
 """Restore one image to its final size by rows: what `inference.image` does in memory."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.deconvolution import Blur
 from restorekit.inference.backends import OutOfDeviceMemory
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.image import Size, check_flat, is_one_colour
 from restorekit.inference.tiling import Limits
 from restorekit.media.rows import ResizedReader, RowReader, SequentialReader
 from restorekit.runtime.progress import PATIENT, Listener
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
 
 LOOK = 256  # rows of an image that are looked at together
 
@@ -24,7 +28,7 @@ class RestoredRows:
 
     result: RowReader
     """(H,W,3) of the image's type, at its final size."""
-    passes: "tuple[NetworkReader, ...]"
+    passes: tuple[NetworkReader, ...]
     """Through the network, in order."""
 
     @property

@@ -1,12 +1,16 @@
-"""A network with all that is known of it."""
+"""A network with all that is known of it. What restores by a graph takes the facts and leaves PyTorch alone."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from restorekit.models.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Model:
         restored: Tensor = self.module(batch)
         return restored
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Model":
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Model:
         """The same model with its network on a device, in a type. As with `nn.Module.to`, the network itself moves."""
         return replace(self, module=self.module.to(device=device, dtype=dtype))
 

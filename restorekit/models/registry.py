@@ -15,23 +15,26 @@ Nothing else needs an edit when a file is added, and no system's file imports an
 `layers`, `upsampling`, `gradient_guidance`, `networks/` and `backbones/`.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Protocol, cast, get_args
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Protocol, cast, get_args
 
 from restorekit.errors import RestorekitError, UnknownModel, UsageError
 from restorekit.models.config import check_options, parse_options
-from restorekit.models.cost import Cost, measure_cost
 from restorekit.models.spec import Ablation, Spec, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from restorekit.models.cost import Cost
 
 
 class System(Protocol):
@@ -114,6 +117,8 @@ def _spec_or_reason(name: str) -> Spec | Broken:
     try:
         return spec_of(name)
     except Exception as error:  # whatever a broken file throws at import belongs in the table, not in a traceback
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":  # all need it; no file is to blame
+            raise
         return Broken(name, f"{type(error).__name__}: {error}")
 
 
@@ -132,7 +137,7 @@ def list_models(task: Task | None = None) -> tuple[Spec, ...]:
     return tuple(specs)
 
 
-def parse_config(name: str, entries: Iterable[str]) -> dict[str, object]:
+def parse_config(name: str, entries: Sequence[str]) -> dict[str, object]:
     """Read options of a system as the command line takes them, for `configure`, `build` and `load_model`.
 
     Args:
@@ -143,7 +148,8 @@ def parse_config(name: str, entries: Iterable[str]) -> dict[str, object]:
         UnknownModel: no such system.
         UsageError: it has no such option, or the value is not of the option's type.
     """
-    return parse_options(resolve(name), find(name).Config, entries)
+    name = resolve(name)
+    return parse_options(name, find(name).Config, entries) if entries else {}
 
 
 def ablations(name: str) -> Mapping[str, Ablation]:
@@ -209,6 +215,10 @@ def outline(name: str, /, **options: object) -> tuple[object, Spec]:
 @cache
 def _cost(name: str, config: object) -> Cost:
     """The cost of one configuration; `name` is a resolved one."""
+    import torch
+
+    from restorekit.models.cost import measure_cost
+
     with torch.device("meta"):
         return measure_cost(find(name).build(config))
 

@@ -1,16 +1,21 @@
 """Restore animations: every frame as an image of its own, equal ones once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from restorekit.deconvolution import Blur
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.image import Size, restore_to_size
 from restorekit.inference.tiling import Limits
 from restorekit.media.animation import Animation
 from restorekit.media.image import Image
 from restorekit.runtime.progress import Listener
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
 
 
 @dataclass(frozen=True)

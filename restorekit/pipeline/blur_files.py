@@ -24,10 +24,9 @@ from restorekit.media.encode import encode_image
 from restorekit.media.image import Image
 from restorekit.media.sniff import SIGNATURE_LENGTH, sniff
 from restorekit.pipeline.blur_drawing import draw_kernel, draw_motion, draw_sheet
+from restorekit.pipeline.plan import VALUES
 from restorekit.runtime.atomic import write_atomically
 
-VALUES, PICTURE = ".blur.tif", ".blur.png"
-"""What is added to an image's name where its blur is written."""
 SHEET = (6, 8)  # rows and columns of local PSFs
 LARGEST_SIDE = 65  # px that a PSF may measure, where nothing is said
 SUFFIXES = (".tif", ".tiff", ".npy", ".png")

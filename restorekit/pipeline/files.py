@@ -1,5 +1,7 @@
 """Restore files and folders: reading, computing and writing overlap, and no file can stop the others."""
 
+from __future__ import annotations
+
 import os
 import threading
 import time
@@ -11,8 +13,8 @@ from functools import partial
 from itertools import chain, takewhile
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from restorekit.deconvolution import Blur
 from restorekit.errors import RestorekitError, UnwritableOutput, UsageError
 from restorekit.inference.engine import Engine, cannot_be_told
 from restorekit.inference.image import RestoredImage, Size
@@ -28,7 +30,6 @@ from restorekit.media.limits import MOST_PIXELS
 from restorekit.media.numbered import is_pattern
 from restorekit.models.spec import Task
 from restorekit.pipeline.animations import RestoredAnimation, restore_animation
-from restorekit.pipeline.blur_files import KnownBlurs, write_blur
 from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
 from restorekit.pipeline.large import RestoredLarge, find_large, restore_large
 from restorekit.pipeline.listening import RunListener
@@ -47,8 +48,11 @@ from restorekit.runtime.progress import PATIENT, SILENT, Event, Progress, Work
 from restorekit.runtime.provenance import file_stamp
 from restorekit.runtime.regular import open_without_following
 from restorekit.runtime.threads import all_threads, shared_threads
-from restorekit.weights.graph import Network
-from restorekit.weights.load import load_network
+from restorekit.weights.network import Network, load_network
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
+    from restorekit.pipeline.blur_files import KnownBlurs
 
 _ONE_LARGE = threading.Lock()  # two large images at once would take twice the memory
 JOURNAL = Path(HIDDEN, "restored.jsonl")  # below the output folder; hidden: no run takes it for images
@@ -124,7 +128,11 @@ def restore_folder(
         UnwritableOutput: nothing can be written to `out`, or another run works there or in `compare`.
     """
     sources, (out, name) = list(map(Path, inputs)), split_target(Path(out))
-    blurs = None if kernel is None else KnownBlurs.open(kernel)
+    blurs = None
+    if kernel is not None:
+        from restorekit.pipeline.blur_files import KnownBlurs  # with PyTorch, which undoes them
+
+        blurs = KnownBlurs.open(kernel)
     planning = partial(
         plan_files, sources, out, compare, report, video.encoding, name, blur_out, blurs, may_be_empty=watch
     )
@@ -178,7 +186,7 @@ def restore_folder(
 class _Batch:
     """Restores one batch of jobs of a run after another."""
 
-    worker: "FileWorker"
+    worker: FileWorker
     video: VideoSettings
     overwrite: bool
     executor: Executor
@@ -195,7 +203,7 @@ class _Batch:
         return finished, missing
 
     def restore(
-        self, finished: list[Job], missing: list[Job], description: str, summary: RunSummary, lines: "_Report | None"
+        self, finished: list[Job], missing: list[Job], description: str, summary: RunSummary, lines: _Report | None
     ) -> None:
         """Restore what is missing, and tell of everything."""
         engine, out, progress = self.worker.engine, self.worker.out, self.worker.progress
@@ -351,6 +359,8 @@ class FileWorker:
                 write_image(side_by_side(_still(before), _still(after)), side_by_side_path(self.compare, job))
             lost = write_animation(after, output) if isinstance(after, Animation) else write_image(after, output)
         if restored.blur is not None and self.blur_out is not None:
+            from restorekit.pipeline.blur_files import write_blur
+
             behind = None if isinstance(before, LargeImage) else _still(before)
             write_blur(restored.blur, _size_of(before), behind, *blur_paths(self.blur_out, job))
         self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output, computed.read.digest))

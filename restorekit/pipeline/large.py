@@ -1,13 +1,14 @@
 """Restore images that are too large for memory: rows in, finished rows out."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.deconvolution import Blur
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.inference.image import Size
@@ -21,6 +22,9 @@ from restorekit.media.rows import ResizedReader, RowReader
 from restorekit.media.write_rows import ROW_WRITERS
 from restorekit.pipeline.side_by_side import GAP, join_rows
 from restorekit.runtime.progress import PATIENT, Event, Listener, Progress
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
 
 WHOLE_PIXELS = 1 << 26
 """Of an image and its result together: what has more goes by rows, wherever its file can be read so."""

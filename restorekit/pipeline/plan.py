@@ -1,18 +1,25 @@
 """Decide which images and videos a run restores, and where everything that it writes goes."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from restorekit.errors import UsageError
 from restorekit.media.discover import Job, RealPaths, find_images, looks_like_video
 from restorekit.media.numbered import is_pattern, numbered_file, numbers, pattern_of
 from restorekit.media.video_writer import CONTAINERS, Encoding, result_path
-from restorekit.pipeline.blur_files import PICTURE, VALUES, KnownBlurs
+
+if TYPE_CHECKING:
+    from restorekit.pipeline.blur_files import KnownBlurs
 
 LONGEST_NAME = 255  # bytes
+VALUES, PICTURE = ".blur.tif", ".blur.png"
+"""What is added to an image's name where its blur is written."""
 
 
 def plan_files(

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 from restorekit.errors import ExitCode, RestorekitError
 from restorekit.inference.engine import Engine, TilingInfo
 from restorekit.media.discover import Job
-from restorekit.weights.graph import Network
+from restorekit.weights.network import Network
 
 NOWHERE = Path()
 

@@ -1,13 +1,14 @@
 """Restore one image that is in memory, and look whether its result is a failure; for pipes from bytes to bytes."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from restorekit.deconvolution import Blur
 from restorekit.errors import RestorekitError, UnreadableImage, UsageError
 from restorekit.imaging.doubt import find_doubt
 from restorekit.imaging.dtypes import from_unit, to_unit
@@ -25,8 +26,10 @@ from restorekit.media.sniff import Format
 from restorekit.models.spec import Task
 from restorekit.pipeline.report import FileResult, RunInfo
 from restorekit.runtime.progress import PATIENT, SILENT, Event, Listener, Progress, Work
-from restorekit.weights.graph import Network
-from restorekit.weights.load import load_network
+from restorekit.weights.network import Network, load_network
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
 
 OnDoubt = Literal["keep", "copy"]
 

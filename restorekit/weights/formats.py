@@ -8,8 +8,6 @@
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +17,7 @@ from safetensors.torch import load as from_safetensors
 
 from restorekit.errors import WeightsError
 from restorekit.weights import matlab, torch_file
+from restorekit.weights.reading import reading
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 START = 128
@@ -34,21 +33,6 @@ MOST_FILES = 64
 FETCH_AGAIN = "Fetch it again."
 
 Kind = Literal["safetensors", "torch", "matlab"]
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn a failure to read a weights file into an error that names it.
-
-    Raises:
-        WeightsError: there is no such file, or it cannot be read.
-    """
-    try:
-        if not path.is_file():
-            raise WeightsError("There is no such weights file.", "Check its name.", path)
-        yield
-    except OSError as error:
-        raise WeightsError(f"The file cannot be read ({error.strerror or error}).", "", path) from None
 
 
 def read_bytes(path: Path, hint: str = FETCH_AGAIN) -> bytes:

@@ -11,7 +11,7 @@ import pydantic
 
 from restorekit._version import __version__
 from restorekit.errors import UsageError, WeightsError
-from restorekit.models.model import Model, Provenance
+from restorekit.models.model import Provenance
 from restorekit.models.spec import Spec
 from restorekit.runtime import fingerprints
 
@@ -33,10 +33,6 @@ class Graph:
     """What its convolutions compute in."""
     loss: Mapping[str, float] = field(default_factory=dict)
     """What int8 costs, as `training.quantization.Loss` has it."""
-
-
-Network = Model | Graph
-"""What an engine runs."""
 
 
 def metadata(graph: Graph) -> dict[str, str]:

@@ -10,11 +10,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from restorekit.errors import RestorekitError, UsageError, WeightsError
+from restorekit.errors import RestorekitError, WeightsError
 from restorekit.models import registry
 from restorekit.models.model import Model, Provenance
 from restorekit.weights import formats, state_dict
-from restorekit.weights.graph import Network, parse_graph
 from restorekit.weights.manifest import load_manifest
 
 
@@ -66,31 +65,6 @@ def load_model(
     without = header.get("without_features", "")
     provenance = replace(model.provenance, trained_on=trained_on, seconds_per_sample=seconds, without_features=without)
     return replace(model, provenance=provenance)
-
-
-def load_network(
-    name: str,
-    weights: str | Path | None = "auto",
-    scale: int | None = None,
-    config: Mapping[str, object] = MappingProxyType({}),
-) -> Network:
-    """As `load_model`; or a graph that `restorekit export` has written, where `weights` is an .onnx file.
-
-    Raises:
-        UnknownModel, UsageError, WeightsError: see `load_model` and `parse_graph`.
-    """
-    if weights is None or Path(weights).suffix != ".onnx":
-        return load_model(name, weights, scale, config)
-    path = Path(weights)
-    with formats.reading(path):
-        graph = parse_graph(path.read_bytes(), path)
-    if graph.spec.name != registry.resolve(name):
-        raise WeightsError(f"This is a graph of '{graph.spec.name}'.", f"Take the model '{graph.spec.name}'.", path)
-    if scale not in (None, graph.spec.scale):
-        raise WeightsError(f"This graph enlarges by {graph.spec.scale}, not by {scale}.", "Export another.", path)
-    if config:
-        raise UsageError("A graph's options are fixed.", "Leave out `config`, or export another.")
-    return graph
 
 
 @dataclass(frozen=True)

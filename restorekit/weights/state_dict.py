@@ -14,6 +14,7 @@ from restorekit.errors import WeightsError
 from restorekit.runtime import fingerprints
 from restorekit.runtime.atomic import write_atomically
 from restorekit.weights import formats, torch_file
+from restorekit.weights.reading import reading
 from restorekit.weights.safe_unpickler import Record
 
 StateDict = dict[str, Tensor]
@@ -28,7 +29,7 @@ def sha256(path: Path) -> str:
     Raises:
         WeightsError: there is no such file, or it cannot be read.
     """
-    with formats.reading(path), path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -16,6 +16,7 @@ from restorekit.cli.app import app
 from restorekit.errors import RestorekitError, UsageError, WeightsError
 from restorekit.inference import export
 from restorekit.inference.backends import choice
+from restorekit.inference.backends import torch as by_torch
 from restorekit.inference.backends.graph import GraphBackend
 from restorekit.inference.backends.torch import TorchBackend, prepared
 from restorekit.inference.engine import Engine
@@ -24,7 +25,7 @@ from restorekit.models import registry
 from restorekit.models.model import Model, Provenance
 from restorekit.pipeline.files import restore_folder
 from restorekit.weights.graph import Graph
-from restorekit.weights.load import load_network
+from restorekit.weights.network import load_network
 
 RUNTIMES: dict[Runtime, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
 GRAPH = Graph(b"", registry.spec_of("gggan-lite"), Provenance("net.onnx", "abc"))
@@ -142,11 +143,11 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
     monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path))
     monkeypatch.setattr(choice, "time", clock)
-    monkeypatch.setattr(choice, "TorchBackend", lambda *_: after(told["seconds"]["torch"]))
-    monkeypatch.setattr(choice, "prepared", lambda *_: None)
+    monkeypatch.setattr(by_torch, "TorchBackend", lambda *_: after(told["seconds"]["torch"]))
+    monkeypatch.setattr(by_torch, "prepared", lambda *_: None)
     monkeypatch.setattr(choice, "_open", opened)
-    monkeypatch.setattr(choice, "check", check)
-    monkeypatch.setattr(choice, "to_graph", to_graph)
+    monkeypatch.setattr(export, "check", check)
+    monkeypatch.setattr(export, "to_graph", to_graph)
     return told
 
 
@@ -216,7 +217,7 @@ def test_a_graph_that_gives_something_else_is_not_used(runtime: Runtime, monkeyp
     other = small("gggan-lite")
     next(other.module.parameters()).data[0] *= 1.1
     graph = export.to_graph(other)
-    monkeypatch.setattr(choice, "to_graph", lambda model: graph)
+    monkeypatch.setattr(export, "to_graph", lambda model: graph)
     with pytest.raises(RestorekitError, match="differs from PyTorch"):
         Engine(small("gggan-lite"), Settings(backend=runtime))
 

@@ -15,7 +15,8 @@ from restorekit.metrics import psnr
 from restorekit.training.quantization import Loss, quantize
 from restorekit.training.recipe import Recipe
 from restorekit.weights.graph import Graph
-from restorekit.weights.load import load_model, load_network
+from restorekit.weights.load import load_model
+from restorekit.weights.network import load_network
 
 INT8 = Settings(backend="openvino", precision="int8")
 

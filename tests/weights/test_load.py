@@ -19,7 +19,7 @@ from scipy.io import savemat
 from torch import Tensor, nn
 
 from restorekit.errors import UnknownModel, UsageError, WeightsError
-from restorekit.models import registry
+from restorekit.models import cost, registry
 from restorekit.weights import formats, state_dict
 from restorekit.weights.load import load_model
 from restorekit.weights.manifest import load_manifest
@@ -144,7 +144,7 @@ def test_a_header_cannot_ask_for_a_network_far_larger_than_its_file(
 ) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(ours(json.dumps({"config": config}), name, {"a": torch.rand(3)}))
-    monkeypatch.delattr(registry, "measure_cost")  # which would build it
+    monkeypatch.delattr(cost, "measure_cost")  # which would build it
     with pytest.raises(WeightsError, match="much larger than the file"):
         load_model(name, path)
 

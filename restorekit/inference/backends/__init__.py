@@ -1,16 +1,20 @@
 """What runs a network on tiles. The engine knows nothing else of it: PyTorch here, other runtimes beside it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.deconvolution import Blur
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
 from restorekit.runtime.memory import give_back_freed
 from restorekit.runtime.progress import Listener
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
 
 
 class OutOfDeviceMemory(Exception):

@@ -9,23 +9,20 @@ from typing import get_args
 
 import numpy as np
 import pydantic
-import torch
 
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.inference.backends import Backend
 from restorekit.inference.backends.graph import GraphBackend
 from restorekit.inference.backends.onnx import OnnxBackend
 from restorekit.inference.backends.openvino import OpenVinoBackend
-from restorekit.inference.backends.torch import TorchBackend, prepared
-from restorekit.inference.export import check, check_exportable, to_graph
 from restorekit.inference.settings import Runtime, Settings
 from restorekit.models.model import Model
 from restorekit.models.spec import Spec
 from restorekit.runtime.atomic import write_atomically
-from restorekit.runtime.device import choose_device
 from restorekit.runtime.provenance import cpu_name, digest
 from restorekit.weights.cache import cache_folder, writing
-from restorekit.weights.graph import Graph, Network
+from restorekit.weights.graph import Graph
+from restorekit.weights.network import Network
 
 PACKAGES: dict[Runtime, str] = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 REPEATS = 3  # timed runs of each runtime
@@ -74,6 +71,9 @@ def open_backend(model: Network, settings: Settings) -> Opened:
     if isinstance(model, Graph):
         runtime: Runtime = "onnx" if wanted == "onnx" else "openvino"
         return Opened(runtime, _open(model, runtime, settings))
+    from restorekit.inference.export import check, check_exportable, to_graph  # with PyTorch, as all below
+    from restorekit.runtime.device import choose_device
+
     if wanted == "torch" or (wanted == "auto" and choose_device(settings.device).type != "cpu"):
         return Opened("torch", None)
     try:
@@ -95,6 +95,8 @@ def choose(model: Model, settings: Settings) -> Choice:
     Raises:
         UnwritableOutput: the cache cannot be written.
     """
+    import torch
+
     about = {
         "model": model.spec.name,
         "weights": model.provenance.weights,
@@ -172,6 +174,11 @@ def _version(runtime: Runtime) -> str:
 
 def _measure(model: Model, settings: Settings) -> dict[str, object]:
     """Time one tile in turns, so that a busy moment hits all; the quickest run counts."""
+    import torch
+
+    from restorekit.inference.backends.torch import TorchBackend, prepared
+    from restorekit.inference.export import check, to_graph
+
     device, graph = torch.device("cpu"), None
     backends: dict[Runtime, Backend] = {"torch": TorchBackend(prepared(model.module, device), device, torch.float32)}
     for runtime in ("onnx", "openvino"):

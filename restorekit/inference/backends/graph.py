@@ -1,18 +1,22 @@
 """What back ends of exported graphs share."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.deconvolution import Blur
 from restorekit.imaging.dtypes import to_unit
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
 from restorekit.runtime.progress import Listener
 from restorekit.weights.graph import Graph
+
+if TYPE_CHECKING:
+    from restorekit.deconvolution import Blur
 
 
 class GraphBackend(ABC):

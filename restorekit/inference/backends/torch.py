@@ -14,10 +14,14 @@ from restorekit.imaging.dtypes import RANGES
 from restorekit.inference.backends import OutOfDeviceMemory
 from restorekit.inference.context import Context, KnownMoments, Measurement, ObservedBlur, Sums, names_of_norms
 from restorekit.inference.folding import folded
+from restorekit.inference.settings import Settings
 from restorekit.inference.tiling import Place
 from restorekit.models.blind_deconvolution import BlindDeconvolution
 from restorekit.models.image_norm import MomentSource, moments_of_image
 from restorekit.models.known_blur import Deconvolution
+from restorekit.models.model import Model
+from restorekit.runtime.device import choose_device
+from restorekit.runtime.precision import choose_dtype
 from restorekit.runtime.progress import Listener
 
 
@@ -25,6 +29,20 @@ def prepared(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy of a network for inference: folded, frozen, on its device, in the layout that convolutions like best."""
     network = folded(network).requires_grad_(False)
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def open_torch(model: Model, settings: Settings) -> tuple["TorchBackend", "TorchBackend"]:
+    """Make a network ready in the precision asked for, and in float32; both are one where that is the same.
+
+    Raises:
+        UsageError: no such device, or the precision does not suit the network.
+    """
+    assert settings.precision != "int8"  # graphs alone compute in it
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.precision, device, half_precision=model.spec.half_precision)
+    network = prepared(model.module, device)
+    full = TorchBackend(network, device, torch.float32)
+    return (full if dtype == torch.float32 else TorchBackend(network, device, dtype)), full
 
 
 class TorchBackend:
