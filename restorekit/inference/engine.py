@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import RANGES, from_unit
-from restorekit.inference.backends import Backend, LeanBackend, OutOfDeviceMemory
+from restorekit.inference.backends import Backend, LeanBackend, NotFinite, OutOfDeviceMemory
 from restorekit.inference.backends.choice import open_backend
 from restorekit.inference.context import Context, observe_blur, refined
 from restorekit.inference.settings import Settings
@@ -350,12 +350,12 @@ class Engine:
         band = np.empty(((bottom - top) * scale, plan.width * scale, 3), strip.dtype)
         redone = 0
         for columns in _batches(plan):
-            tiles, again = self._restored(strip, row, columns, context)
+            tiles, again = self._restored(strip, row, columns, context, strip.dtype)
             redone += again
             for column, tile in zip(columns, tiles, strict=True):
                 core = band[:, column.core_start * scale : column.core_stop * scale]
                 y, x = (top - row.start) * scale, (column.core_start - column.start) * scale
-                core[:] = from_unit(tile[y : y + core.shape[0], x : x + core.shape[1]], strip.dtype)
+                core[:] = tile[y : y + core.shape[0], x : x + core.shape[1]]
             del tiles, tile  # before the next ones take as much memory
         return Band(top * scale, band, redone)
 
@@ -369,9 +369,9 @@ class Engine:
             start, stop = row.start * scale, min(row.stop * scale, height)
             sums = np.concatenate([sums, np.zeros((stop - done - len(sums), width, 3), np.float32)])
             for columns in _batches(plan):
-                tiles, again = self._restored(strip, row, columns, context)
+                tiles, again = self._restored(strip, row, columns, context, np.dtype(np.float32))
                 redone += again
-                for column, tile in zip(columns, np.clip(tiles, 0, 1, out=tiles), strict=True):
+                for column, tile in zip(columns, tiles, strict=True):
                     weight = row.weight()[:, None, None] * column.weight()[None, :, None]
                     # Rows above `done` are finished: this tile's weight is zero there.
                     skip = max(0, done - start)
@@ -399,21 +399,17 @@ class Engine:
             del strip
 
     def _restored(
-        self, strip: NDArray[Any], row: Span, columns: Sequence[Span], context: Context | None
-    ) -> tuple[NDArray[np.float32], int]:
+        self, strip: NDArray[Any], row: Span, columns: Sequence[Span], context: Context | None, dtype: np.dtype[Any]
+    ) -> tuple[NDArray[Any], int]:
         """Restored tiles (N,sh,sw,3) of one row, and how many of them ran again in float32."""
         tiles = np.stack([strip[:, column.start : column.stop] for column in columns])
         places = [Place(row, column) for column in columns]
-        restored = self.backend(tiles, context, places)
-        redone = 0
-        if self.backend is not self.full_precision and not np.isfinite(restored).all():
-            redone = len(columns)
-            restored = self.full_precision(tiles, context, places)
-        if not np.isfinite(restored).all():
-            raise RestorekitError(
-                "The network's result is not finite, even in float32.", "Its weights do not suit this image."
-            )
-        return restored, redone
+        try:
+            return self.backend(tiles, context, places, dtype), 0
+        except NotFinite:
+            if self.backend is self.full_precision:
+                raise
+        return self.full_precision(tiles, context, places, dtype), len(columns)
 
     def _limits(self) -> Limits:
         """The largest tiles by the memory of the device: all of it, not what happens to be free."""

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from restorekit.errors import RestorekitError
+from restorekit.imaging.dtypes import from_unit
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
 from restorekit.runtime.memory import give_back_freed
@@ -21,22 +23,33 @@ class OutOfDeviceMemory(Exception):
     """A batch did not fit into the device's memory; smaller tiles may."""
 
 
+class NotFinite(RestorekitError):
+    """A network's result holds infinities or no numbers; in float32 it may not."""
+
+    def __init__(self) -> None:
+        super().__init__("The network's result is not finite, even in float32.", "Its weights do not suit this image.")
+
+
 class Backend(Protocol):
     """A network, ready to run. Nothing on it changes, so any number of threads may call it."""
 
-    def __call__(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> NDArray[np.float32]:
+    def __call__(
+        self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place], dtype: DTypeLike = np.float32
+    ) -> NDArray[Any]:
         """Restore a batch of tiles.
 
         Args:
             tiles: (N,h,w,3) uint8, uint16, or float32 in 0..1.
             context: what was observed of the whole image, if anything had to be.
             at: where each tile lies.
+            dtype: of the result, one of the three.
 
         Returns:
-            (N,sh,sw,3), neither clipped to 0..1 nor checked for being finite. The caller may change it.
+            (N,sh,sw,3), as `imaging.dtypes.from_unit` makes it. The caller may change it.
 
         Raises:
             OutOfDeviceMemory: the batch does not fit.
+            NotFinite: the network gave something else than numbers.
         """
         ...
 
@@ -49,6 +62,17 @@ class Backend(Protocol):
         ...
 
 
+def finished(restored: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
+    """What a network gave, as pixels.
+
+    Raises:
+        NotFinite: see `Backend`.
+    """
+    if not np.isfinite(restored).all():
+        raise NotFinite
+    return np.stack([from_unit(tile, dtype) for tile in restored])
+
+
 class LeanBackend:
     """A back end that gives memory back after every batch.
 
@@ -59,9 +83,11 @@ class LeanBackend:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
 
-    def __call__(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> NDArray[np.float32]:
+    def __call__(
+        self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place], dtype: DTypeLike = np.float32
+    ) -> NDArray[Any]:
         """Restore a batch of tiles; see `Backend`."""
-        restored = self.backend(tiles, context, at)
+        restored = self.backend(tiles, context, at, dtype)
         give_back_freed()
         return restored
 

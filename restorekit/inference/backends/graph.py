@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from restorekit.imaging.dtypes import to_unit
+from restorekit.inference.backends import finished
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
 from restorekit.runtime.progress import Listener
@@ -33,12 +34,14 @@ class GraphBackend(ABC):
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N,3,h,w) in 0..1 to (N,3,sh,sw)."""
 
-    def __call__(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> NDArray[np.float32]:
+    def __call__(
+        self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place], dtype: DTypeLike = np.float32
+    ) -> NDArray[Any]:
         """Restore a batch of tiles; see `Backend`."""
         height, width = (side * self.graph.spec.scale for side in tiles.shape[1:3])
         padded = _pad_to_multiple(to_unit(tiles), self.graph.spec.size_multiple)
         restored = self.run(np.ascontiguousarray(padded.transpose(0, 3, 1, 2)))
-        return restored.transpose(0, 2, 3, 1)[:, :height, :width]
+        return finished(restored.transpose(0, 2, 3, 1)[:, :height, :width], dtype)
 
     def measure(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> Sums:
         """Never asked for."""
