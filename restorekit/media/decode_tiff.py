@@ -6,16 +6,18 @@ LZMA and Zstandard are unpacked no further than a piece has pixels; tifffile the
 depth. OpenCV decodes the deep or premultiplied kinds of other compressions, Pillow the rest.
 """
 
+from __future__ import annotations
+
 import io
 import itertools
 import struct
 import zlib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import imagecodecs
 import numpy as np
 import PIL.Image
-import tifffile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from restorekit.errors import UnreadableImage
@@ -36,6 +38,9 @@ from restorekit.media.tags import (
     read_directory,
     write_directory,
 )
+
+if TYPE_CHECKING:
+    import tifffile
 
 COMPRESSION, FILL_ORDER, ROWS_PER_STRIP, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, IMAGE_DEPTH = (
     259,
@@ -156,6 +161,8 @@ def longs(header: Directory, *values: int) -> Tag:
 
 
 def _page(data: bytes) -> tifffile.TiffPage:
+    import tifffile  # 50 ms, for which no other format need wait
+
     return tifffile.TiffFile(io.BytesIO(data)).pages.first
 
 

@@ -14,7 +14,6 @@ import cv2
 import imagecodecs
 import numpy as np
 import PIL.Image
-import tifffile
 from numpy.typing import NDArray
 
 from restorekit.errors import UnwritableOutput
@@ -180,6 +179,8 @@ def _with_pillow(samples: NDArray[Any], format: str, metadata: Metadata, **optio
 
 
 def _tiff(samples: NDArray[Any], image: Image, metadata: Metadata) -> bytes:
+    import tifffile  # 50 ms, for which no other format need wait
+
     alpha = "assocalpha" if is_premultiplied(metadata) else "unassalpha"
     target = io.BytesIO()
     tifffile.imwrite(

@@ -105,7 +105,7 @@ def test_whatever_an_encoder_raises_names_the_file_and_keeps_its_cause(
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("restorekit.media.encode.tifffile.imwrite", fails)
+    monkeypatch.setattr("tifffile.imwrite", fails)
     with pytest.raises(UnwritableOutput, match="tiff") as caught:
         write_image(Image(RGBA[..., :3], format="tiff"), tmp_path / "a")
     assert (caught.value.path, caught.value.__cause__) == (tmp_path / "a", error)
