@@ -18,6 +18,7 @@ from restorekit.models.image_norm import ImageNorm, moments_of_image
 from restorekit.weights import state_dict
 
 SMALL = {
+    "chakrabarti": {"width": 4},
     "gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)},
     "deblurgan": {"channels": 4, "dropout": 0.0},
     "deblurgan-v2-inception": {"filters": 32, "blocks": (1, 1, 0)},
@@ -44,7 +45,7 @@ SMALL = {
 }
 """Fewer maps and, where the facts of the smaller form are known, fewer layers: for checks that do not concern the sizes."""
 
-SIDES = {"deblurgan-v2-inception": 256, "gong": 256, "sun": 256}
+SIDES = {"deblurgan-v2-inception": 256, "gong": 256, "sun": 256, "chakrabarti": 256}
 """Side of the image that the work per pixel is given for, where it depends on the size; elsewhere 32 is enough."""
 
 

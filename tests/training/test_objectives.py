@@ -31,6 +31,7 @@ TERMS = {
     "line_label": {"label"},
     "motion_field": {"u", "v"},
     "msdn": {"pixel", "adversarial"},  # the critic's first step comes later
+    "patch_filter": {"mse"},
     "pixel": {"l1"},
     "pyramid": {"mse1", "mse2", "mse4"},
     "sang": {"mse", "adversarial", "discriminator"},

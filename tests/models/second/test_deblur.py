@@ -418,7 +418,7 @@ def test_a_network_is_what_its_paper_draws(name: str, options: dict[str, object]
 
 def test_every_deblurring_system_is_written_twice() -> None:
     with_authors_layers = {"deblurgan", "deepdeblur", "gong", "srn", "sun"}
-    elsewhere = {"epll", "schuler"}
+    elsewhere = {"chakrabarti", "epll", "schuler"}
     systems = {
         name
         for name in registry.names()
