@@ -18,7 +18,7 @@ from restorekit.models.image_norm import ImageNorm, moments_of_image
 from restorekit.weights import state_dict
 
 SMALL = {
-    "chakrabarti": {"width": 4},
+    "chakrabarti": {"width": 8},
     "gggan": {"modules": 2, "taps": (1, 2), "channels": 16, "prenet_widths": (8, 8, 16)},
     "deblurgan": {"channels": 4, "dropout": 0.0},
     "deblurgan-v2-inception": {"filters": 32, "blocks": (1, 1, 0)},
