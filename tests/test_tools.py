@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from restorekit.media.decode import read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
+from restorekit.weights.loss import Loss
 from restorekit.weights.manifest import load_manifest
 
 TOOLS = Path(__file__).parent.parent / "tools"
@@ -39,12 +41,36 @@ def test_systems_train_under_one_budget_and_are_measured(tmp_path: Path, photo: 
     assert (out / "gggan-lite/log.csv").read_text() == log  # no step was left
 
 
-def test_every_bundled_file_has_its_card_and_cases_have_their_pictures() -> None:
-    sys.path.insert(0, str(TOOLS))
-    try:
-        import model_cards
-    finally:
-        sys.path.remove(str(TOOLS))
+def test_what_is_lost_in_int8_goes_to_the_entry_of_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import quantize_weights
+
+    path = tmp_path / "srgan-em-x4-int8.onnx"
+    path.write_bytes(b"graph")
+    entry = load_manifest().find_bundled("srgan-em", "x4")
+    before = tomllib.loads(quantize_weights.MANIFEST.read_text(encoding="utf-8"))
+    assert not any(other["model"] == "srgan-em" and "int8" in other for other in before["bundled"])
+    text = quantize_weights.MANIFEST.read_text(encoding="utf-8")
+    for images in (12, 13):  # the second table takes the place of the first
+        table = quantize_weights.table(path, "photos", Loss(0.03456, 0.0011, images, 1, 18))
+        text = quantize_weights.with_table(text, entry, table)
+    after = tomllib.loads(text)
+    (changed,) = (other for other in after["bundled"] if other["model"] == "srgan-em")
+    assert changed.pop("int8") == {
+        "file": "srgan-em-x4-int8.onnx",
+        "sha256": "eef93e1d14482804277fca0172464032d1a4fdbcc338524059fa1e861454ad4d",
+        "size": 5,
+        "data": "40 images of BSDS500 train found the scales, 13 others measured the loss",
+        "loss": {"psnr": 0.0346, "ssim": 0.0011, "images": 13, "float_layers": 1, "layers": 18},
+    }
+    assert after == before
+    assert tomllib.loads(quantize_weights.with_table(text, entry, "")) == before
+
+
+def test_every_bundled_file_has_its_card_and_cases_have_their_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import model_cards
+
     root = TOOLS.parent
     assert (root / "WEIGHTS.md").read_text(encoding="utf-8") == model_cards.page(), "python tools/model_cards.py"
     shown = [entry for entry in load_manifest().bundled if entry.name in model_cards.CASES]

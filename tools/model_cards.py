@@ -83,6 +83,11 @@ def _card(entry: BundledWeights) -> list[str]:
         f"- **For** {entry.domain}.",
         f"- **Bad at** {entry.weakness}",
         f"- **Trained** on {entry.data}, {entry.hours:g} hours on {entry.hardware}{start}. Again: `{recipe}`.",
+        *(
+            [f"- **In int8** {entry.int8.loss}: {entry.int8.data}. `{entry.int8.file}`, {entry.int8.size:,} bytes."]
+            if entry.int8
+            else []
+        ),
         f"- **Licence**: {entry.licence}.",
         f"- **SHA-256**: `{entry.sha256}`",
         "",

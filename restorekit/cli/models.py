@@ -267,6 +267,8 @@ def _show_bundled(entry: BundledWeights) -> None:
     _print_paragraph(f"licence: {entry.licence}", 4, 6)
     for protocol, values in entry.scores.items():
         _print_paragraph(f"{protocol}: {_scores(values)}", 4, 6)
+    if entry.int8:
+        _print_paragraph(f"in int8 {entry.int8.loss} ({entry.int8.data})", 4, 6)
 
 
 def _show_remote(entry: RemoteWeights) -> None:
@@ -324,10 +326,14 @@ def verify(
 def _state(entry: Weights) -> str:
     """What `verify` says of a file."""
     from restorekit.weights import state_dict
+    from restorekit.weights.manifest import BundledWeights
 
     if not entry.is_here:
         return "absent"
-    if any(part.expected_sha256 not in (None, state_dict.sha256(part.path)) for part in entry.parts):
+    files = [(part.path, part.expected_sha256) for part in entry.parts]
+    if isinstance(entry, BundledWeights) and entry.int8:
+        files.append((entry.int8.path, entry.int8.sha256))
+    if any(expected not in (None, state_dict.sha256(path)) for path, expected in files):
         return "damaged"
     return "ok" if entry.sha256 else "as it came (its publisher states no hash)"
 

@@ -26,7 +26,8 @@ PrecisionOrInt8 = Annotated[
     Literal["auto", "fp32", "bf16", "fp16", "int8"],
     typer.Option(
         "--precision",
-        help="Type to compute in. auto is fp16 on a GPU, fp32 on a CPU; int8 needs --weights that `quantize` made.",
+        help="Type to compute in. auto is fp16 on a GPU, fp32 on a CPU; int8 takes the file that ships beside "
+        "some weights (see `restorekit models show`), or --weights that `quantize` made.",
     ),
 ]
 Backend = Annotated[

@@ -191,4 +191,4 @@ def _engine(
     config: _Hashable,
     settings: Settings,
 ) -> Engine:
-    return Engine(load_network(model, weights, scale, config), settings)
+    return Engine(load_network(model, weights, scale, config, int8=settings.precision == "int8"), settings)

@@ -18,7 +18,8 @@ class Settings:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     precision: Precision | Literal["int8"] = "auto"
-    """auto is fp16 on a GPU where the system allows it, else fp32. int8 is for graphs that were quantized."""
+    """auto is fp16 on a GPU where the system allows it, else fp32. int8 is for graphs that were quantized: some
+    weights ship as one."""
     tile: int | None = None
     """Side of square tiles in pixels; None chooses the shape that costs least."""
     overlap: int | None = None

@@ -144,7 +144,7 @@ def restore_folder(
         jobs = [job for job in jobs if job.video]
         if not jobs:
             raise UsageError("There is no video to preview.", "Name one.")
-    network = load_network(model, weights, scale, config)
+    network = load_network(model, weights, scale, config, int8=settings.precision == "int8")
     check_task(network, task)
     _check_told(network, jobs, kernel, blur_out)
     engine = Engine(network, settings)

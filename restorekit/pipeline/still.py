@@ -93,7 +93,7 @@ def restore_bytes(
         UsageError, WeightsError: see `restore_folder`.
         RestorekitError: see `restore_to_size`.
     """
-    network = load_network(model, weights, scale, config)
+    network = load_network(model, weights, scale, config, int8=settings.precision == "int8")
     check_task(network, task)
     engine = Engine(network, settings)
     try:

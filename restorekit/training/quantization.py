@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
@@ -23,27 +23,11 @@ from restorekit.training.samples import find_training_pairs, hold_out
 from restorekit.training.validation import ValidationSet
 from restorekit.weights.graph import INPUT, Graph, import_onnx, with_metadata
 from restorekit.weights.load import load_model
+from restorekit.weights.loss import Loss
 
 IMAGES = 40  # that calibrate, and that measure the loss, at most
 RANKING = 4  # images that layers are ranked by
 OUTSIDE = r"/[A-Za-z]+(_[0-9]+)?$"  # names of operations in no layer: enlargement, luma, the sum with the input
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What a network loses, on images that did not calibrate it."""
-
-    psnr: float
-    """Mean PSNR in float32 minus that in int8, in dB."""
-    ssim: float
-    images: int
-    float_layers: int
-    """Convolutions that stay in float32."""
-    layers: int
-
-    def __str__(self) -> str:
-        floats = f"{self.float_layers} of {self.layers} convolutions stay in float32"
-        return f"loses {self.psnr:.3f} dB and {self.ssim:.4f} SSIM on {self.images} images; {floats}"
 
 
 def quantize(
@@ -105,7 +89,7 @@ def quantize(
         raise RestorekitError(
             f"In int8 {model} {loss}, more than {budget_db:g} dB.", "Allow more, or calibrate on images like your own."
         )
-    write_atomically(out, with_metadata(replace(result, loss=asdict(loss))).content)
+    write_atomically(out, with_metadata(replace(result, loss=loss)).content)
     return loss
 
 

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from restorekit.errors import UsageError, WeightsError
 from restorekit.models.model import Provenance
 from restorekit.models.spec import Spec
 from restorekit.runtime import fingerprints
+from restorekit.weights.loss import Loss
 
 Arithmetic = Literal["fp32", "int8"]
 INPUT, OUTPUT = "input", "output"
@@ -31,8 +31,8 @@ class Graph:
     provenance: Provenance
     precision: Arithmetic = "fp32"
     """What its convolutions compute in."""
-    loss: Mapping[str, float] = field(default_factory=dict)
-    """What int8 costs, as `training.quantization.Loss` has it."""
+    loss: Loss | None = None
+    """What int8 costs."""
 
 
 def metadata(graph: Graph) -> dict[str, str]:
@@ -42,7 +42,7 @@ def metadata(graph: Graph) -> dict[str, str]:
     return facts | {
         "restorekit": __version__,
         "precision": graph.precision,
-        "loss": json.dumps(graph.loss),
+        "loss": json.dumps(graph.loss and asdict(graph.loss)),
         "config": json.dumps(source.config),
         "weights": source.weights,
         "weights_sha256": source.sha256,
@@ -85,7 +85,7 @@ def parse_graph(content: bytes, path: Path) -> Graph:
         spec = pydantic.TypeAdapter(Spec).validate_python({fact.name: told.get(fact.name) for fact in fields(Spec)})
         precision = pydantic.TypeAdapter[Arithmetic](Arithmetic).validate_python(told["precision"])
         config = pydantic.TypeAdapter(dict[str, object]).validate_json(told["config"])
-        loss = pydantic.TypeAdapter(dict[str, float]).validate_json(told["loss"])
+        loss = pydantic.TypeAdapter[Loss | None](Loss | None).validate_json(told["loss"])
         trained_on = fingerprints.unpack(told["trained_on"])
     except (KeyError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())

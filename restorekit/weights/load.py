@@ -14,7 +14,7 @@ from restorekit.errors import RestorekitError, WeightsError
 from restorekit.models import registry
 from restorekit.models.model import Model, Provenance
 from restorekit.weights import formats, state_dict
-from restorekit.weights.manifest import load_manifest
+from restorekit.weights.manifest import is_path, load_manifest
 
 
 def load_model(
@@ -84,17 +84,10 @@ class _Source:
 
 def _locate(name: str, weights: str | Path, scale: int | None) -> _Source:
     tag = None if weights == "auto" else str(weights)
-    if tag and (isinstance(weights, Path) or "/" in tag or Path(tag).suffix or _is_file(Path(tag))):
+    if tag and is_path(weights):
         return _Source(Path(weights), str(weights))
     entry = load_manifest().choose(name, tag, scale)
     return _Source(entry.path, entry.tag, entry.expected_sha256, entry.scale, entry.hint)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that no file can have
-        return False
 
 
 def _as_model(name: str, module: nn.Module, options: Mapping[str, object], weights: str, sha256: str = "") -> Model:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from restorekit.errors import WeightsError
 from restorekit.weights.cache import recorded_sha256, weights_path
+from restorekit.weights.loss import Loss
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -78,6 +79,26 @@ class Weights(_Table, ABC):
         return scale is None or self.scale in (None, scale)
 
 
+class Quantized(_Table):
+    """The graph of a network that computes in int8, beside the file with its weights."""
+
+    model_config = ConfigDict(strict=False)  # else `loss` could be no table
+
+    file: FileName
+    """Name inside `restorekit/weights/`."""
+    sha256: Sha256
+    size: PositiveInt
+    """Bytes."""
+    data: str
+    """Which images found the scales, and which measured the loss."""
+    loss: Loss
+
+    @property
+    def path(self) -> Path:
+        """Inside the package."""
+        return PACKAGE / "weights" / self.file
+
+
 class BundledWeights(Weights):
     """One weight file that ships with the package."""
 
@@ -107,6 +128,8 @@ class BundledWeights(Weights):
     """Measured scores by data set and protocol."""
     repeat: Sequence[str] = ()
     """Commands that measure the scores again."""
+    int8: Quantized | None = None
+    """None where int8 costs too much, or is not wanted."""
 
     @property
     def path(self) -> Path:
@@ -188,6 +211,19 @@ class RemoteWeights(Weights):
 AnyWeights = TypeVar("AnyWeights", bound=Weights)
 
 
+def is_path(weights: str | Path) -> bool:
+    """Whether a choice of weights is a file or folder, and no tag: it has a slash or an ending, or is there."""
+    text = str(weights)
+    return isinstance(weights, Path) or "/" in text or bool(Path(text).suffix) or _is_file(Path(text))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
 class Manifest(_Table):
     """All weights that are known, in the order of the file."""
 
@@ -226,6 +262,17 @@ class Manifest(_Table):
                 return entry
         scales = ", ".join(sorted({str(entry.scale) for entry in defaults}))
         raise WeightsError(f"None of the weights of '{model}' enlarge by {scale}.", f"There are some for {scales}.")
+
+    def choose_int8(self, model: str, tag: str | None = None, scale: int | None = None) -> Quantized:
+        """As `choose`, the graph in int8 that ships beside these weights.
+
+        Raises:
+            WeightsError: see `choose`, or there is none.
+        """
+        entry = self.choose(model, tag, scale)
+        if isinstance(entry, BundledWeights) and entry.int8:
+            return entry.int8
+        raise WeightsError(f"{entry.name} does not ship in int8.", "`restorekit quantize` makes a file for `weights`.")
 
     def find_bundled(self, model: str, tag: str | None = None) -> BundledWeights:
         """Find bundled weights of a model by tag, or the default ones.

@@ -1,6 +1,5 @@
 """Networks in int8: what they lose is measured on images that did not calibrate them."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,11 @@ from restorekit.inference.settings import Settings
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.metrics import psnr
-from restorekit.training.quantization import Loss, quantize
+from restorekit.training.quantization import quantize
 from restorekit.training.recipe import Recipe
 from restorekit.weights.graph import Graph
 from restorekit.weights.load import load_model
+from restorekit.weights.loss import Loss
 from restorekit.weights.network import load_network
 
 INT8 = Settings(backend="openvino", precision="int8")
@@ -48,7 +48,7 @@ def test_the_loss_is_that_of_the_images_which_did_not_calibrate(made: tuple[Loss
     network = load_network("espcn", out)
     assert isinstance(network, Graph)
     assert network.precision == "int8"
-    assert network.loss == asdict(loss)
+    assert network.loss == loss
     assert (loss.images, loss.float_layers, loss.layers) == (2, 0, 3)
     before, after = Engine(load_model("espcn", scale=4)), Engine(network, INT8)
     lost = []
