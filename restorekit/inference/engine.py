@@ -35,6 +35,7 @@ ALGORITHM = 3
 
 CPU_TILE_BYTES = 440 << 20  # of activations: larger tiles gain little and fall out of the cache
 GPU_SHARE = 0.5  # of a GPU's memory, for activations
+MOST_ON_GPU = 8  # images on their way through a GPU and the checks behind it
 OVERLAP = 5  # sides of a PSF that tiles see around them; neighbours fade into each other over half of it
 LOOKED_AT = 1 << 21  # pixels in which a blur is looked for at most: larger images are reduced first
 SMALLEST_LOOK = 1 << 16  # pixels; a device that has no room for as many is of no use
@@ -186,12 +187,24 @@ class Engine:
 
     @property
     def at_once(self) -> int:
-        """Images that are best restored side by side: two on a CPU with cores for both, which then wait less."""
-        if self.on_gpu or self.runtime != "torch":  # other runtimes use all cores for one
+        """Images that are best restored side by side.
+
+        Two on a CPU with cores for both, which then wait less. On a GPU as many as keep it busy while others are looked at.
+        """
+        if self.runtime != "torch":  # other runtimes use all cores for one
             return 1
         import torch
 
-        return 2 if torch.get_num_threads() > 1 else 1
+        return min(MOST_ON_GPU if self.on_gpu else 2, torch.get_num_threads())
+
+    @property
+    def helpers(self) -> int:
+        """Threads that best read images, and as many that write them: one each, but all cores where a GPU computes."""
+        if not self.on_gpu:
+            return 1
+        import torch
+
+        return torch.get_num_threads()
 
     @property
     def place(self) -> str:

@@ -218,7 +218,7 @@ class _Batch:
         # Of all images, not of those that are missing: how many threads compute one decides the last bit of its floats.
         at_once = max(1, min(engine.at_once, sum(not job.video for job in jobs)))
         worker = replace(self.worker, at_once=at_once)
-        done_images = _sharing(self.executor.run(work.take_images(images), worker, at_once), at_once)
+        done_images = _sharing(self.executor.run(work.take_images(images), worker, at_once, engine.helpers), at_once)
         if self.video.preview:
             previewer = PreviewWorker(engine, worker.size, out, self.video)
             done_videos = self.executor.run(work.take_videos(videos), previewer)

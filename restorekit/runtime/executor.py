@@ -2,9 +2,9 @@
 
     read (thread) -> at most 2 waiting -> compute (here) -> at most 2 waiting -> write (thread)
 
-At most seven items are alive, whatever the number of jobs. The calling thread computes, unless several jobs are to be
-computed at once, and hands out results, in the order of the jobs. A worker and its jobs and results are values that pickle,
-so that another executor may run them elsewhere.
+At most seven items are alive, whatever the number of jobs; more where several are read, computed or written side by side.
+The calling thread computes, unless several jobs are to be computed at once, and hands out results, in the order of the jobs.
+A worker and its jobs and results are values that pickle, so that another executor may run them elsewhere.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ class Worker(Protocol[Job_contra, Item, Computed, Result_co]):
     """The three stages of one job."""
 
     def read(self, job: Job_contra) -> Item:
-        """Bring a job's input into memory; in a thread of its own, in order."""
+        """Bring a job's input into memory; in a thread of its own, in order unless there are several helpers."""
         ...
 
     def compute(self, job: Job_contra, item: Item) -> Computed:
@@ -34,7 +34,7 @@ class Worker(Protocol[Job_contra, Item, Computed, Result_co]):
         ...
 
     def write(self, job: Job_contra, computed: Computed) -> Result_co:
-        """Store what was computed; in a thread of its own, in order."""
+        """Store what was computed; in a thread of its own, in order unless there are several helpers."""
         ...
 
     def failed(self, job: Job_contra, error: Exception) -> Result_co:
@@ -46,7 +46,7 @@ class Executor(Protocol):
     """Whoever runs jobs: this process, several devices, a cluster."""
 
     def run(
-        self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result], at_once: int = 1
+        self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result], at_once: int = 1, helpers: int = 1
     ) -> Iterator[Result]:
         """One result for every job, in order. Closing the iterator early drops what has not begun.
 
@@ -54,6 +54,7 @@ class Executor(Protocol):
             jobs: taken up one by one.
             worker: does them.
             at_once: how many may be computed side by side.
+            helpers: how many may be read side by side, and as many written.
         """
         ...
 
@@ -62,10 +63,11 @@ class LocalExecutor:
     """Runs jobs in this process, on one device."""
 
     def run(
-        self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result], at_once: int = 1
+        self, jobs: Iterable[Job], worker: Worker[Job, Item, Computed, Result], at_once: int = 1, helpers: int = 1
     ) -> Generator[Result, None, None]:
         """One result for every job, in order; see the module and `Executor`."""
-        reader, writer = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "write")
+        reader, writer = (ThreadPoolExecutor(helpers, stage) for stage in ("read", "write"))
+        ahead = max(AHEAD, helpers)
         computer = _Here() if at_once == 1 else ThreadPoolExecutor(at_once, "compute")
         reading: deque[tuple[Job, Future[Item]]] = deque()
         computing: deque[tuple[Job, Future[Computed]]] = deque()
@@ -98,14 +100,14 @@ class LocalExecutor:
         try:
             for job in jobs:
                 reading.append((job, reader.submit(worker.read, job)))
-                if len(reading) > AHEAD:
+                if len(reading) > ahead:
                     begin_computing()
                     write_computed(most_computing)
-                    yield from finished(AHEAD)
+                    yield from finished(ahead)
             while reading:
                 begin_computing()
                 write_computed(most_computing)
-                yield from finished(AHEAD)
+                yield from finished(ahead)
             write_computed(0)
             yield from finished(0)
         except KeyboardInterrupt:  # a worker was asked to stop: what is stored is told nevertheless

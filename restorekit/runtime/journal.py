@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,8 @@ from restorekit.errors import UnwritableOutput
 from restorekit.runtime.atomic import write_atomically, writing
 from restorekit.runtime.provenance import canonical, digest
 from restorekit.runtime.regular import open_regular, open_without_following
+
+_ONE_LINE = threading.Lock()  # no lock of a journal's own: it travels to other processes
 
 
 class Journal:
@@ -58,7 +61,8 @@ class Journal:
         """
         entry: dict[str, Any] = {"key": key, "identity": self.identity, "facts": dict(facts), **content}
         line = json.dumps(entry, sort_keys=True).encode()
-        self._places[key] = self._append(line + b"\n")
+        with _ONE_LINE:  # threads that append at once would not know where their lines begin
+            self._places[key] = self._append(line + b"\n")
         return entry
 
     def entries(self) -> Iterator[dict[str, Any]]:

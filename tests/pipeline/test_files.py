@@ -69,9 +69,9 @@ class CountingExecutor(LocalExecutor):
     def __init__(self) -> None:
         self.at_once: list[int] = []
 
-    def run(self, jobs: Iterable[Any], worker: Any, at_once: int = 1) -> Generator[Any, None, None]:
+    def run(self, jobs: Iterable[Any], worker: Any, at_once: int = 1, helpers: int = 1) -> Generator[Any, None, None]:
         self.at_once.append(at_once)
-        yield from super().run(jobs, worker, at_once)
+        yield from super().run(jobs, worker, at_once, helpers)
 
 
 def test_second_run_restores_only_what_is_missing(

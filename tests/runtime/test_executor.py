@@ -154,6 +154,22 @@ def test_jobs_at_once_are_computed_side_by_side_and_read_and_written_in_order(st
         assert jobs == sorted(jobs)
 
 
+@pytest.mark.parametrize("stage", ["read", "write"])
+def test_helpers_read_and_write_side_by_side_and_results_stay_in_order(stage: str) -> None:
+    @dataclass
+    class Meeting(Doubling):
+        together: threading.Barrier = field(default_factory=lambda: threading.Barrier(3, timeout=5))
+
+        def _stage(self, name: str, job: int) -> None:
+            if name == stage:
+                self.together.wait()  # for two others
+            super()._stage(name, job)
+
+    worker = Meeting({4: stage})
+    results = list(LocalExecutor().run(range(9), worker, at_once=2, helpers=3))
+    assert results == [f"4: {stage} 4" if job == 4 else f"{job} -> {2 * job}" for job in range(9)]
+
+
 def test_few_items_are_alive_when_jobs_run_at_once() -> None:
     worker = Doubling()
     assert len(list(LocalExecutor().run(range(200), worker, at_once=2))) == 200

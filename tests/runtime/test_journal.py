@@ -1,6 +1,8 @@
 import json
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -131,3 +133,21 @@ def test_a_nest_that_is_as_deep_as_can_be_read_is_passed_over(tmp_path: Path) ->
     for depth in range(850, 1100):
         path.write_bytes(sound.replace(b'"facts": {}', b'"facts": ' + b"[" * depth + b"]" * depth))
         assert Journal(path, IDENTITY).find("a", {}) is None
+
+
+def test_threads_that_record_at_once_do_not_meet_in_the_file(tmp_path: Path) -> None:
+    class Watched(Journal):
+        inside = 0
+
+        def _append(self, line: bytes) -> int:
+            self.inside += 1
+            time.sleep(0.01)  # for the other thread to come
+            assert self.inside == 1
+            place = super()._append(line)
+            self.inside -= 1
+            return place
+
+    journal = Watched(tmp_path / "journal.jsonl", {})
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda key: journal.record(key, {}), "abcdef"))
+    assert all(journal.find(key, {}) for key in "abcdef")
