@@ -51,7 +51,10 @@ def test_help_loads_nothing_heavy() -> None:
         ["deblur", "--no-such-option"],
         *(
             [command, "--help"]
-            for command in ("benchmark", "deblur", "demo", "export", "models", "quantize", "sr", "synth-blur", "train")
+            for command in (
+                *("benchmark", "deblur", "demo", "doctor", "export"),
+                *("models", "quantize", "sr", "synth-blur", "train"),
+            )
         ),
     ],
 )

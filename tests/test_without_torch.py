@@ -83,3 +83,9 @@ def test_what_needs_torch_says_that_it_is_missing(command: list[str], folder: Pa
     assert "needs PyTorch, which is not installed. Run `pip install torch`" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert {path.name for path in tmp_path.iterdir()} <= {"in", "run"}
+
+
+def test_doctor_tells_that_torch_is_missing() -> None:
+    ran = run("doctor")
+    assert ran.returncode == 0, ran.stderr
+    assert "PyTorch       not installed\n" in ran.stdout

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from restorekit._version import __version__
-from restorekit.cli import benchmark, console, deblur, demo, export, kernel, models, quantize, sr, synth_blur, train
+from restorekit.cli import (
+    benchmark,
+    console,
+    deblur,
+    demo,
+    doctor,
+    export,
+    kernel,
+    models,
+    quantize,
+    sr,
+    synth_blur,
+    train,
+)
 from restorekit.errors import ExitCode, RestorekitError
 from restorekit.runtime.memory import keep_buffers
 
@@ -24,6 +37,7 @@ app = typer.Typer(
 app.command("benchmark")(benchmark.benchmark)
 app.command("deblur")(deblur.deblur)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
 app.command("quantize")(quantize.quantize)
 app.command("sr")(sr.sr)

@@ -248,9 +248,7 @@ def show(name: Annotated[str, typer.Argument(help="A system; see `restorekit mod
     if measured:
         console.show("\nBack ends, as --backend auto measured them here")
     for choice in measured:
-        times = ", ".join(f"{runtime} {seconds * 1e3:.0f} ms" for runtime, seconds in choice.seconds.items())
-        side = "x".join(map(str, choice.tile))
-        _print_paragraph(f"{choice.weights}: {choice.runtime} is taken ({times} for {side} px)", 2, 4)
+        _print_paragraph(str(choice), 2, 4)
     if bundled or remote:
         console.show("\nWeights, for --weights")
     for entry in bundled:

@@ -17,6 +17,9 @@ PACKAGES = {
 }
 """Distributions that give each package; the first that is installed counts."""
 
+VECTORS = ("amx", "asimd", "avx", "bf16", "f16c", "fma", "i8mm", "sse4", "sve")
+"""How names of instructions begin that networks are computed with."""
+
 
 def canonical(value: object) -> str:
     """JSON that is the same text for the same value: sorted keys, no spaces; what JSON does not know is written as text."""
@@ -56,6 +59,16 @@ def cpu_name() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def cpu_features() -> list[str]:
+    """The processor's instructions for vectors and matrices by Linux's names, e.g. avx2; none where nobody tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    told = next((line.split(":", 1)[1].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return sorted(name for name in told if name.startswith(VECTORS))
 
 
 def _installed(distributions: tuple[str, ...]) -> str:

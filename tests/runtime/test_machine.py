@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,3 +75,15 @@ def test_versions_are_told_of_whatever_distribution_is_installed(monkeypatch: py
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert provenance.digest({"a": 1, "b": [1, 2]}) == provenance.digest({"b": (1, 2), "a": 1})
     assert provenance.digest({"a": 1}) != provenance.digest({"a": 2})
+
+
+def test_the_processor_s_instructions_and_free_memory_are_read_where_linux_tells_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = "model name\t: A\nflags\t\t: fpu sse2 avx2 avx512_vnni amx_int8 sse4_2\nMemTotal: 9 kB\nMemAvailable:   2048 kB\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: told)
+    assert provenance.cpu_features() == ["amx_int8", "avx2", "avx512_vnni", "sse4_2"]
+    assert memory.free_memory() == 2 << 20
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "processor\t: 0\nFeatures\t: fp asimd sve i8mm\n")
+    assert provenance.cpu_features() == ["asimd", "i8mm", "sve"]
+    assert memory.free_memory() is None

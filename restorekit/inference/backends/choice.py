@@ -58,6 +58,10 @@ class Choice:
     threads: int
     provider: str
 
+    def __str__(self) -> str:
+        times = ", ".join(f"{runtime} {seconds * 1e3:.0f} ms" for runtime, seconds in self.seconds.items())
+        return f"{self.weights}: {self.runtime} is taken ({times} for {'x'.join(map(str, self.tile))} px)"
+
 
 def open_backend(model: Network, settings: Settings) -> Opened:
     """Make what `settings` ask for ready to run a network.
@@ -117,14 +121,14 @@ def choose(model: Model, settings: Settings) -> Choice:
     return choice
 
 
-def remembered(model: str) -> Iterator[Choice]:
-    """What was measured of a system on this machine."""
+def remembered(model: str | None = None) -> Iterator[Choice]:
+    """What was measured of a system on this machine; None is any."""
     for path in sorted((cache_folder() / "backends").glob("*.json")):
         try:
             choice = _CHOICE.validate_json(path.read_bytes())
         except (OSError, ValueError):
             continue
-        if choice.model == model:
+        if model in (None, choice.model):
             yield choice
 
 
