@@ -69,7 +69,8 @@ recipe = {
         "learning_rate": 1e-3,
         "schedule": "cosine",
         "warmup": 200,
-        "rate_factors": {"conv1.weight": 0.06},  # its weights are as much smaller: it sees values up to 255
+        # What is added from earlier maps is scaled down by as much; the first filters see values up to 255.
+        "rate_factors": {"conv1.weight": 0.01, "score_pool3.weight": 100.0, "score_pool2.weight": 10_000.0},
         "blur": {
             "shares": {"sharp": 1.0},
             "noise_share": 0.0,

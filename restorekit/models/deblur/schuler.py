@@ -9,6 +9,7 @@ deconvolution, total variation with unknown edges, and that one network looks at
 most `side` pixels.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -28,7 +29,9 @@ from restorekit.models.spec import Spec
 from restorekit.runtime.progress import PATIENT, Listener
 
 FILTER = 9  # px
-CONTRAST = 8.0  # gain of the filters to begin with
+# To begin with: the gain of random filters, of those that tanh makes steep, and of those that it leaves straight; pixels of
+# standard deviation of these; and what counts of other filters.
+CONTRAST, STEEP, STRAIGHT, EDGE, OTHERS = 8.0, 300.0, 4.0, 1.2, 0.1
 KERNEL_RIDGE, IMAGE_RIDGE = 0.1, 0.02  # to begin with; what is added to both denominators, the former times its mean
 ROOM = 3  # sides of an image are at least as many of the PSF's
 LUMA = (0.299, 0.587, 0.114)
@@ -98,8 +101,22 @@ class Stage(nn.Module):
         self.kernel_ridge = nn.Parameter(torch.tensor(KERNEL_RIDGE).log())
         self.image_ridge = nn.Parameter(torch.tensor(IMAGE_RIDGE).log())
         ignore_brightness_(self.filter, CONTRAST)
-        with torch.no_grad():
-            self.blurred.weight.copy_(self.sharp.weight)  # untrained, x is y: nothing is blurred
+        self._begin_with_edges_()
+
+    @torch.no_grad()
+    def _begin_with_edges_(self) -> None:
+        """Let x_i begin as narrow edges in one direction, of the image restored so far, and y_i as those of the blurred one.
+
+        Where all begins at random, training ends at the mean of all PSFs.
+        """
+        edges = _derivatives(min(self.sharp.out_channels, self.filter.out_channels // 2))
+        for rows, image, gain in ((slice(0, len(edges)), -1, STEEP), (slice(len(edges), 2 * len(edges)), 0, STRAIGHT)):
+            self.filter.weight[rows] = 0
+            self.filter.weight[rows, image] = gain * edges
+        for mix, first in ((self.sharp.weight, 0), (self.blurred.weight, len(edges))):
+            mix.mul_(OTHERS)
+            for pair in range(len(edges)):
+                mix[pair, first + pair] += 1
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N,inputs,H,W) to PSFs (N,K,K) that sum to 1, centred about the middle; values may be negative."""
@@ -118,6 +135,15 @@ class Stage(nn.Module):
         placed = F.pad(kernels, (0, size[1] - self.side, 0, size[0] - self.side))
         otf = transform(placed.roll((-(self.side // 2), -(self.side // 2)), (1, 2)))[:, None]
         return transform_back(otf.conj() * transform(images) / (otf.abs().square() + self.image_ridge.exp()), size)
+
+
+def _derivatives(count: int) -> Tensor:
+    """(count,9,9): derivatives of a Gaussian in as many directions, whose weights' magnitudes add up to 1."""
+    along = torch.arange(FILTER) - FILTER // 2.0
+    angle = math.pi * torch.arange(count)[:, None, None] / max(1, count)
+    slope = -(angle.cos() * along + angle.sin() * along[:, None])
+    slope = slope * torch.exp(-(along**2 + along[:, None] ** 2) / (2 * EDGE**2))
+    return slope / slope.abs().sum(dim=(1, 2), keepdim=True)
 
 
 def _window(images: Tensor) -> Tensor:
