@@ -4,7 +4,6 @@ import signal
 from collections.abc import Generator, Iterator
 from typing import Any, cast
 
-import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -43,7 +42,7 @@ def load_batches(
         batch_sampler=numbers,
         collate_fn=_as_they_are,
         num_workers=workers,
-        worker_init_fn=_begin_worker,
+        worker_init_fn=_ignore_signals,
         pin_memory=device.type == "cuda",
         prefetch_factor=PREFETCHED if workers else None,
     )
@@ -69,11 +68,7 @@ def _as_they_are(item: Any) -> Any:
     return item
 
 
-def _begin_worker(worker: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM reach every process of a group, but a run that stops needs its workers to the end.
-
-    OpenCV would start as many threads as there are cores, in every worker.
-    """
-    cv2.setNumThreads(1)
+def _ignore_signals(worker: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach every process of a group, but a run that stops needs its workers to the end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

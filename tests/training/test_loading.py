@@ -6,7 +6,6 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,7 @@ import torch
 from restorekit.degradation.random_blur import RandomBlur
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
-from restorekit.training.loading import _begin_worker, load_batches, numbers_of_batches
+from restorekit.training.loading import load_batches, numbers_of_batches
 from restorekit.training.samples import Samples, find_training_pairs
 
 
@@ -30,8 +29,3 @@ def test_workers_heed_neither_ctrl_c_nor_sigterm(tmp_path: Path, photo: np.ndarr
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(worker.pid, number)
         assert len(list(batches)) == 11
-
-
-def test_a_worker_computes_on_one_core() -> None:
-    with multiprocessing.Pool(1, _begin_worker, (0,)) as pool:
-        assert pool.apply(cv2.getNumThreads) == 1
