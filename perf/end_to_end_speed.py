@@ -101,7 +101,9 @@ def one_by_one(sources: list[Path], folder: Path, restore: Restore) -> None:
         cv2.imwrite(str(folder / source.name), restore(pixels)[..., ::-1])
 
 
-def video_ways(root: Path, name: str, restore: Restore, frames: list[NDArray[np.uint8]]) -> Ways:
+def video_ways(
+    root: Path, name: str, restore: Restore, frames: list[NDArray[np.uint8]], settings: Settings = SETTINGS
+) -> Ways:
     """The frames as a clip."""
     clip = root / "clip.mp4"
     with av.open(str(clip), "w") as out:
@@ -109,11 +111,18 @@ def video_ways(root: Path, name: str, restore: Restore, frames: list[NDArray[np.
     return {
         "plain": partial(plain, clip, root / "plain.mp4", restore),
         "png": partial(png, clip, root, restore),
-        "restorekit": partial(restore_folder, [clip], root / "out", model=name, settings=SETTINGS, overwrite=True),
+        "restorekit": partial(restore_folder, [clip], root / "out", model=name, settings=settings, overwrite=True),
     }
 
 
-def image_ways(root: Path, name: str, restore: Restore, frames: list[NDArray[np.uint8]], suffix: str) -> Ways:
+def image_ways(
+    root: Path,
+    name: str,
+    restore: Restore,
+    frames: list[NDArray[np.uint8]],
+    suffix: str,
+    settings: Settings = SETTINGS,
+) -> Ways:
     """The frames as files."""
     images, folder = root / "in", root / "one-by-one"
     images.mkdir()
@@ -123,7 +132,7 @@ def image_ways(root: Path, name: str, restore: Restore, frames: list[NDArray[np.
         cv2.imwrite(str(source), pixels[..., ::-1])
     return {
         "plain": partial(one_by_one, sources, folder, restore),
-        "restorekit": partial(restore_folder, [images], root / "out", model=name, settings=SETTINGS, overwrite=True),
+        "restorekit": partial(restore_folder, [images], root / "out", model=name, settings=settings, overwrite=True),
     }
 
 

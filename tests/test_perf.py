@@ -43,6 +43,11 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
         ("start_up.py", [], 4),
         ("systems_speed.py", ["espcn", "gggan-lite", "--size", "32"], 2),
         ("end_to_end_speed.py", ["gggan-lite", "compact", "--frames", "3", "--images", "2", "--divide", "10"], 14),
+        (
+            "gpu_speed.py",
+            ["espcn", "--device=cpu", "--precisions=bf16", "--batches=1", "--divide=10", "--images=2", "--frames=3"],
+            15,
+        ),
         pytest.param(
             "memory.py",
             ["--divide", "40"],
