@@ -69,6 +69,17 @@ def test_patches_are_cut_where_their_sharp_middles_are() -> None:
     torch.testing.assert_close(model.seen[-1], grey[20 + 66 : 20 + 66 + 65, 20 + 33 : 20 + 33 + 65])
 
 
+def test_a_crop_may_have_several_psfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = torch.zeros(4, 41, 41)
+    for number in range(4):
+        kernels[number, 20, 18 + number] = 1  # a shift, to be seen in the patch
+    monkeypatch.setattr(patch_filter, "draw_splines", lambda _, count, __: kernels[:count])
+    sharp, model = noise(2, 1, 105, 105).expand(-1, 3, -1, -1), Told(1)
+    Objective(LossWeights(), Options(psfs=2, noise=0)).generator_loss(model, sharp, sharp)
+    for seen, image, left in zip(model.seen, (0, 0, 1, 1), (22, 21, 20, 19), strict=True):
+        torch.testing.assert_close(seen, sharp[image, 0, 20:85, left : left + 65])
+
+
 def test_every_crop_is_blurred_by_its_psf_and_made_noisy(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     kernels, sharp, model = draw_splines((8, 24), 2, CPU), noise(2, 1, 105, 105).expand(-1, 3, -1, -1), Told(0)

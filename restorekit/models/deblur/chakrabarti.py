@@ -204,7 +204,7 @@ def see_bands(patches: Tensor) -> list[Tensor]:
     for side in BANDS:
         margin = (PATCH - side) // 2
         middle = patches[:, margin : PATCH - margin, margin : PATCH - margin] - 0.5
-        scale, low, high = (values.to(patches.device) for values in _band(side))
+        scale, low, high = _band(side, patches.device)
         half = half_plane(torch.fft.rfft2(middle, norm="ortho"), TOP) * scale
         if side == PATCH:
             mean = MEAN_GAIN * middle.mean(dim=(1, 2))[:, None]
@@ -214,13 +214,13 @@ def see_bands(patches: Tensor) -> list[Tensor]:
 
 
 @cache
-def _band(side: int) -> tuple[Tensor, Tensor, Tensor]:
+def _band(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """What to multiply coefficients of `half_plane` by, which of them are low, and which are not."""
-    with torch.device("cpu"):
-        place = torch.fft.fftfreq(side, 1 / side)
-        down, across = half_plane(torch.stack(torch.meshgrid(place, place[: side // 2 + 1], indexing="ij")), TOP)
-        low = torch.maximum(down.abs(), across.abs()) <= LOW
-        return GAIN * (torch.hypot(down, across) / side) ** FALL, low.nonzero()[:, 0], (~low).nonzero()[:, 0]
+    place = torch.from_numpy(np.fft.fftfreq(side, 1 / side)).float()
+    down, across = half_plane(torch.stack(torch.meshgrid(place, place[: side // 2 + 1], indexing="ij")), TOP)
+    scale, low = GAIN * (torch.hypot(down, across) / side) ** FALL, torch.maximum(down.abs(), across.abs()) <= LOW
+    low_ones, others = (mask.nonzero()[:, 0] for mask in (low, ~low))
+    return scale.to(device), low_ones.to(device), others.to(device)
 
 
 def explain(blurred: Tensor, sharp: Tensor) -> Tensor:

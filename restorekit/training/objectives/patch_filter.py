@@ -7,9 +7,10 @@ their middles touch. Ours: paths that leave 41x41 lose what is outside, where th
 
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import Annotated, cast
 
 import numpy as np
+import pydantic
 import torch
 import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
@@ -38,8 +39,10 @@ class Options:
 
     grids: tuple[Count, ...] = (8, 16, 24)
     """Pixels of the sides of the grids that points lie in, each as likely; 1 blurs nothing."""
-    noise: float = 0.01
+    noise: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.01
     """Standard deviation of the noise that is added."""
+    psfs: Count = 1
+    """That every crop is blurred by, one after the other: a GPU takes more patches than processors prepare."""
 
 
 class Objective(TrainingObjective):
@@ -52,7 +55,7 @@ class Objective(TrainingObjective):
     def generator_loss(self, model: nn.Module, degraded: Tensor, sharp: Tensor) -> tuple[LossTerms, Tensor]:
         """The term by its name; nothing whole is restored, so the sharp batch is handed back."""
         with torch.no_grad(), torch.autocast(sharp.device.type, enabled=False):
-            grey = luma(sharp)
+            grey = luma(sharp).repeat_interleave(self.options.psfs, 0)
             blurred = convolve_each(grey, draw_splines(self.options.grids, len(grey), grey.device))
             blurred = (blurred + self.options.noise * torch.randn_like(blurred)).clamp_(0, 1)
             margin = SIDE // 2 + FRAME
@@ -71,7 +74,7 @@ def draw_splines(grids: tuple[int, ...], count: int, device: torch.device) -> Te
     most = max(grids)
     grid = torch.tensor(grids, device=device)[torch.randint(len(grids), (count,), device=device)].view(-1, 1, 1)
     points = (grid * torch.rand(count, 2, POINTS, device=device)).floor()
-    path = (points @ _splines().to(device)).round().clamp(min=0)
+    path = (points @ _splines(device)).round().clamp(min=0)
     path = path.minimum(grid - 1).long()
     cells = torch.zeros(count, most**2, device=device).scatter_(1, most * path[:, 0] + path[:, 1], 1)
     cells = (cells * (1 + DEVIATION * torch.randn_like(cells)).clamp(min=1e-3)).view(count, most, most)
@@ -86,7 +89,7 @@ def draw_splines(grids: tuple[int, ...], count: int, device: torch.device) -> Te
 
 
 @cache
-def _splines() -> Tensor:
+def _splines(device: torch.device) -> Tensor:
     """(6,2000): the curve that goes through 1 at each point and 0 at the others."""
     curves = CubicSpline(np.linspace(0, 1, POINTS), np.eye(POINTS))(np.linspace(0, 1, STEPS))
-    return torch.from_numpy(curves.T).float()
+    return torch.from_numpy(curves.T).float().to(device)
