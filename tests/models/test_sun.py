@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from helpers import SMALL, noise
 from torch import Tensor
 
-from restorekit.deconvolution import Lines, line_kernel
+from restorekit.deconvolution import Lines, line_kernel, tv
 from restorekit.degradation import psf
 from restorekit.models import registry
 from restorekit.models.deblur import sun
@@ -143,6 +143,22 @@ def test_votes_of_near_patches_count_more() -> None:
     assert float(spread[0, 0, 20]) == 0
 
 
+@pytest.mark.parametrize(
+    ("turn", "rows", "columns"),
+    # Nodes are 3 px apart; beside an edge there must be 15 px, and of the turned image 15 (cos 24 + sin 24) = 19.8.
+    [(0, (6, 34), (6, 44)), (24, (8, 32), (8, 42))],
+)
+def test_only_patches_within_the_turned_image_count(turn: int, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    _, inside = random_network()._ask(noise(1, 3, 120, 150), turn, (40, 50))
+    for found, (first, last) in zip(inside.nonzero().unbind(1), (rows, columns), strict=True):
+        assert found.unique().tolist() == list(range(first, last + 1, 2))
+
+
+def test_total_variation_undoes_the_motion() -> None:
+    rgb, lines = noise(1, 3, 40, 50), Lines(np.full((40, 50), 5, np.float32), np.full((40, 50), 2, np.float32))
+    torch.testing.assert_close(random_network().deconvolve(rgb, lines, 0.02), tv(rgb, lines, 0.02))
+
+
 def brute_force(cost: np.ndarray, places: np.ndarray, weight: float) -> tuple[int, ...]:
     """The labels of a chain of nodes that minimise the energy."""
 
@@ -179,6 +195,59 @@ def test_opposite_ends_of_the_angles_are_neighbours_but_for_upstream() -> None:
     assert smooth(votes, motions, 1e-4, doubled=True).flatten().tolist() == [flat, nearly, flat]
     assert smooth(votes, motions, 1e-4, doubled=False).flatten().tolist() == [flat] * 3
     assert smooth(votes, motions, 1e-2, doubled=True).flatten().tolist() == [flat] * 3
+
+
+class Voted(sun.Sun):
+    """Sun that is told what three nodes vote for: 25 px at 0, at 174, hardly surely, and again at 0 degrees."""
+
+    def confidence(self, rgb: Tensor) -> Tensor:
+        votes = torch.zeros(361, 1, 3)
+        votes[1 + 11 * 30, 0] = torch.tensor([1.0, 0.9, 1.0])
+        votes[1 + 11 * 30 + 29, 0, 1] = 1
+        return votes
+
+
+@pytest.mark.parametrize(
+    ("smoothness", "upstream_compat", "middle"),
+    # To differ from both neighbours by 5.23 px is worth a tenth of a vote up to 0.1 / (2 x 5.23^2) = 0.00183.
+    [(0.0015, False, 174), (0.0022, False, 0), (0.0015, True, 0)],
+)
+def test_the_field_is_as_smooth_as_the_configuration_says(
+    smoothness: float, upstream_compat: bool, middle: int
+) -> None:
+    model = Voted(sun.Config(widths=WIDTHS, smoothness=smoothness, upstream_compat=upstream_compat))
+    lines = model.estimate(noise(1, 3, 3, 9))
+    assert isinstance(lines, Lines)
+    angle = np.radians([0, 0, 0, middle, middle, middle, 0, 0, 0])  # three pixels are a node
+    np.testing.assert_allclose(lines.u, np.tile(25 * np.cos(angle), (3, 1)), rtol=1e-5)
+    np.testing.assert_allclose(lines.v, np.tile(-25 * np.sin(angle), (3, 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("sweeps", "changes"), [(1, False), (2, True)])
+def test_half_of_what_neighbours_say_is_believed_in_each_sweep(
+    sweeps: int, changes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sun, "SWEEPS", sweeps)
+    motions, votes = torch.zeros(361, 2), torch.zeros(361, 1, 2)
+    motions[:, 0] = torch.arange(361)
+    votes[11, 0, 0] = 1
+    votes[10, 0, 1], votes[11, 0, 1] = 1, 0.7
+    # Label 10 costs the second node 0.5 beside its neighbour's 11: first 0.25 of that is heard, then 0.375.
+    labels = smooth(votes, motions, 0.5, doubled=False)
+    assert labels.tolist() == [[11, 11 if changes else 10]]
+
+
+@pytest.mark.parametrize(
+    ("rank", "considered"), [(19, True), (20, True), (21, False), (32, True), (33, False), (360, True)]
+)
+def test_a_node_considers_its_twenty_best_labels_and_thirty_spread_over_the_others(rank: int, considered: bool) -> None:
+    motions, votes, wanted = all_motions(), torch.zeros(361, 1, 2), 200
+    order = [label for label in range(361) if label != wanted]
+    order.insert(rank, wanted)
+    votes[order, 0, 1] = torch.linspace(0.01, 0.001, 361)
+    votes[wanted, 0, 0] = 100  # its neighbour insists
+    # 20 + 340 / 29 = 31.7 is the second of those spread.
+    assert (int(smooth(votes, motions, 1.0, doubled=True)[0, 1]) == wanted) == considered
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 90), (38, 44)])
