@@ -46,9 +46,9 @@ class ByTorch(GraphBackend):
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         assert batch.dtype == np.float32
-        assert all(side % self.graph.spec.size_multiple == 0 for side in batch.shape[2:])
+        assert all(side % self.graph.spec.size_multiple == 0 for side in batch.shape[1:3])
         with torch.inference_mode():
-            return self.model(torch.from_numpy(batch)).numpy()
+            return self.model(torch.from_numpy(batch).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
 
 
 def of_torch(model: Model) -> TorchBackend:

@@ -70,7 +70,8 @@ def finished(restored: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
     """
     if not np.isfinite(restored).all():
         raise NotFinite
-    return np.stack([from_unit(tile, dtype) for tile in restored])
+    pixels = [from_unit(tile, dtype) for tile in restored]
+    return pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
 
 
 class LeanBackend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,10 +30,11 @@ class GraphBackend(ABC):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self._lock = threading.Lock()
 
     @abstractmethod
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N,3,h,w) in 0..1 to (N,3,sh,sw)."""
+        """(N,h,w,3) in 0..1 to (N,sh,sw,3), which may be lost when the next batch runs."""
 
     def __call__(
         self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place], dtype: DTypeLike = np.float32
@@ -40,8 +42,8 @@ class GraphBackend(ABC):
         """Restore a batch of tiles; see `Backend`."""
         height, width = (side * self.graph.spec.scale for side in tiles.shape[1:3])
         padded = _pad_to_multiple(to_unit(tiles), self.graph.spec.size_multiple)
-        restored = self.run(np.ascontiguousarray(padded.transpose(0, 3, 1, 2)))
-        return finished(restored.transpose(0, 2, 3, 1)[:, :height, :width], dtype)
+        with self._lock:  # one batch uses all cores
+            return finished(self.run(padded)[:, :height, :width], dtype)
 
     def measure(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> Sums:
         """Never asked for."""

@@ -50,11 +50,12 @@ class OnnxBackend(GraphBackend):
         return OnnxBackend, (self.graph, self.provider)
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N,3,h,w) in 0..1 to (N,3,sh,sw)."""
+        """See `GraphBackend.run`."""
+        channels_first = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         try:
-            restored: NDArray[np.float32] = self.session.run([OUTPUT], {INPUT: batch})[0]
+            restored: NDArray[np.float32] = self.session.run([OUTPUT], {INPUT: channels_first})[0]
         except RuntimeError as error:
             if "allocate memory" not in str(error):
                 raise
             raise OutOfDeviceMemory(str(error)) from None
-        return restored
+        return restored.transpose(0, 2, 3, 1)

@@ -1,6 +1,5 @@
 """Run a graph with OpenVINO."""
 
-import threading
 from collections import Counter
 from typing import Any
 
@@ -35,7 +34,6 @@ class OpenVinoBackend(GraphBackend):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
-        self._lock = threading.Lock()
         self._seen, self._own = Counter[tuple[int, ...]](), dict[tuple[int, ...], Any]()
         try:
             import openvino
@@ -48,9 +46,9 @@ class OpenVinoBackend(GraphBackend):
         return OpenVinoBackend, (self.graph,)
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N,3,h,w) in 0..1 to (N,3,sh,sw)."""
-        with self._lock:  # a request has room for one batch, and uses all cores
-            restored: NDArray[np.float32] = self._network(batch.shape).infer([batch])[0]
+        """See `GraphBackend.run`."""
+        network = self._network(batch.shape)
+        restored: NDArray[np.float32] = network.infer([batch], share_inputs=True, share_outputs=True)[0]
         return restored
 
     def _network(self, shape: tuple[int, ...]) -> Any:
@@ -62,7 +60,16 @@ class OpenVinoBackend(GraphBackend):
         return self._own.get(shape, self._any)
 
     def _compiled(self, shape: tuple[int, ...] | None) -> Any:
+        """The network for batches of a shape (N,h,w,3), or of any. It takes and gives channels last, as it computes."""
+        from openvino import Layout
+        from openvino.preprocess import PrePostProcessor
+
         network = self._core.read_model(self.graph.content)
         if shape is not None:
-            network.reshape(shape)
-        return self._core.compile_model(network, "CPU", SETTINGS).create_infer_request()
+            count, height, width, channels = shape
+            network.reshape((count, channels, height, width))
+        outside = PrePostProcessor(network)
+        for end in (outside.input(), outside.output()):
+            end.tensor().set_layout(Layout("NHWC"))
+            end.model().set_layout(Layout("NCHW"))
+        return self._core.compile_model(outside.build(), "CPU", SETTINGS).create_infer_request()
