@@ -61,3 +61,19 @@ def test_noise_is_drawn_up_to_its_largest() -> None:
     levels = model.seen.flatten(1).std(1)
     assert 0.08 < float(levels.max()) < 0.102
     assert float(levels.min()) < 0.02
+    Objective(LossWeights(), Options(noise=0.1)).generator_loss(model, grey + 0.5, grey + 0.5)
+    assert model.seen.max() == 1  # as a file's
+
+
+def test_all_labels_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def draw(labels: int, size: tuple[int]) -> Tensor:
+        drawn.append((labels, size))
+        return torch.zeros(size, dtype=torch.long)
+
+    monkeypatch.setattr(torch, "randint", draw)
+    Objective(LossWeights(), Options(lines=3)).generator_loss(
+        Scores(), torch.rand(2, 3, 60, 64), torch.rand(2, 3, 60, 64)
+    )
+    assert drawn == [(73, (6,))]
