@@ -15,10 +15,8 @@ from restorekit.runtime.atomic import NO_ROOM
 out = Console(emoji=False)
 err = Console(stderr=True, emoji=False)
 
-WITHOUT_TORCH = UsageError(
-    "This needs PyTorch, which is not installed.",
-    "Run `pip install torch`. Without it, deblur and sr restore by graphs: --weights net.onnx --backend onnx.",
-)
+OPTIONAL = {"safetensors": "safetensors", "scipy": "SciPy", "skimage": "scikit-image", "torch": "PyTorch"}
+"""Packages that restoring by graphs does without, by the names of their modules."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -49,9 +47,13 @@ def problem(error: RestorekitError, kind: str = "Error") -> None:
 
 
 def explain(error: OSError | ModuleNotFoundError) -> RestorekitError | None:
-    """What the system says against a path or against writing, or that PyTorch is missing; None for a defect."""
+    """What the system says against a path or against writing, or which package is missing; None for a defect."""
     if isinstance(error, ModuleNotFoundError):
-        return WITHOUT_TORCH if (error.name or "").partition(".")[0] == "torch" else None
+        name = OPTIONAL.get((error.name or "").partition(".")[0])
+        hint = (
+            "Run `pip install restorekit`. Without, deblur and sr restore by graphs: --weights net.onnx --backend onnx."
+        )
+        return UsageError(f"This needs {name}, which is not installed.", hint) if name else None
     if error.errno in NO_ROOM:
         return UnwritableOutput(f"Nothing can be written any more ({error.strerror}).", "Make room.")
     if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
