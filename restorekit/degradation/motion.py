@@ -6,7 +6,6 @@ are what Koehler et al. (ECCV 2012) replayed.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ Matrices = NDArray[np.float64]
 
 KNOTS = 33  # of a drawn path
 SMOOTHNESS = (0.3, 1.5)  # parts of the exposure over which a hand keeps its course
+POSES = 64  # in an exposure leave a photograph's light within half a grey level of that of very many
 
 
 def draw_path(rng: np.random.Generator, length: float, sweep: float) -> Path:
@@ -45,36 +45,27 @@ def roll(sweep: float) -> Path:
     return np.array([[0, 0, -sweep / 2], [0, 0, sweep / 2]])
 
 
-def instants(
-    paths: Sequence[Path], radii: Sequence[float], spacing: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """When to look during the exposure: often where the motion is fast, so that nothing moves far in between.
+def sections(travelled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide the exposure into sections that one pose in the middle of each can stand for: short ones where motion is fast.
 
     Args:
-        paths: of the camera, then of objects, whose own motion is added to it.
-        radii: for each, the pixels from its axis to the farthest point.
-        spacing: the pixels that any point may move from one instant to the next.
+        travelled: (K,) pixels that the farthest point has come at K equal steps of the exposure, from 0.
 
     Returns:
-        (N,) instants from 0, the beginning, to 1, the end; and (N,) the parts of the exposure that they stand for.
+        (N+1,): when the sections begin, and the last one ends, from 0 to 1. In each the farthest point travels half a
+        pixel, or more where that would make over `POSES` of them, but a pixel at most.
     """
-    times = np.unique(np.concatenate([np.linspace(0, 1, len(path)) for path in paths]))
-    steps = [
-        np.diff(np.interp(times, np.linspace(0, 1, len(path)), _travelled(path, radius)))
-        for path, radius in zip(paths, radii, strict=True)
-    ]
-    travelled = np.append(0, np.cumsum(steps[0] + np.max(steps[1:], axis=0, initial=0)))
-    count = max(1, math.ceil(travelled[-1] / spacing))
-    halves = np.interp(np.linspace(0, travelled[-1], 2 * count + 1), travelled, times)
-    ends = halves[::2]
+    length = travelled[-1]
+    count = max(1, math.ceil(np.clip(POSES, length, 2 * length)))
+    ends = np.interp(np.linspace(0, length, count + 1), travelled, np.linspace(0, 1, len(travelled)))
     ends[0], ends[-1] = 0, 1  # also of a path that rests there
-    return halves[1::2], np.diff(ends)
+    return ends
 
 
-def _travelled(path: Path, radius: float) -> NDArray[np.float64]:
-    """(K,): the most that any point within `radius` pixels of the axis can have travelled at each pose."""
-    x, y, turn = np.abs(np.diff(path, axis=0)).T
-    return np.append(0, np.cumsum(np.hypot(x, y) + np.radians(turn) * radius))
+def steps(maps: Matrices, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N-1,): the pixels that the farthest of points (2,P), x and y, moves from each of N maps to the next."""
+    moved = np.diff(maps[:, :, :2] @ points + maps[:, :, 2:], axis=0)
+    return np.asarray(np.hypot(moved[:, 0], moved[:, 1]).max(axis=1))
 
 
 def reach(path: Path, radius: float) -> int:

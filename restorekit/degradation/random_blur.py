@@ -20,7 +20,6 @@ from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 
 KINDS: tuple[SampleKind, ...] = get_args(SampleKind)
-POSE_SPACING = 1.0  # pixels: twice that of whole images changes 0.03 grey levels and saves half of the time
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class RandomBlur:
         """A crop blurred by what moves, in 0..1, and the sharp one, with the objects of a scene."""
         longest = self.length[1]
         path = motion.draw_path(rng, rng.uniform(0, longest), rng.uniform(*self.sweep))
-        scene = Scene(path, spacing=POSE_SPACING)
+        scene = Scene(path)
         margin = 0 if rng.random() < self.mirror_share else scene.margin(size, size)
         curve, highlights = draw_curve(self.light, False, rng), self._draw_highlights(rng)
         if kind == "scene":

@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from restorekit.degradation import motion
 from restorekit.degradation.light import Curve, from_light, raise_highlights, to_light
@@ -25,6 +25,9 @@ OBJECTS = (1, 3)  # in a drawn scene
 RADIUS = (0.1, 0.25)  # of an object, in parts of the image's shorter side
 CORNERS = 48  # of an object's outline
 SMALLEST = 16  # pixels: in smaller images objects would leave nothing
+
+MOMENTS = np.linspace(0, 1, 257)  # of an exposure, at which motion is measured: eight for each piece of a drawn path
+BAND = 2**14  # pixels that are exposed together: few enough for a processor's cache
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,6 @@ class MovingObject:
         left, top, width, height = self.box
         return left + (width - 1) / 2, top + (height - 1) / 2
 
-    @property
-    def radius(self) -> float:
-        """Distance from its middle to the corners of its box."""
-        _, _, width, height = self.box
-        return math.hypot(width - 1, height - 1) / 2
-
     def cut_texture(self, image: NDArray[Any]) -> NDArray[Any]:
         """Its texture out of an image (H,W,C): what its box holds."""
         (left, top), (_, _, width, height) = self.source, self.box
@@ -102,8 +99,6 @@ class Scene:
     camera: Path
     objects: tuple[MovingObject, ...] = ()
     """From the farthest to the nearest."""
-    spacing: float = 0.5
-    """Pixels between neighbouring poses, at most, where they are farthest apart."""
 
     def with_objects(
         self,
@@ -167,23 +162,48 @@ class Scene:
             (H-2*margin,W-2*margin,C) float32.
         """
         height, width = background.shape[0] - 2 * margin, background.shape[1] - 2 * margin
-        paths = [self.camera, *(item.path for item in self.objects)]
-        radii = [math.hypot(height - 1, width - 1) / 2, *(item.radius for item in self.objects)]
-        times, shares = motion.instants(paths, radii, self.spacing)
-        camera = motion.matrices(motion.sample(self.camera, times), ((width - 1) / 2, (height - 1) / 2))
-        layers = [
-            _Layer.of(item, texture, camera, times, (height, width))
-            for item, texture in zip(self.objects, textures, strict=True)
-        ]
-        views = _shift_origin(camera, (-margin, -margin))
+        ends = self._sections(height, width)
+        shares = np.diff(ends)
+        camera = self._maps(ends[:-1] + shares / 2, height, width)[0]
+        quarters = (ends[:-1, None] + shares[:, None] * (0.25, 0.75)).ravel()
+        _, *moved = self._maps(quarters, height, width)
         opaque = _with_cover(background, np.ones(background.shape[:2], np.float32))
+        missing = max(0, self.margin(height, width) - margin)
+        if 4 * missing <= min(height, width):  # mirrored once, and not in every pose, where that takes little memory
+            sides = missing, missing, missing, missing
+            opaque = np.asarray(cv2.copyMakeBorder(opaque, *sides, cv2.BORDER_REFLECT_101), np.float32)
+            margin += missing
+        views = _shift_origin(camera, (-margin, -margin))
+        fronts = [
+            (_with_cover(texture, item.cover()), _shift_origin(maps, item.box[:2]))
+            for item, texture, maps in zip(self.objects, textures, moved, strict=True)
+        ]
         total = np.zeros((height, width, opaque.shape[2]), np.float32)
-        for instant, share in enumerate(shares):
-            seen = _warp(opaque, views[instant], (width, height), cv2.BORDER_REFLECT_101)
-            for layer in layers:
-                layer.hide(seen, instant)
-            cv2.scaleAdd(seen, share, total, dst=total)
+        rows = max(1, BAND // width)
+        for top in range(0, height, rows):
+            band = total[top : top + rows]
+            layers = [_Layer.of(texture, _shift(maps, (0, -top)), band.shape[:2]) for texture, maps in fronts]
+            seen = np.empty_like(band)
+            for section, (view, share) in enumerate(zip(_shift(views, (0, -top)), shares, strict=True)):
+                _warp(opaque, view, seen, cv2.BORDER_REFLECT_101)
+                for layer in layers:
+                    layer.hide(seen, section)
+                cv2.scaleAdd(seen, share, band, dst=band)
         return total[..., :-1]
+
+    def _maps(self, times: NDArray[np.float64], height: int, width: int) -> list[Matrices]:
+        """Where the image's content, then each object, has moved to at (N,) instants."""
+        camera = motion.matrices(motion.sample(self.camera, times), ((width - 1) / 2, (height - 1) / 2))
+        own = (motion.matrices(motion.sample(item.path, times), item.middle) for item in self.objects)
+        return [camera, *(motion.chain(camera, moved) for moved in own)]
+
+    def _sections(self, height: int, width: int) -> NDArray[np.float64]:
+        """See `motion.sections`. Objects, of which two poses are rendered in each, may move twice as far as the image."""
+        camera, *objects = self._maps(MOMENTS, height, width)
+        steps = motion.steps(camera, _corners(0, 0, width, height))
+        for item, maps in zip(self.objects, objects, strict=True):
+            steps = np.maximum(steps, motion.steps(maps, _corners(*item.box)) / 2)
+        return motion.sections(np.append(0, np.cumsum(steps)))
 
     def rest(
         self, background: NDArray[np.float32], margin: int = 0, textures: Sequence[NDArray[np.float32]] = ()
@@ -208,36 +228,29 @@ class _Layer:
     texture: NDArray[np.float32]
     """See `_with_cover`."""
     corners: NDArray[np.intp]
-    """(N,2,2): left and top, then right and bottom (not included) of the pixels that it touches at each instant."""
+    """(N,2,2): left and top, then right and bottom (not included) of the pixels that it touches in each section."""
     views: Matrices
-    """From its box to them."""
+    """(N,2,2,3): from its box to them, twice in each section."""
 
     @classmethod
-    def of(
-        cls,
-        item: MovingObject,
-        texture: NDArray[np.float32],
-        camera: Matrices,
-        times: NDArray[np.float64],
-        shown: tuple[int, int],
-    ) -> "_Layer":
-        left, top, width, height = item.box
-        maps = motion.chain(camera, motion.matrices(motion.sample(item.path, times), item.middle))
-        maps = _shift_origin(maps, (left, top))
+    def of(cls, texture: NDArray[np.float32], maps: Matrices, shown: tuple[int, int]) -> "_Layer":
+        height, width = texture.shape[:2]
         # One pixel more on each side: its edge is interpolated with what is beyond.
-        box = np.array([[-1, width, -1, width], [-1, -1, height, height], [1, 1, 1, 1]])
-        places = maps @ box
-        first = np.clip(np.floor(places.min(axis=2)).astype(int), 0, shown[::-1])
-        last = np.clip(np.ceil(places.max(axis=2)).astype(int) + 1, first, shown[::-1])
-        maps[:, :, 2] -= first
-        return cls(_with_cover(texture, item.cover()), np.stack([first, last], axis=1), maps)
+        places = (maps[:, :, :2] @ _corners(-1, -1, width + 2, height + 2) + maps[:, :, 2:]).reshape(-1, 2, 2, 4)
+        first = np.clip(np.floor(places.min(axis=(1, 3))).astype(int), 0, shown[::-1])
+        last = np.clip(np.ceil(places.max(axis=(1, 3))).astype(int) + 1, first, shown[::-1])
+        views = _shift(maps, -first.repeat(2, axis=0))
+        return cls(texture, np.stack([first, last], axis=1), views.reshape(-1, 2, 2, 3))
 
-    def hide(self, seen: NDArray[np.float32], instant: int) -> None:
+    def hide(self, seen: NDArray[np.float32], section: int) -> None:
         """Hide what is behind the object, in place."""
-        (left, top), (right, bottom) = self.corners[instant]
+        (left, top), (right, bottom) = self.corners[section]
         behind = seen[top:bottom, left:right]
         if behind.size:
-            front = _warp(self.texture, self.views[instant], (right - left, bottom - top), cv2.BORDER_CONSTANT)
+            early, late = (
+                _warp(self.texture, view, np.empty_like(behind), cv2.BORDER_CONSTANT) for view in self.views[section]
+            )
+            front = cv2.addWeighted(early, 0.5, late, 0.5, 0)
             channels = front.shape[2]
             uncover = np.zeros((channels, channels + 1), np.float32)
             uncover[:, -2:] = -1, 1
@@ -250,15 +263,26 @@ def _with_cover(light: NDArray[np.float32], cover: NDArray[np.float32]) -> NDArr
     return np.dstack([light * cover[..., None], cover])
 
 
-def _warp(image: NDArray[np.float32], view: Matrices, size: tuple[int, int], border: int) -> NDArray[np.float32]:
+def _warp(image: NDArray[np.float32], view: Matrices, to: NDArray[np.float32], border: int) -> NDArray[np.float32]:
     # On camera images bicubic poses come closer to a true shift by 0.04 grey levels and take three times as long.
-    return np.asarray(cv2.warpAffine(image, view, size, flags=cv2.INTER_LINEAR, borderMode=border), np.float32)
+    return np.asarray(cv2.warpAffine(image, view, to.shape[1::-1], to, cv2.INTER_LINEAR, border), np.float32)
+
+
+def _corners(left: float, top: float, width: float, height: float) -> NDArray[np.float64]:
+    """(2,4): x and y of the pixels in the corners of a box."""
+    right, bottom = left + width - 1, top + height - 1
+    return np.array([[left, right, left, right], [top, top, bottom, bottom]], float)
 
 
 def _shift_origin(maps: Matrices, origin: tuple[int, int]) -> Matrices:
     """The same maps for positions that are counted from `origin` (x, y)."""
+    return _shift(maps, maps[:, :, :2] @ np.asarray(origin, float))
+
+
+def _shift(maps: Matrices, by: ArrayLike) -> Matrices:
+    """The same maps to positions that are shifted by (x, y), or by (N,2) of them."""
     shifted = maps.copy()
-    shifted[:, :, 2] += maps[:, :, :2] @ np.asarray(origin, float)
+    shifted[:, :, 2] += np.asarray(by, float)
     return shifted
 
 

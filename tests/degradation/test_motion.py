@@ -44,37 +44,30 @@ def test_chained_maps_apply_the_inner_one_first() -> None:
     np.testing.assert_allclose(motion.chain(shift, turn)[0] @ [1, 0, 1], [3, -1], atol=1e-12)
 
 
-def test_instants_follow_the_motion_and_stand_for_the_time_that_it_takes() -> None:
-    slowing = path((0, 0, 0), (3, 4, 0), (3, 5, 0))  # 5 px in half of the exposure, 1 px in the other
-    times, shares = motion.instants([slowing], [100], 1)
-    np.testing.assert_allclose(times, [0.05, 0.15, 0.25, 0.35, 0.45, 0.75])
-    np.testing.assert_allclose(shares, [0.1, 0.1, 0.1, 0.1, 0.1, 0.5])
+def test_a_step_is_as_long_as_that_of_the_farthest_point() -> None:
+    maps = motion.matrices(path((0, 0, 0), (3, 4, 0), (3, 4, 90), (3, 4, 90)), (10, 20))
+    points = np.array([[10.0, 12, 10], [20, 20, 19]])  # 0, 2 and 1 px from the axis
+    np.testing.assert_allclose(motion.steps(maps, points), [5, 2 * np.sqrt(2), 0], atol=1e-12)
+
+
+def test_sections_follow_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(motion, "POSES", 1)
+    slowing = np.array([0.0, 5, 6])  # 5 px in half of the exposure, 1 px in the other
+    np.testing.assert_allclose(motion.sections(slowing), [0, 0.1, 0.2, 0.3, 0.4, 0.5, 1])
 
 
 @pytest.mark.parametrize(
-    ("paths", "radii", "travelled"),
-    [
-        ([motion.roll(-6)], [100], np.radians(6) * 100),
-        ([path((0, 0, 0), (3, 4, 2))], [100], 5 + np.radians(2) * 100),
-        ([path((0, 0, 0), (3, 4, 0)), path((0, 0, 0), (1, 0, 0)), path((0, 0, 0), (0, 2, 0))], [9, 9, 9], 7),
-        # The first object moves 4 px in the first half, the second 4 px in the other: the farther counts at any time.
-        ([motion.roll(0), path((0, 0, 0), (4, 0, 0), (4, 0, 0)), path((0, 0, 0), (0, 0, 0), (0, 4, 0))], [9] * 3, 8),
-    ],
+    ("travelled", "count"),
+    [(0, 1), (0.4, 1), (2.6, 6), (31.9, 64), (32.1, 64), (63.9, 64), (64.1, 65), (300, 300)],
 )
-def test_there_are_as_many_instants_as_the_farthest_point_travels_spacings(
-    paths: list, radii: list, travelled: float
-) -> None:
-    times, shares = motion.instants(paths, radii, 0.25)
-    assert len(times) == len(shares) == np.ceil(4 * travelled)
-    assert shares.sum() == pytest.approx(1)
+def test_a_section_is_half_a_pixel_long_and_a_whole_one_where_those_are_many(travelled: float, count: int) -> None:
+    ends = motion.sections(np.array([0, travelled]))
+    np.testing.assert_allclose(ends, np.linspace(0, 1, count + 1), atol=1e-12)
 
 
-def test_a_camera_that_rests_before_and_after_it_moves_is_seen_there_for_as_long() -> None:
-    late = path((0, 0, 0), (0, 0, 0), (2, 0, 0), (2, 0, 0))
-    times, shares = motion.instants([late], [100], 1)
-    np.testing.assert_allclose(motion.sample(late, times)[:, 0], [0.5, 1.5])
-    np.testing.assert_allclose(shares, [0.5, 0.5])
-    assert [len(part) for part in motion.instants([path((1, 1, 0), (1, 1, 0))], [100], 1)] == [1, 1]
+def test_what_rests_before_and_after_it_moves_is_seen_there_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(motion, "POSES", 1)
+    np.testing.assert_allclose(motion.sections(np.array([0.0, 0, 2, 2])), [0, 0.5, 1])
 
 
 def test_reach_is_the_farthest_pose_and_two_pixels_for_interpolation() -> None:

@@ -3,7 +3,6 @@ import pickle
 import numpy as np
 import pytest
 
-from restorekit.degradation import motion
 from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 
@@ -43,16 +42,6 @@ def test_jpeg_may_have_the_lowest_quality() -> None:
     for wrong in ((0, 100), (1, 101)):
         with pytest.raises(UsageError, match="`jpeg` must lie in 1 to 100"):
             RandomBlur(jpeg=wrong)
-
-
-def test_poses_of_crops_are_a_pixel_apart(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    instants = motion.instants
-    monkeypatch.setattr(
-        motion, "instants", lambda paths, radii, spacing: asked.append(spacing) or instants(paths, radii, spacing)
-    )
-    RandomBlur(shares={"shake": 1.0}).degrade_crop(photo, 8, 8, 32, np.random.default_rng(0))
-    assert asked[-1] == 1.0
 
 
 def test_kinds_come_as_often_as_their_shares_say() -> None:

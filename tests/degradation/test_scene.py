@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from restorekit.degradation import motion
 from restorekit.degradation.scene import MovingObject, Scene
@@ -81,17 +82,77 @@ def test_a_scene_at_rest_is_the_image() -> None:
     assert np.array_equal(Scene(straight(9)).rest(sharp, margin=4), sharp[4:-4, 4:-4])
 
 
-def test_poses_are_half_a_pixel_apart_at_most_where_they_are_farthest_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts: set[int] = set()
-    sample = motion.sample
-    monkeypatch.setattr(motion, "sample", lambda path, times: counts.add(len(times)) or sample(path, times))
-    camera = motion.roll(math.degrees(1.96))
-    Scene(camera).expose(np.zeros((4, 5, 1), np.float32))  # the corners are 2.5 px from the middle: they travel 4.9 px
-    assert counts == {10}
-    counts.clear()
-    objects = (square(0, 0, 3, straight(1)), square(0, 0, 3, straight(3)))  # the second travels farther
-    Scene(camera, objects).expose(np.zeros((4, 5, 1), np.float32), textures=[np.ones((3, 3, 1), np.float32)] * 2)
-    assert counts == {16}  # 7.9 px
+def test_a_section_is_as_long_as_the_image_moves_in_its_corners_or_half_as_long_as_an_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    travelled = []
+    sections = motion.sections
+    monkeypatch.setattr(motion, "sections", lambda far: travelled.append(far[-1]) or sections(far))
+    black = np.zeros((4, 5, 1), np.float32)
+    camera = motion.roll(math.degrees(1.96))  # the corners are 2.5 px from the middle
+    Scene(camera).expose(black)
+    Scene(STILL, (square(0, 0, 3, straight(6)), square(0, 0, 3, straight(2)))).expose(
+        black, textures=[black[:3, :3]] * 2
+    )
+    first, then = np.array([[0.0, 0, 0], [8, 0, 0], [8, 0, 0]]), np.array([[0.0, 0, 0], [0, 0, 0], [0, 5, 0]])
+    Scene(then, (square(0, 0, 3, first),)).expose(
+        black, textures=[black[:3, :3]]
+    )  # 8 / 2 px, then 5 px with the camera
+    np.testing.assert_allclose(travelled, [4.9, 3, 9], rtol=1e-4)
+
+
+def expose_plainly(
+    background: np.ndarray, camera: np.ndarray, objects: list[tuple[MovingObject, np.ndarray]], instants: int
+) -> np.ndarray:
+    """(H,W): the mean of many instants, every pixel looked up where its content is at rest."""
+    rows, columns = background.shape
+    y, x = np.mgrid[:rows, :columns]
+
+    def back(pose: np.ndarray, middle: tuple[float, float], x: np.ndarray, y: np.ndarray) -> tuple:
+        turn = np.radians(pose[2])  # counter-clockwise, y points down
+        right, down = x - middle[0] - pose[0], y - middle[1] - pose[1]
+        cosine, sine = np.cos(turn), np.sin(turn)
+        return middle[0] + cosine * right - sine * down, middle[1] + sine * right + cosine * down
+
+    def pose(path: np.ndarray, time: float) -> np.ndarray:
+        return np.array([np.interp(time, np.linspace(0, 1, len(path)), axis) for axis in path.T])
+
+    total = np.zeros((rows, columns))
+    for time in (np.arange(instants) + 0.5) / instants:
+        u, v = back(pose(camera, time), ((columns - 1) / 2, (rows - 1) / 2), x, y)
+        seen = ndimage.map_coordinates(background, [v, u], order=1, mode="mirror")
+        for item, texture in objects:
+            left, top, width, height = item.box
+            across, down = back(pose(item.path, time), (left + (width - 1) / 2, top + (height - 1) / 2), u, v)
+            places, cover = [down - top, across - left], item.cover()
+            covered = ndimage.map_coordinates(cover, places, order=1, mode="grid-constant")
+            front = ndimage.map_coordinates(texture * cover, places, order=1, mode="grid-constant")
+            seen = front + (1 - covered) * seen
+        total += seen
+    return total / instants
+
+
+@pytest.mark.parametrize(
+    ("seed", "length", "sweep", "band"),
+    [
+        (0, 4, 3, 1000),
+        pytest.param(1, 30, 20, 10, marks=pytest.mark.slow),
+        pytest.param(2, 80, 6, 2**14, marks=pytest.mark.slow),
+    ],
+)
+def test_a_scene_is_the_mean_of_very_many_instants_to_half_a_grey_level(
+    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch, seed: int, length: int, sweep: float, band: int
+) -> None:
+    monkeypatch.setattr("restorekit.degradation.scene.BAND", band)  # 20 rows at a time, one, and all
+    light = photo[..., :1].astype(np.float32) / 255
+    rng = np.random.default_rng(seed)
+    camera = motion.draw_path(rng, length, sweep)
+    objects = tuple(square(*at, 15, motion.draw_path(rng, length, sweep)) for at in ((8, 12), (20, 15), (36, 30)))
+    textures = [light[place : place + 15, place : place + 15] for place in (60, 80, 100)]
+    seen = Scene(camera, objects).expose(light[:40, :48], textures=textures)[..., 0]
+    squares = [(item, texture[..., 0]) for item, texture in zip(objects, textures, strict=True)]
+    expected = expose_plainly(light[:40, :48, 0], camera, squares, 8 * length + 50)
+    assert np.abs(seen - expected).max() < 0.5 / 255
 
 
 def test_real_surroundings_come_in_from_the_margin() -> None:
