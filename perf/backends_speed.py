@@ -1,6 +1,8 @@
-"""Runtimes beside PyTorch: ONNX Runtime, OpenVINO and, for compact, ncnn: those that are installed, on one tile in float32.
+"""Runtimes beside PyTorch: ONNX Runtime, OpenVINO and, for compact, ncnn: those that are installed, on one tile.
 
-PyTorch runs as the engine does: folded, in channels-last memory, with freed buffers kept. ncnn gets the same weights.
+PyTorch runs as the engine does: folded, in channels-last memory, with freed buffers kept. ncnn gets the same weights. All
+compute in float32; ONNX Runtime and OpenVINO in int8 too, where weights ship so. The last line of a system compares what
+`--backend auto` takes with the fastest in float32.
 """
 
 import importlib.util
@@ -8,30 +10,30 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
+import ncnn_tool
 import numpy as np
 import torch
 from common import arguments_for_side, in_processes, parser, photo, record, take_turns
 from numpy.typing import NDArray
 from torch import nn
 
-from restorekit.imaging.dtypes import to_unit
 from restorekit.inference.engine import Engine
-from restorekit.inference.settings import Settings
+from restorekit.inference.settings import Runtime, Settings
 from restorekit.models.model import Model
 from restorekit.runtime.memory import keep_buffers
 from restorekit.weights.load import load_model
+from restorekit.weights.manifest import BundledWeights, load_manifest
+from restorekit.weights.network import load_network
 
 SIDES = {"compact": 128, "gggan": 192, "gggan-lite": 352}
 """Of the tile in pixels."""
 Run = Callable[[], NDArray[np.float32]]
 
 
-def ncnn_network(model: Model, folder: Path) -> Any:
-    """The network of compact in ncnn: convolutions with PReLUs, pixel shuffle, plus the input enlarged."""
-    import ncnn
-
+def write_ncnn(model: Model, folder: Path) -> None:
+    """Write the network of compact for ncnn: convolutions with PReLUs, pixel shuffle, plus the input enlarged."""
     lines, numbers, blob = ["Input in 0 1 in", "Split two 1 2 in small base"], [], "small"
     for index, layer in enumerate(part for part in model.module.modules() if isinstance(part, (nn.Conv2d, nn.PReLU))):
         if isinstance(layer, nn.Conv2d):
@@ -53,50 +55,53 @@ def ncnn_network(model: Model, folder: Path) -> Any:
     text = "\n".join(["7767517", f"{len(lines)} {blobs}", *lines])
     (folder / "net.param").write_text(text, encoding="ascii")
     (folder / "net.bin").write_bytes(b"".join(part.detach().numpy().tobytes() for part in numbers))
-    network = ncnn.Net()
-    network.opt.num_threads = torch.get_num_threads()
-    for half in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
-        setattr(network.opt, f"use_{half}", False)
-    network.load_param(str(folder / "net.param"))
-    network.load_model(str(folder / "net.bin"))
-    return network
 
 
 def by_ncnn(network: Any, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
-    import ncnn
-
-    extractor = network.create_extractor()
-    batch = np.ascontiguousarray(to_unit(tile).transpose(2, 0, 1))  # ncnn refers to its memory
-    extractor.input("in", ncnn.Mat(batch))
-    return np.asarray(extractor.extract("out")[1]).transpose(1, 2, 0)[None].clip(0, 1)
+    """As a back end does."""
+    return ncnn_tool.enlarge(network, tile)[None]
 
 
 def installed(name: str) -> list[str]:
-    """Runtimes that can run a system here, PyTorch first."""
+    """What can run weights here, PyTorch first; those in int8 last."""
+    model, weights = named(name)
     packages = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
-    packages |= {"ncnn": "ncnn"} if name == "compact" else {}
-    return [runtime for runtime, package in packages.items() if importlib.util.find_spec(package)]
+    packages |= {"ncnn": "ncnn"} if model == "compact" else {}
+    there = [runtime for runtime, package in packages.items() if importlib.util.find_spec(package)]
+    entry = load_manifest().choose(model, None if weights == "auto" else weights)
+    int8 = isinstance(entry, BundledWeights) and entry.int8
+    return there + [f"{runtime} int8" for runtime in there if int8 and runtime in ("onnx", "openvino")]
 
 
-def ready(name: str, runtime: str, tile: NDArray[np.uint8]) -> Run:
-    """A system in a runtime, ready to restore the tile."""
-    model = load_model(name)
+def named(name: str) -> tuple[str, str]:
+    """Model and weights of `MODEL[:TAG]`."""
+    model, _, tag = name.partition(":")
+    return model, tag or "auto"
+
+
+def ready(name: str, side: str, tile: NDArray[np.uint8]) -> Run:
+    """Weights in a runtime, ready to restore the tile."""
+    model, weights = named(name)
+    runtime, _, int8 = side.partition(" ")
+    network = load_network(model, weights, int8=bool(int8))
     if runtime == "ncnn":
+        assert isinstance(network, Model)
         with TemporaryDirectory() as folder:
-            return partial(by_ncnn, ncnn_network(model, Path(folder)), tile)
-    engine = Engine(model, Settings("cpu", "fp32", backend=runtime))  # type: ignore[arg-type]
+            write_ncnn(network, Path(folder))
+            return partial(by_ncnn, ncnn_tool.open_network(Path(folder), torch.get_num_threads()), tile)
+    engine = Engine(network, Settings("cpu", int8 or "fp32", backend=runtime))  # type: ignore[arg-type]
     return partial(engine.backend, tile[None], None, ())
 
 
 def main() -> None:
     options = parser(__doc__, rounds=7)
-    options.add_argument("systems", nargs="*", default=list(SIDES), help="with weights that ship (%(default)s)")
+    options.add_argument("systems", nargs="*", default=list(SIDES), help="MODEL[:TAG] (%(default)s)")
     options.add_argument("--size", type=int, help="side of the tile in pixels; by default one that fits the system")
     options.add_argument("--side", help="be one side: for the script itself")
     asked = options.parse_args()
     keep_buffers()
     for name in asked.systems:
-        side = asked.size or SIDES[name]
+        side = asked.size or SIDES[named(name)[0]]
         tile = photo(side, side)
         if asked.side:
             take_turns(ready(name, asked.side, tile))
@@ -111,7 +116,12 @@ def main() -> None:
             speed = side * side / 1e6 / float(np.median(seconds))
             print(f"{name} {side}x{side}, {runtime}: {speed:.3g} MP/s, differs from torch by {difference:.1e}")
         for runtime in runtimes[1:]:
-            record(asked.history, f"{name} {side}x{side}, fp32, torch / {runtime}", taken, "torch", runtime)
+            kind = "" if runtime.endswith("int8") else "fp32, "
+            record(asked.history, f"{name} {side}x{side}, {kind}torch / {runtime}", taken, "torch", runtime)
+        floats = [runtime for runtime in runtimes if runtime in get_args(Runtime)]
+        best = min(floats, key=lambda runtime: float(np.median(taken[runtime])))
+        auto = Engine(load_model(*named(name)), Settings("cpu", backend="auto")).runtime
+        record(asked.history, f"{name} {side}x{side}, fp32, {best}, the fastest / auto: {auto}", taken, best, auto)
 
 
 if __name__ == "__main__":

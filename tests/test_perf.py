@@ -16,6 +16,8 @@ pytestmark = pytest.mark.skipif(not PERF.is_dir(), reason="perf/ is not beside a
 
 RUNTIMES = sum(find_spec(package) is not None for package in ("onnxruntime", "openvino", "ncnn"))
 """That are installed beside PyTorch."""
+GRAPHS = sum(find_spec(package) is not None for package in ("onnxruntime", "openvino"))
+"""Of these, those that run graphs."""
 
 
 def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
@@ -32,8 +34,14 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
         pytest.param(
             "backends_speed.py",
             ["compact", "--size", "32"],
-            RUNTIMES,
+            RUNTIMES + GRAPHS + 1,
             marks=pytest.mark.skipif(not RUNTIMES or not find_spec("onnx"), reason="there is only PyTorch"),
+        ),
+        pytest.param(
+            "upscaling_speed.py",
+            ["--images", "2", "--size", "32"],
+            1 + GRAPHS + bool(find_spec("openvino")),
+            marks=pytest.mark.skipif(not find_spec("ncnn"), reason="ncnn is not installed"),
         ),
         ("blur_speed.py", [], 1),
         ("deconvolution_speed.py", [], 6),
@@ -64,8 +72,9 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
     ],
 )
 def test_every_script_appends_a_line_for_each_ratio(
-    script: str, arguments: list[str], cases: int, tmp_path: Path
+    script: str, arguments: list[str], cases: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path / "cache"))
     lines = run(tmp_path / "history.jsonl", script, *arguments)
     assert len(lines) == len({line["case"] for line in lines}) == cases
     for line in lines:
