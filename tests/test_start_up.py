@@ -3,8 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from restorekit.media.encode import write_image
+from restorekit.media.image import Image
 
 HEAVY = {"cv2", "numpy", "scipy", "skimage", "torch"}
 COMMAND = """
@@ -69,3 +74,14 @@ def test_completion_loads_nothing_heavy(typed: str) -> None:
     modules = imported(COMMAND, _RESTOREKIT_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(words) - 1))
     assert "typer.completion" in modules
     assert not modules & HEAVY
+
+
+def test_an_image_by_a_graph_waits_for_neither_torch_nor_ffmpeg(photo: np.ndarray, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    write_image(Image(photo[:32, :32]), tmp_path / "a.png")
+    asked = ["sr", tmp_path / "a.png", "-o", tmp_path / "out", "--precision", "int8", "--backend", "onnx"]
+    modules = imported(COMMAND, *map(str, asked))
+    assert (tmp_path / "out" / "a.png").is_file()
+    assert "onnxruntime" in modules
+    assert not modules & {"av", "scipy", "skimage", "tifffile", "torch"}

@@ -11,7 +11,7 @@ from restorekit.inference import settings
 from restorekit.runtime import precision
 
 if TYPE_CHECKING:
-    from restorekit.pipeline.videos import VideoSettings
+    from restorekit.pipeline.video_settings import VideoSettings
 
 Inputs = Annotated[list[Path], typer.Argument(help="Images, videos, folders (with everything below) or glob patterns.")]
 InputsOrPipe = Annotated[
@@ -131,8 +131,8 @@ def video_settings(
     Raises:
         UsageError: an option has no such value.
     """
-    from restorekit.media.video_writer import Encoding
-    from restorekit.pipeline.videos import VideoSettings
+    from restorekit.media.encoding import Encoding
+    from restorekit.pipeline.video_settings import VideoSettings
 
     part = None
     if frames is not None:

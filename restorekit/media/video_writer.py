@@ -24,6 +24,7 @@ import numpy as np
 
 from restorekit.errors import UnwritableOutput, UsageError
 from restorekit.imaging.dtypes import from_unit, to_unit
+from restorekit.media.encoding import CONTAINERS, ENCODERS, Encoding
 from restorekit.media.image import Image
 from restorekit.media.video import Frame
 from restorekit.media.video_colour import UNSTATED, Colour, matrix_or_default
@@ -39,16 +40,6 @@ from restorekit.media.video_reader import (
 )
 from restorekit.runtime.atomic import put_in_place, replacing
 
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-"""FFmpeg's names of the containers that are written, by suffix."""
-HOLDS = {
-    ".mp4": ("h264", "hevc", "av1"),
-    ".m4v": ("h264", "hevc"),
-    ".mov": ("h264", "hevc", "prores"),
-    ".webm": ("vp9", "av1"),
-}
-"""Codecs that players expect in a container; Matroska holds any."""
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1", "prores": "prores_ks"}
 CRF = {"libx264": 16, "libx265": 18, "libvpx-vp9": 20, "libsvtav1": 20}
 """Constant rate factors that keep what a restoration has gained."""
 NVENC_QUALITY = 19
@@ -60,26 +51,6 @@ AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
 ALPHA = ("prores_ks", "ffv1")
 """Encoders whose alpha every decoder gives back."""
 RGB = 0  # matrix coefficients of H.273
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How results are encoded; by default as their containers suggest."""
-
-    codec: str | None = None
-    """h264, hevc, vp9, av1, prores, ffv1, or FFmpeg's name of an encoder, e.g. h264_nvenc."""
-    crf: int | None = None
-    """Constant rate factor; lower is better and larger."""
-    preset: str | None = None
-    """Of the encoder; slower is smaller."""
-    lossless: bool = False
-    """FFV1, in Matroska."""
-
-    def __post_init__(self) -> None:
-        if self.lossless and (self.codec or self.crf is not None or self.preset):
-            raise UsageError("lossless is FFV1: codec, crf and preset have no meaning there.", "Leave them out.")
-        if self.codec is not None:
-            _encoder(ENCODERS.get(self.codec, self.codec))
 
 
 @dataclass(frozen=True)
@@ -101,14 +72,6 @@ class Format:
     """Primaries, transfer, matrix and range by H.273's numbers."""
     options: dict[str, str]
     """Of the encoder."""
-
-
-def result_path(path: Path, encoding: Encoding) -> Path:
-    """Where a video's result goes: its own name if its container is written and holds the codec, else Matroska."""
-    suffix = path.suffix.lower()
-    codec = _canonical(encoding)
-    kept = suffix in CONTAINERS and (suffix == ".mkv" or (codec or HOLDS[suffix][0]) in HOLDS[suffix])
-    return path if kept else path.with_name(path.name + ".mkv")
 
 
 def choose_format(info: VideoInfo, size: tuple[int, int], encoding: Encoding, suffix: str, interlaced: bool) -> Format:
@@ -526,27 +489,8 @@ def _pixel_format(info: VideoInfo, size: tuple[int, int], encoder: str) -> tuple
     return found
 
 
-def _canonical(encoding: Encoding) -> str | None:
-    """The codec that was asked for, by FFmpeg's name; None if the container decides."""
-    if encoding.codec is None:
-        return "ffv1" if encoding.lossless else None
-    return _encoder(ENCODERS.get(encoding.codec, encoding.codec)).canonical_name
-
-
 def _options(encoder: str) -> set[str]:
     return {option.name for option in av.CodecContext.create(encoder, "w").supported_options.private}
-
-
-def _encoder(name: str) -> av.Codec:
-    try:
-        codec = av.Codec(name, "w")
-    except ValueError:
-        codec = None
-    if codec is None or codec.type != "video":
-        raise UsageError(
-            f"There is no encoder {name}.", f"Choose {', '.join([*ENCODERS, 'ffv1'])}, or one of FFmpeg's."
-        )
-    return codec
 
 
 @contextmanager

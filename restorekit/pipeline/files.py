@@ -34,11 +34,10 @@ from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
 from restorekit.pipeline.large import RestoredLarge, find_large, restore_large
 from restorekit.pipeline.listening import RunListener
 from restorekit.pipeline.plan import blur_paths, destinations, plan_files, side_by_side_path, split_target
-from restorekit.pipeline.preview import PreviewWorker
 from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary, failed_result, report_line
 from restorekit.pipeline.side_by_side import side_by_side
 from restorekit.pipeline.still import OnDoubt, check_task, restore_still
-from restorekit.pipeline.videos import VideoSettings, VideoWorker, stamp_of, video_facts, video_megapixels
+from restorekit.pipeline.video_settings import VideoSettings, stamp_of, video_facts
 from restorekit.pipeline.watch import check_watchable, watch_folder
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
@@ -219,22 +218,7 @@ class _Batch:
         at_once = max(1, min(engine.at_once, sum(not job.video for job in jobs)))
         worker = replace(self.worker, at_once=at_once)
         done_images = _sharing(self.executor.run(work.take_images(images), worker, at_once, engine.helpers), at_once)
-        if self.video.preview:
-            previewer = PreviewWorker(engine, worker.size, out, self.video)
-            done_videos = self.executor.run(work.take_videos(videos), previewer)
-        else:
-            video_worker = VideoWorker(
-                engine,
-                worker.size,
-                out,
-                worker.journal,
-                self.video,
-                progress,
-                self.stop,
-                self.overwrite,
-                worker.max_pixels,
-            )
-            done_videos = self.executor.run(work.take_videos(videos), video_worker)
+        done_videos = self._restore_videos(work.take_videos(videos)) if videos else iter(())
         skipped = ((FileResult(job.source, out / job.relative, "skipped"), 0.0) for job in finished)
         ends = chain(skipped, work.less_images(done_images), work.less_videos(done_videos))
         for job, (result, amount) in zip(chain(finished, images, videos), ends, strict=False):  # fewer if stopped
@@ -243,6 +227,26 @@ class _Batch:
                 lines.write(report_line(result, summary.info))
             status = "done" if result.status == "planned" else result.status
             progress.step(Event(str(result.source), 1, amount, status, result, work.left))
+
+    def _restore_videos(self, videos: Iterator[Job]) -> Iterator[FileResult]:
+        from restorekit.pipeline.preview import PreviewWorker  # with FFmpeg, for which images do not wait
+        from restorekit.pipeline.videos import VideoWorker
+
+        run = self.worker
+        if self.video.preview:
+            return self.executor.run(videos, PreviewWorker(run.engine, run.size, run.out, self.video))
+        worker = VideoWorker(
+            run.engine,
+            run.size,
+            run.out,
+            run.journal,
+            self.video,
+            run.progress,
+            self.stop,
+            self.overwrite,
+            run.max_pixels,
+        )
+        return self.executor.run(videos, worker)
 
     def _is_finished(self, job: Job) -> bool:
         """Whether an earlier run made all that this one would make of a job, from the same input."""
@@ -409,6 +413,8 @@ class _WorkLeft:
 
     def take_videos(self, videos: Iterable[Job]) -> Iterator[Job]:
         """The same for videos, whose headers are read now."""
+        from restorekit.pipeline.videos import video_megapixels
+
         for job in takewhile(self._goes_on, videos):
             self._videos.know(video_megapixels(job.source, self._fps))
             self._progress.step(Event(str(job.source), 0, 0.0, "started", left=self.left))

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from restorekit.inference.backends.choice import remembered
-from restorekit.media.video_writer import ENCODERS
+from restorekit.media.encoding import ENCODERS
 from restorekit.runtime.memory import free_memory, total_memory
 from restorekit.runtime.provenance import cpu_features, environment
 from restorekit.weights.cache import cache_folder

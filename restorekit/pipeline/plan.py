@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from restorekit.errors import UsageError
 from restorekit.media.discover import Job, RealPaths, find_images, looks_like_video
+from restorekit.media.encoding import CONTAINERS, Encoding, result_path
 from restorekit.media.numbered import is_pattern, numbered_file, numbers, pattern_of
-from restorekit.media.video_writer import CONTAINERS, Encoding, result_path
 
 if TYPE_CHECKING:
     from restorekit.pipeline.blur_files import KnownBlurs

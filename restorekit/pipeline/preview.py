@@ -14,7 +14,7 @@ from restorekit.media.numbered import is_pattern
 from restorekit.media.video_reader import VideoReader, read_info, upright
 from restorekit.pipeline.report import FileResult, failed_result
 from restorekit.pipeline.side_by_side import side_by_side
-from restorekit.pipeline.videos import VideoSettings
+from restorekit.pipeline.video_settings import VideoSettings
 from restorekit.runtime.atomic import no_room_left
 
 

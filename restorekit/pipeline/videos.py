@@ -10,7 +10,7 @@ import itertools
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -28,47 +28,23 @@ from restorekit.media.discover import Job
 from restorekit.media.image import Image
 from restorekit.media.limits import MOST_PIXELS
 from restorekit.media.numbered import is_pattern, numbered_file
-from restorekit.media.numbered import stamp as numbered_stamp
 from restorekit.media.numbered_writer import NumberedWriter, lost_streams
 from restorekit.media.video import Frame
 from restorekit.media.video_reader import VideoInfo, VideoReader, header_pixels, read_info
-from restorekit.media.video_writer import Encoding, Format, Segment, SegmentWriter, choose_format, join_segments
+from restorekit.media.video_writer import Format, Segment, SegmentWriter, choose_format, join_segments
 from restorekit.pipeline.listening import RunListener
 from restorekit.pipeline.report import FileResult, failed_result
+from restorekit.pipeline.video_settings import VideoSettings, stamp_of, video_facts
 from restorekit.runtime.atomic import no_room_left
 from restorekit.runtime.executor import LocalExecutor
 from restorekit.runtime.journal import Journal
 from restorekit.runtime.lock import HIDDEN
 from restorekit.runtime.progress import PATIENT, Event, Listener, Progress
-from restorekit.runtime.provenance import digest, file_stamp
+from restorekit.runtime.provenance import digest
 from restorekit.runtime.threads import shared_threads
 
 SEGMENT = 4  # seconds; a killed run repeats no more than that
-MOST_RATE = 1000  # frames a second
 MOST_FRAMES = 250  # of a segment: x264's own distance of key frames
-
-
-@dataclass(frozen=True)
-class VideoSettings:
-    """How videos are restored and written."""
-
-    encoding: Encoding = Encoding()
-    frames: tuple[int, int] | None = None
-    """First frame and the first one behind, to restore a part; the result has that part of all streams."""
-    deinterlace: bool = False
-    """Make whole frames of interlaced ones first."""
-    fps: Fraction | None = None
-    """Frames a second, where numbered images become a video."""
-    preview: int = 0
-    """So many stills of each video before and after, and nothing else."""
-
-    def __post_init__(self) -> None:
-        if self.fps is not None and not 0 < self.fps <= MOST_RATE:
-            raise UsageError(f"fps cannot be {self.fps}.", "Give frames a second, e.g. 25 or 30000/1001.")
-        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
-            raise UsageError(
-                f"frames cannot be {self.frames}.", "Give the first frame and the first one behind, from 0."
-            )
 
 
 def video_megapixels(path: Path, fps: Fraction | None = None) -> float:
@@ -77,11 +53,6 @@ def video_megapixels(path: Path, fps: Fraction | None = None) -> float:
         return header_pixels(path, fps if is_pattern(path) else None) / 1e6
     except RestorekitError:
         return 0.0
-
-
-def stamp_of(path: Path) -> dict[str, int]:
-    """Tell whether a video, or numbered images, have changed; see `file_stamp`."""
-    return numbered_stamp(path) if is_pattern(path) else file_stamp(path)
 
 
 @dataclass(frozen=True)
@@ -238,12 +209,6 @@ class VideoWorker:
         if self.size.factor is None or float(self.size.factor).is_integer():
             return height, width
         return height + height % 2, width + width % 2
-
-
-def video_facts(stamp: Mapping[str, int], output: Path, settings: VideoSettings) -> dict[str, object]:
-    """What tells that a video's result was made from this input in this way, and is still the one that was written."""
-    written = numbered_stamp(output) if is_pattern(output) else output.stat().st_size
-    return {"source": dict(stamp), "output": written, "settings": repr(settings)}
 
 
 def _is_content(value: object) -> TypeGuard[dict[str, Any]]:

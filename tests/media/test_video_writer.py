@@ -10,16 +10,15 @@ from video_clips import FRAMES, SECOND, contents, frame_times, make_clip, patter
 
 from restorekit.errors import UnwritableOutput, UsageError
 from restorekit.media import video_writer
+from restorekit.media.encoding import Encoding, result_path
 from restorekit.media.image import Image
 from restorekit.media.video import Frame
 from restorekit.media.video_reader import VideoInfo, VideoReader, read_info
 from restorekit.media.video_writer import (
-    Encoding,
     Segment,
     SegmentWriter,
     choose_format,
     join_segments,
-    result_path,
 )
 
 VARIABLE = [300, 2560, 5000, 7680, 10_000, 13_000, 15_360, 18_000, 20_480, 23_040, 25_600, 30_000]

@@ -21,11 +21,11 @@ from restorekit.inference.settings import Settings
 from restorekit.media import video_reader
 from restorekit.media.decode import read_image
 from restorekit.media.encode import write_image
+from restorekit.media.encoding import Encoding
 from restorekit.media.image import Image
 from restorekit.media.video_reader import VideoReader, read_info
-from restorekit.media.video_writer import Encoding
 from restorekit.pipeline import videos
-from restorekit.pipeline.videos import VideoSettings
+from restorekit.pipeline.video_settings import VideoSettings
 from restorekit.runtime.progress import SILENT, Event, Work
 from restorekit.weights.load import load_model
 

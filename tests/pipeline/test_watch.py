@@ -21,7 +21,7 @@ from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.pipeline import files, watch
 from restorekit.pipeline.plan import plan_files
-from restorekit.pipeline.videos import VideoSettings
+from restorekit.pipeline.video_settings import VideoSettings
 from restorekit.pipeline.watch import watch_folder
 from restorekit.runtime.progress import Event, Work
 
