@@ -67,9 +67,9 @@ def test_what_is_there_and_what_arrives_is_restored_by_one_network_until_the_run
     monkeypatch.setattr(watch, "SETTLED", 0.1)
     loaded, load = [], files.load_network
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: object, **options: object) -> object:
         loaded.append(arguments)
-        return load(*arguments)
+        return load(*arguments, **options)
 
     monkeypatch.setattr(files, "load_network", counted)
     cleared: list[Path] = []
