@@ -26,6 +26,7 @@ from restorekit.deconvolution.blurs import cell_middles
 from restorekit.deconvolution.cells import cells_of, restore_cells
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
 from restorekit.deconvolution.prediction import edges_of, keep_large, sharpen_edges
+from restorekit.deconvolution.steepness import may_be_blurred
 from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
 from restorekit.models.known_blur import Noise
 from restorekit.models.spec import Spec
@@ -65,7 +66,6 @@ SMOOTH = 0.015  # of the restoration within a level, as a standard deviation of 
 CLEAN = 0.005  # least standard deviation of noise in the last restoration: 8000 weighs its data
 ALPHA = 0.5
 SATURATED = 235.5 / 256
-NEXT_TO_NONE = 1.05  # px, of `spread`: as much is found in sharp images, whose edges are less steep than predicted
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class Whyte(BlindDeconvolution[Config]):
         side = min(self.config.side, shortest // ROOM)
         levels = levels_of(height, width, side, self.config.focal, self.config.motion == "rotation")
         finest, weights = levels[-1], find_weights(image, levels, listener)
-        psfs = finest.windows(weights).psfs
-        if spread(psfs) < NEXT_TO_NONE:
+        windows = finest.windows(weights)
+        if not may_be_blurred(finest.reduce(image), windows):
             return NO_BLUR
-        blur = finest.shake(weights) if finest.rotates else Kernel(centre(psfs[0, 0]))
+        blur = finest.shake(weights) if finest.rotates else Kernel(centre(windows.psfs[0, 0]))
         return blur if scale == 1 else blur.enlarge(1 / scale, height, width)
 
     def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
@@ -152,9 +152,8 @@ def find_weights(image: Tensor, levels: list["Level"], listener: Listener = PATI
     weights = np.full(levels[0].shape, 1 / math.prod(levels[0].shape))
     for number, level in enumerate(levels):
         listener.begin(f"level {number + 1} of {len(levels)}")
-        size = (level.height, level.width)
-        reduced = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
-        scene = F.interpolate(scene, size, mode="bicubic") if number else reduced
+        reduced = level.reduce(image)
+        scene = F.interpolate(scene, reduced.shape[-2:], mode="bicubic") if number else reduced
         weights = clean(refine(weights, levels[number - 1], level)) if number else weights
         seen = mask_of(reduced, level.side)
         for round_ in range(ROUNDS):
@@ -200,6 +199,11 @@ class Level:
     def cells(self) -> tuple[int, int]:
         """Rows and columns of cells in which the blur counts as one PSF."""
         return grid_of(self.height, self.width, self.side) if self.rotates else (1, 1)
+
+    def reduce(self, image: Tensor) -> Tensor:
+        """The image (1,1,H,W) at this scale."""
+        size = (self.height, self.width)
+        return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
 
     def shake(self, weights: NDArray[np.float64]) -> Shake:
         """What weights (side,side,side) mean, about their mean."""
@@ -413,12 +417,3 @@ def centre(psf: NDArray[np.float32]) -> NDArray[np.float32]:
     """A PSF (K,L) with its centre of gravity in the middle, by less than a pixel."""
     away = [side // 2 - place for side, place in zip(psf.shape, ndimage.center_of_mass(psf), strict=True)]
     return as_psf(np.clip(ndimage.shift(np.pad(psf, 1), away, order=3, mode="grid-constant"), 0, None))
-
-
-def spread(psfs: NDArray[np.float32]) -> float:
-    """How far PSFs (R,S,K,L) spread a point, in pixels from its centre of gravity; root mean square."""
-    total = 0.0
-    for psf in psfs.reshape(-1, *psfs.shape[2:]):
-        y, x = np.indices(psf.shape) - np.reshape(ndimage.center_of_mass(psf), (2, 1, 1))
-        total += float((psf * (y**2 + x**2)).sum())
-    return math.sqrt(total / math.prod(psfs.shape[:2]))
