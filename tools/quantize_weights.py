@@ -19,7 +19,6 @@ from restorekit.weights.state_dict import sha256
 
 MANIFEST = PACKAGE.parent / "weights.toml"
 DATA = {
-    "gggan:endoscopy": "endoscopy",
     "gggan-lite:photo": "photos",
     "gggan-lite:endoscopy": "endoscopy",
     "compact:x4": "photos",

@@ -29,6 +29,8 @@ class Provenance:
     """Fingerprints of the images that it was trained on, see `runtime.fingerprints`; empty where the file does not say."""
     seconds_per_sample: float | None = None
     """Training time by crops trained on, on whatever machine that was; None where the file does not say."""
+    recipe: str = field(default="", repr=False)
+    """What it was trained by, as JSON, spelt as in the version that wrote it; empty where the file does not say."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Compute in 8-bit integers after training: a network's graph is quantized, and what that costs is measured."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.degradation.degradation import Rgb8
+from restorekit.degradation.degradation import Degradation, Rgb8
 from restorekit.errors import RestorekitError, UsageError
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.inference.backends.choice import open_graph
 from restorekit.inference.export import to_graph
 from restorekit.metrics import psnr, ssim
+from restorekit.models.model import Model
 from restorekit.runtime.atomic import write_atomically
 from restorekit.training.recipe import Recipe
 from restorekit.training.samples import find_training_pairs, hold_out
@@ -63,7 +65,7 @@ def quantize(
     nncf, onnx = _import_nncf(), import_onnx()
     network = load_model(model, weights, scale, config)
     graph = to_graph(network)
-    calibration, unseen = _images(data, model, network.provenance.config, network.spec.size_multiple)
+    calibration, unseen = _images(data, network)
 
     def validate(quantized: Any, images: Iterable[tuple[Rgb8, Rgb8]]) -> tuple[float, list[float]]:
         scores = _scores(replace(graph, content=quantized.SerializeToString(), precision="int8"), images, psnr)
@@ -101,16 +103,22 @@ def _import_nncf() -> Any:
     return nncf
 
 
-def _images(
-    data: Path, model: str, config: Mapping[str, object], size_multiple: int
-) -> tuple[Sequence[tuple[Rgb8, Rgb8]], Sequence[tuple[Rgb8, Rgb8]]]:
+def _images(data: Path, network: Model) -> tuple[Sequence[tuple[Rgb8, Rgb8]], Sequence[tuple[Rgb8, Rgb8]]]:
     """(degraded, sharp) central pieces that calibrate, and those that measure."""
     pairs = find_training_pairs(data)
     if len(pairs) < 2:
         raise UsageError("One image cannot both calibrate and measure.", "Give more.", data)
-    degradation = Recipe.of_paper(model).replacing(config=dict(config)).degradation()
-    seen, unseen = (ValidationSet(tuple(part), degradation, 0, size_multiple, most=IMAGES) for part in hold_out(pairs))
+    degradation, multiple = degradation_of(network), network.spec.size_multiple
+    seen, unseen = (ValidationSet(tuple(part), degradation, 0, multiple, most=IMAGES) for part in hold_out(pairs))
     return [seen[number] for number in range(len(seen))], [unseen[number] for number in range(len(unseen))]
+
+
+def degradation_of(network: Model) -> Degradation:
+    """What these weights learned to undo, else what the system's paper says: another blur would hardly be touched."""
+    source = network.provenance
+    trained = json.loads(source.recipe or "{}")
+    told = {name: trained[name] for name in ("blur", "downscale") if name in trained}
+    return Recipe.of_paper(network.spec.name).replacing(config=dict(source.config), **told).degradation()
 
 
 def _batch(degraded: Rgb8) -> NDArray[np.float32]:

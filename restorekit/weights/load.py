@@ -63,8 +63,16 @@ def load_model(
     model = _as_model(name, module, options, source.label, sha256)
     trained_on, seconds = state_dict.read_training(header, source.path)
     without = header.get("without_features", "")
-    provenance = replace(model.provenance, trained_on=trained_on, seconds_per_sample=seconds, without_features=without)
-    return replace(model, provenance=provenance)
+    return replace(
+        model,
+        provenance=replace(
+            model.provenance,
+            trained_on=trained_on,
+            seconds_per_sample=seconds,
+            without_features=without,
+            recipe=header.get("recipe", ""),
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from restorekit.degradation.random_blur import RandomBlur
 from restorekit.errors import UsageError
 from restorekit.inference.engine import Engine
 from restorekit.inference.settings import Settings
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 from restorekit.metrics import psnr
-from restorekit.training.quantization import quantize
+from restorekit.training.quantization import degradation_of, quantize
 from restorekit.training.recipe import Recipe
+from restorekit.weights import state_dict
 from restorekit.weights.graph import Graph
 from restorekit.weights.load import load_model
 from restorekit.weights.loss import Loss
@@ -84,6 +86,19 @@ def test_layers_stay_in_float_until_the_budget_is_kept(made: tuple[Loss, Path], 
     loss = quantize(tmp_path / "net.onnx", data=data, model="espcn", scale=4, budget_db=budget)
     assert loss.psnr <= budget
     assert 0 < loss.float_layers <= 3
+
+
+def test_images_are_degraded_as_the_weights_learned(tmp_path: Path, weights_file: Path) -> None:
+    told = RandomBlur(length=(3, 4), angle=(10, 20))
+    path = tmp_path / "trained.safetensors"
+    header = {"model": "gggan-lite", "recipe": Recipe("gggan-lite", blur=told).to_json()}
+    state_dict.save(load_model("gggan-lite", weights_file).module.state_dict(), path, header)
+    assert degradation_of(load_model("gggan-lite", path)) == told
+    assert degradation_of(load_model("gggan-lite", weights_file)) == Recipe.of_paper("gggan-lite").blur  # it tells none
+    gggan = degradation_of(load_model("gggan", "endoscopy"))
+    assert isinstance(gggan, RandomBlur)
+    assert gggan.length == (13, 21)  # the paper's 50 to 80 px leave these weights nothing to lose
+    assert degradation_of(load_model("espcn", "x3")).scale == 3
 
 
 def test_without_nncf_the_extra_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
