@@ -34,7 +34,7 @@ Backend = Annotated[
     Literal["torch", "onnx", "openvino", "auto"],
     typer.Option(
         help="What computes; onnx and openvino need restorekit[onnx] or restorekit[openvino]. auto measures those installed "
-        "when a network is first used here and takes the fastest that gives the same."
+        "when a network is first used here and takes the fastest that gives the same; in int8 openvino, else onnx."
     ),
 ]
 Provider = Annotated[settings.Provider, typer.Option(help="Execution provider of --backend onnx.")]

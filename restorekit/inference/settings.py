@@ -32,7 +32,8 @@ class Settings:
 
     backend: Runtime | Literal["auto"] = "torch"
     """What computes. torch always can; onnx and openvino need their packages; auto measures those installed when a network
-    is first used on a machine, and takes the fastest that gives what torch gives in fp32."""
+    is first used on a machine, and takes the fastest that gives what torch gives in fp32; of graphs openvino, else
+    onnx."""
     provider: Provider = "cpu"
     """Which of ONNX Runtime's execution providers computes."""
 

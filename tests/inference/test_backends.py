@@ -20,7 +20,7 @@ from restorekit.inference.backends import torch as by_torch
 from restorekit.inference.backends.graph import GraphBackend
 from restorekit.inference.backends.torch import TorchBackend, prepared
 from restorekit.inference.engine import Engine
-from restorekit.inference.settings import Runtime, Settings
+from restorekit.inference.settings import Provider, Runtime, Settings
 from restorekit.models import registry
 from restorekit.models.model import Model, Provenance
 from restorekit.pipeline.files import restore_folder
@@ -67,10 +67,21 @@ def test_tiles_off_the_grid_are_continued_as_the_network_continues_them(size: tu
 
 
 @pytest.mark.parametrize(
+    ("provider", "openvino", "runtime"),
+    [("cpu", "2026.4", "openvino"), ("cpu", "", "onnx"), ("cuda", "2026.4", "onnx")],
+)
+def test_auto_runs_a_graph_by_openvino_if_it_is_here_and_need_not_use_a_provider(
+    provider: Provider, openvino: str, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "_version", {"openvino": openvino, "onnx": "1.30"}.__getitem__)
+    monkeypatch.setattr(choice, "_open", lambda graph, runtime, settings: ByTorch(small("gggan-lite")))
+    assert choice.open_backend(GRAPH, Settings(backend="auto", provider=provider)).runtime == runtime
+
+
+@pytest.mark.parametrize(
     ("network", "settings", "word"),
     [
         (GRAPH, Settings(), "not run by the backend torch"),
-        (GRAPH, Settings(backend="auto"), "not run by the backend auto"),
         (GRAPH, Settings(backend="onnx", precision="int8"), "computes in fp32, not in int8"),
         (GRAPH, Settings(backend="onnx", precision="bf16"), "computes in fp32, not in bf16"),
         (replace(GRAPH, precision="int8"), Settings(backend="openvino"), "computes in int8, not in auto"),
