@@ -44,6 +44,7 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
             marks=pytest.mark.skipif(not find_spec("ncnn"), reason="ncnn is not installed"),
         ),
         ("blur_speed.py", [], 1),
+        ("scene_speed.py", [], 1),
         ("deconvolution_speed.py", [], 6),
         ("data_loading.py", ["espcn", "--steps", "2", "--device", "cpu"], 1),
         ("inference_speed.py", ["gggan-lite", "--size", "64", "48"], 2),
