@@ -240,7 +240,7 @@ class _Layer:
         first = np.clip(np.floor(places.min(axis=(1, 3))).astype(int), 0, shown[::-1])
         last = np.clip(np.ceil(places.max(axis=(1, 3))).astype(int) + 1, first, shown[::-1])
         views = _shift(maps, -first.repeat(2, axis=0))
-        return cls(texture / 2, np.stack([first, last], axis=1), views.reshape(-1, 2, 2, 3))
+        return cls(texture / np.float32(2), np.stack([first, last], axis=1), views.reshape(-1, 2, 2, 3))
 
     def hide(self, seen: NDArray[np.float32], section: int) -> None:
         """Hide what is behind the object, in place."""
