@@ -7,13 +7,15 @@ import numpy as np
 
 from restorekit.errors import RestorekitError, UnwritableOutput
 from restorekit.evaluation.datasets import Item
-from restorekit.evaluation.methods import Restorer
+from restorekit.evaluation.methods import NetworkRestorer, Restorer
 from restorekit.evaluation.preparation import PreparedItem, Rgb, prepare_item
 from restorekit.evaluation.result import BenchmarkResult, Example, ExampleLayer
 from restorekit.evaluation.store import BenchmarkStore, image_file
 from restorekit.evaluation.summary import extremes
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
+from restorekit.media.rows import ArrayReader
+from restorekit.pipeline.blur_files import values_and_picture
 
 ENDS = 2  # worst and best images of every subset that are shown
 
@@ -66,8 +68,10 @@ def _keep_example(
         layers.append(_write("input", item, degraded.pixels, store.out))
     for scores in result.scores:
         if scores.item == item.name and scores.values and scores.method != "identity":
-            _keep_restored(item, restorers[scores.method], prepared, store)
-            layers.append(ExampleLayer(scores.method, image_file(scores.method, item.name).as_posix()))
+            restorer = restorers[scores.method]
+            _keep_restored(item, restorer, prepared, store)
+            blur = _keep_blur(item, restorer, prepared, store)
+            layers.append(ExampleLayer(scores.method, image_file(scores.method, item.name).as_posix(), blur))
     layers.append(_write("sharp", item, prepared.sharp, store.out))
     psf = ""
     if item.psf is not None:
@@ -80,6 +84,18 @@ def _keep_restored(item: Item, restorer: Restorer, prepared: PreparedItem, store
     facts = store.image_facts(item, restorer)
     if store.find_image(restorer.facts.name, item, facts) is None:
         store.keep_image(restorer.facts.name, item, facts, restorer.restore(item, prepared.degraded), None)
+
+
+def _keep_blur(item: Item, restorer: Restorer, prepared: PreparedItem, store: BenchmarkStore) -> str:
+    """Path of a picture of the blur that a method finds; empty for methods that find none."""
+    if not isinstance(restorer, NetworkRestorer) or not restorer.engine.spec.estimates or prepared.degraded is None:
+        return ""
+    name, facts = f"psf of {restorer.facts.name}", store.image_facts(item, restorer)
+    if store.find_image(name, item, facts) is None:
+        image = Image(prepared.degraded.pixels)
+        blur = restorer.engine.find_blur(ArrayReader(image.pixels))  # once more, for the few that are shown
+        store.keep_image(name, item, facts, values_and_picture(blur, image.size, image)[1], None)
+    return image_file(name, item.name).as_posix()
 
 
 def _write(name: str, item: Item, pixels: Rgb, out: Path) -> ExampleLayer:

@@ -47,16 +47,18 @@ def write_report(out: Path, box: Box | None = None) -> Path:
 
 def _embed_example(out: Path, example: dict[str, Any]) -> dict[str, Any]:
     images = {layer["name"]: read_kept(out, layer["file"]) for layer in example["layers"]}
+    blurs = {layer["name"]: layer["blur"] for layer in example["layers"] if layer.get("blur")}
     *others, sharp = images
     layers = [
         {
             "name": name,
             "image": embed(_shrink(images[name])),
             "error": embed(_shrink(_error_map(images[name], images[sharp]))),
+            "blur": embed(_shrink(read_kept(out, blurs[name])), lossless=True) if name in blurs else "",
         }
         for name in others
     ]
-    layers.append({"name": sharp, "image": embed(_shrink(images[sharp])), "error": ""})
+    layers.append({"name": sharp, "image": embed(_shrink(images[sharp])), "error": "", "blur": ""})
     psf = embed(read_kept(out, example["psf"]), lossless=True) if example["psf"] else ""
     return {"item": example["item"], "subset": example["subset"], "psf": psf, "layers": layers}
 

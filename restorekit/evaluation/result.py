@@ -75,6 +75,8 @@ class ExampleLayer:
     """A method, "input" or "sharp"."""
     file: str
     """Path below the results' folder."""
+    blur: str = ""
+    """Path of a picture of the blur that the method found, where it finds one."""
 
 
 @dataclass(frozen=True)

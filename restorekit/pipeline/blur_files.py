@@ -196,19 +196,24 @@ def write_blur(blur: Blur, size: tuple[int, int], image: Image | None, values_pa
     Raises:
         UnwritableOutput: no permission, no space, no such place.
     """
-    if isinstance(blur, Kernel):
-        values, picture = blur.psf, draw_kernel(blur.psf)
-    elif isinstance(blur, Lines):
-        values = np.stack([blur.u, blur.v], axis=2)
-        behind = np.zeros((*size, 3), np.uint8) if image is None else from_unit(to_unit(image.rgb()))
-        picture = draw_motion(blur.u, blur.v, behind)
-    else:
-        windows = blur if isinstance(blur, Windows) else sample_windows(blur, *size, *SHEET)
-        values, picture = windows.psfs, draw_sheet(windows.psfs)
+    values, picture = values_and_picture(blur, size, image)
     stream = io.BytesIO()
     tifffile.imwrite(stream, values.astype(np.float32), photometric="minisblack", metadata={})
     write_atomically(values_path, stream.getvalue())
     write_atomically(picture_path, encode_image(Image(picture)).data)
+
+
+def values_and_picture(
+    blur: Blur, size: tuple[int, int], image: Image | None
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """What `to_blur` takes, and a picture (H,W,3) to look at; see `write_blur`."""
+    if isinstance(blur, Kernel):
+        return blur.psf, draw_kernel(blur.psf)
+    if isinstance(blur, Lines):
+        behind = np.zeros((*size, 3), np.uint8) if image is None else from_unit(to_unit(image.rgb()))
+        return np.stack([blur.u, blur.v], axis=2), draw_motion(blur.u, blur.v, behind)
+    windows = blur if isinstance(blur, Windows) else sample_windows(blur, *size, *SHEET)
+    return windows.psfs, draw_sheet(windows.psfs)
 
 
 def estimate_psf(blurred: Path, sharp: Path, out: Path, side: int | None = None) -> PSF:

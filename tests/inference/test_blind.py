@@ -1,5 +1,7 @@
 """Systems that find the blur, in the engine and in a run: one estimate for the whole image, told to every tile."""
 
+import json
+import re
 import sys
 import threading
 from dataclasses import dataclass, field, replace
@@ -20,9 +22,13 @@ from restorekit.deconvolution import Blur, Kernel, line_kernel, noise_level, wie
 from restorekit.degradation import psf
 from restorekit.degradation.convolution import convolve
 from restorekit.errors import ExitCode, RestorekitError, UsageError
+from restorekit.evaluation.benchmark import run_benchmark
 from restorekit.evaluation.datasets import Item
 from restorekit.evaluation.methods import NetworkMethod
 from restorekit.evaluation.preparation import Degraded
+from restorekit.evaluation.protocol import load_protocol
+from restorekit.evaluation.report import write_report
+from restorekit.evaluation.result import BenchmarkRequest
 from restorekit.inference import engine as engine_module
 from restorekit.inference.engine import Engine
 from restorekit.inference.rows import restore_rows
@@ -36,6 +42,7 @@ from restorekit.models.blind_deconvolution import BlindDeconvolution
 from restorekit.models.cost import measure_cost
 from restorekit.models.model import Model
 from restorekit.models.spec import Spec
+from restorekit.pipeline.blur_drawing import draw_kernel
 from restorekit.pipeline.blur_files import parse_values, to_blur
 from restorekit.runtime.progress import PATIENT, Event, Listener, Work
 from restorekit.runtime.threads import shared_threads
@@ -307,6 +314,26 @@ def test_a_comparison_does_not_tell_it_the_truth(registered: str, blurred: np.nd
     degraded = Degraded(blurred, blurred.shape[:2], psf=psf.linear(9, 90))
     restored = method.load().restore(Item("a", (Path("a"),)), degraded)
     np.testing.assert_array_equal(restored, engine(MadeUp())(blurred).pixels)
+
+
+@pytest.mark.slow
+def test_a_report_shows_the_blur_that_was_found(registered: str, blurred: np.ndarray, tmp_path: Path) -> None:
+    for half in ("blur", "sharp"):
+        write_image(Image(blurred), tmp_path / f"data/{half}/a.png")
+    data, protocol = tmp_path / "data", load_protocol("pairs")
+    request = BenchmarkRequest(protocol, data, models=(registered,), baselines=False, repeats=0)
+    result = run_benchmark(request, tmp_path / "out")
+    (example,) = result.examples
+    found = {layer.name: layer.blur for layer in example.layers}
+    assert [name for name, picture in found.items() if picture] == [registered]
+    expected = draw_kernel(line_kernel(LENGTH, 0).psf)
+    np.testing.assert_array_equal(read_rgb8(tmp_path / "out" / found[registered]), expected)
+    text = write_report(tmp_path / "out").read_text(encoding="utf-8")
+    content = re.search(r"const D = (\{.*\});", text)
+    assert content is not None
+    layers = json.loads(content[1])["examples"][0]["layers"]
+    shown = {layer["name"]: layer["blur"][:15] for layer in layers}
+    assert shown == {"input": "", registered: "data:image/webp", "sharp": ""}
 
 
 def test_a_system_that_takes_one_psf_is_not_told_a_field(blurred: np.ndarray) -> None:
