@@ -71,16 +71,31 @@ def quantize(
         scores = _scores(replace(graph, content=quantized.SerializeToString(), precision="int8"), images, psnr)
         return fmean(scores), scores
 
+    proto = _without_constants(onnx.load_from_string(graph.content))
+    scales_from = nncf.Dataset([{INPUT: _batch(degraded)} for degraded, _ in calibration])
+    chosen = {
+        "preset": nncf.QuantizationPreset.PERFORMANCE,  # around zero: with a zero point OpenVINO computes in float32
+        "ignored_scope": nncf.IgnoredScope(patterns=[OUTSIDE], validate=False),
+        "subset_size": len(calibration),
+    }
+    # A scale for each image's extremes on average is finer; one for all of them cuts off none, which some networks need.
+    kinds = nncf.quantization.range_estimator.RangeEstimatorParametersSet
+    ranges = [
+        nncf.AdvancedQuantizationParameters(activations_range_estimator_params=kind)
+        for kind in (kinds.MEAN_MINMAX, kinds.MINMAX)
+    ]
+    scores = [
+        validate(nncf.quantize(proto, scales_from, advanced_parameters=kind, **chosen), unseen)[0] for kind in ranges
+    ]
     quantized = nncf.quantize_with_accuracy_control(
-        _without_constants(onnx.load_from_string(graph.content)),
-        nncf.Dataset([{INPUT: _batch(degraded)} for degraded, _ in calibration]),
+        proto,
+        scales_from,
         nncf.Dataset(unseen),
         validate,
         max_drop=budget_db,
-        preset=nncf.QuantizationPreset.PERFORMANCE,  # around zero: with a zero point OpenVINO computes in float32
-        ignored_scope=nncf.IgnoredScope(patterns=[OUTSIDE], validate=False),
-        subset_size=len(calibration),
+        advanced_quantization_parameters=ranges[int(np.argmax(scores))],
         advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(ranking_subset_size=RANKING),
+        **chosen,
     )
     result = replace(graph, content=quantized.SerializeToString(), precision="int8")
     in_db, in_ssim = (

@@ -88,6 +88,17 @@ def test_layers_stay_in_float_until_the_budget_is_kept(made: tuple[Loss, Path], 
     assert 0 < loss.float_layers <= 3
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("made")  # which skips where a package is missing
+def test_a_dark_image_among_those_that_calibrate_does_not_cut_off_what_is_bright(
+    photo: np.ndarray, tmp_path: Path
+) -> None:
+    for number, sharp in enumerate(pieces(photo)):  # the second and the fourth calibrate
+        write_image(Image(sharp if number < 3 else sharp // 8), tmp_path / f"{number}.png")
+    loss = quantize(tmp_path / "net.onnx", data=tmp_path, model="espcn", scale=4, budget_db=50)
+    assert loss.psnr < 0.5
+
+
 def test_images_are_degraded_as_the_weights_learned(tmp_path: Path, weights_file: Path) -> None:
     told = RandomBlur(length=(3, 4), angle=(10, 20))
     path = tmp_path / "trained.safetensors"
