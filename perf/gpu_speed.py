@@ -180,7 +180,7 @@ def one_stream() -> Iterator[None]:
     cuda.lanes_of.cache_clear()
 
 
-def pageable(shape: Any, dtype: torch.dtype) -> Tensor:
+def pageable(_: cuda.Lanes, shape: Any, dtype: torch.dtype) -> Tensor:
     """Memory as the system gives it."""
     return torch.empty(shape, dtype=dtype)
 
@@ -211,9 +211,10 @@ def measures(history: Path, rounds: int, model: Model, settings: Settings, count
     fours = [np.stack(images[start : start + 4]) for start in range(0, count, 4)]
     changed: dict[str, tuple[Callable[[], object], Any]] = {
         "everything": (side(images, Engine.__call__), nullcontext),
-        "without pinned memory": (side(images, Engine.__call__), partial(patch.object, cuda, "_pinned", pageable)),
-        "without streams of copies": (side(images, Engine.__call__), one_stream),
+        "without pinned memory": (side(images, Engine.__call__), partial(patch.object, cuda.Lanes, "pinned", pageable)),
         "without recordings": (side(images, Engine.__call__, record=False), nullcontext),
+        # A recording would take in the copies of others.
+        "without recordings or streams of copies": (side(images, Engine.__call__, record=False), one_stream),
         "without others at once": (side(images, Engine.__call__, 1), nullcontext),
         "float32 over the bus": (side(images, floats), nullcontext),
         "batches of 4": (side(fours, batched), nullcontext),

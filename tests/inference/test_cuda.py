@@ -89,7 +89,6 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
             ("graph_pool_handle", lambda: None),
         ):
             monkeypatch.setattr(torch.cuda, name, stand_in)
-        monkeypatch.setattr(cuda, "_pinned", lambda shape, dtype: torch.empty(shape, dtype=dtype))
         cuda.lanes_of.cache_clear()
     return torch.device(request.param)
 
@@ -184,6 +183,66 @@ def test_a_pass_that_cannot_be_recorded_is_launched(device: torch.device, monkey
     for _ in range(4):
         np.testing.assert_allclose(ours(tiles, None, ()), reference(tiles, None, ()), rtol=0, atol=1e-4)
     assert ours.recordable is False
+
+
+def test_a_recording_that_fails_later_is_given_up(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, reference = backends(small(), device)
+    tiles = noise(1, 20, 20, 3)
+    for _ in range(3):
+        ours(tiles, None, ())
+    assert ours.recordings[(1, 20, 20, 3), torch.uint8, np.dtype(np.float32)] is not None
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("invalid argument")
+
+    monkeypatch.setattr(cuda.Recording, "replay", fail)
+    np.testing.assert_allclose(ours(tiles, None, ()), reference(tiles, None, ()), rtol=0, atol=1e-4)
+    assert not ours.recordings
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_memory_that_cannot_be_pinned_ends_no_run(
+    failing: int, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, asked = torch.empty, 0
+
+    def allocate(*shape: Any, pin_memory: bool = False, **options: Any) -> Tensor:
+        nonlocal asked
+        asked += pin_memory
+        if pin_memory and asked == 1 + failing:  # for tiles, pixels, and whether they are finite
+            raise RuntimeError("CUDA error: invalid argument")
+        return empty(*shape, pin_memory=pin_memory and device.type == "cuda", **options)
+
+    ours, reference = backends(small(), device)
+    monkeypatch.setattr(torch, "empty", allocate)
+    tiles = noise(1, 20, 20, 3)
+    np.testing.assert_allclose(ours(tiles, None, ()), reference(tiles, None, ()), rtol=0, atol=1e-4)
+    assert asked == 3
+
+
+def test_while_a_pass_is_recorded_nobody_takes_memory_or_copies(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, _ = backends(small(), device)
+    lanes, tiles, waiting = cuda.lanes_of(device), noise(1, 20, 20, 3), []
+    graph = torch.cuda.graph
+
+    @contextmanager
+    def recording(*arguments: Any) -> Iterator[None]:
+        with graph(*arguments):
+            yield
+            waiting.append(lanes.copying.locked())
+
+    monkeypatch.setattr(torch.cuda, "graph", recording)
+    for _ in range(3):
+        ours(tiles, None, ())
+    assert waiting == [True]
+    with ThreadPoolExecutor(1) as pool:
+        with lanes.copying:
+            copied = pool.submit(lanes.upload, tiles)
+            with pytest.raises(TimeoutError):
+                copied.result(0.02)
+        np.testing.assert_array_equal(copied.result()[0].cpu().numpy(), tiles)
 
 
 @pytest.mark.parametrize(

@@ -55,21 +55,34 @@ class Lanes:
             torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             for _ in range(3)
         )
+        self.copying = threading.Lock()
+        """Of whoever takes pinned memory, launches copies, or records: recording empties PyTorch's caches of memory, and
+        while it lasts CUDA refuses much of what finding memory needs."""
         self.recorded = torch.cuda.graph_pool_handle()
         """Memory that all recordings work in: no two of them run at once."""
 
+    def pinned(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Main memory that a GPU copies from and to by itself; PyTorch keeps what is freed for the next one."""
+        with self.copying:
+            try:
+                return torch.empty(shape, dtype=dtype, pin_memory=True)
+            except RuntimeError:  # systems limit how much of it there is; copies to other memory are slower
+                return torch.empty(shape, dtype=dtype)
+
     def upload(self, tiles: NDArray[Any]) -> tuple[Tensor, torch.cuda.Event]:
         """Send tiles to the GPU; they have arrived when the event has happened."""
-        pinned = _pinned(tiles.shape, torch.from_numpy(tiles).dtype)
+        pinned = self.pinned(tiles.shape, torch.from_numpy(tiles).dtype)
         pinned.numpy()[:] = tiles
-        with torch.cuda.stream(self.uploads):
+        with self.copying, torch.cuda.stream(self.uploads):
             return pinned.to(self.device, non_blocking=True), self.uploads.record_event()
 
     def download(self, result: OnDevice, computed: torch.cuda.Event) -> tuple[NDArray[Any], bool]:
         """Fetch pixels, and whether they are finite. Other threads go on meanwhile."""
-        with torch.cuda.stream(self.downloads):
+        pixels, finite = pinned = [self.pinned(there.shape, there.dtype) for there in result]
+        with self.copying, torch.cuda.stream(self.downloads):
             self.downloads.wait_event(computed)
-            pixels, finite = (_pinned(there.shape, there.dtype).copy_(there, non_blocking=True) for there in result)
+            for here, there in zip(pinned, result, strict=True):
+                here.copy_(there, non_blocking=True)
             sleeping = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # others use the core
             arrived = self.downloads.record_event(sleeping)
         arrived.synchronize()
@@ -80,11 +93,6 @@ class Lanes:
 def lanes_of(device: torch.device) -> Lanes:
     """The streams of a GPU."""
     return Lanes(device)
-
-
-def _pinned(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Main memory that a GPU copies from and to by itself; PyTorch keeps what is freed for the next one."""
-    return torch.empty(shape, dtype=dtype, pin_memory=True)
 
 
 class Recording:
@@ -99,7 +107,7 @@ class Recording:
     def __init__(self, run: Callable[[Tensor], OnDevice], sent: Tensor, lanes: Lanes) -> None:
         self.sent = sent.clone()
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, lanes.recorded, lanes.computing, "thread_local"):
+        with lanes.copying, torch.cuda.graph(self.graph, lanes.recorded, lanes.computing, "thread_local"):
             self.result = run(self.sent)
 
     def replay(self, sent: Tensor) -> OnDevice:
@@ -179,15 +187,18 @@ class CudaBackend(TorchBackend):
         if not self.recordable:
             return run(sent)
         again, recording = shape in self.recordings, self.recordings.pop(shape, None)
-        if again and recording is None:
-            try:
+        try:
+            if again and recording is None:
                 recording = Recording(run, sent, lanes_of(self.device))
-            except RuntimeError:  # no memory for it, or CUDA cannot record an operation
-                self.recordable = False
+            replayed = None if recording is None else recording.replay(sent)
+        except RuntimeError:  # no memory for it, or CUDA cannot record an operation
+            self.recordable = False
+            self.recordings.clear()
+            return run(sent)
         self.recordings[shape] = recording
         if len(self.recordings) > MOST_RECORDINGS:
             del self.recordings[next(iter(self.recordings))]
-        return run(sent) if recording is None else recording.replay(sent)
+        return run(sent) if replayed is None else replayed
 
     @contextmanager
     def _running(self, source: MomentSource | None) -> Iterator[None]:
