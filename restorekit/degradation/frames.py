@@ -218,7 +218,7 @@ def _plan_windows(part: str, job: Job, files: tuple[Path, ...], settings: FrameS
     first = 0
     while first + (count := settings.draw_count(rng)) <= total:
         centre, chosen = first + count // 2, files[first : first + count]
-        yield PlannedWindow(job, part, f"{name}/{centre:06}.png", 0, first, count, chosen, video, digest)
+        yield PlannedWindow(job, part, f"{name}/{centre:06}.png", centre, first, count, chosen, video, digest)
         first += settings.stride or count
 
 

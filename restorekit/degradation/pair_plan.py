@@ -22,7 +22,7 @@ class PlannedPair:
     name: str
     """Path of both images below their folders."""
     copy: int
-    """Which of several blurs of the same image."""
+    """Which of several blurs of the same image or sequence."""
 
     @property
     def key(self) -> str:

@@ -90,6 +90,17 @@ def test_seven_to_twenty_three_frames_are_averaged_as_the_gopro_set_was_made() -
     assert {FrameSettings().draw_count(rng) for _ in range(300)} == {7, 9, 11, 13, 15, 17, 19, 21, 23}
 
 
+def test_every_window_has_noise_and_light_of_its_own(tmp_path: Path) -> None:
+    write_frames(tmp_path / "run", [100] * 24)
+    settings = FrameSettings(frames=(3, 3), noise=5, light="random", seed=9)
+    synthesize_frames([tmp_path / "run"], tmp_path / "out", settings=settings)
+    made = records(tmp_path / "out")
+    assert len({record["blur_sha256"] for record in made}) == 8
+    assert len({record["light"] for record in made}) > 1
+    digest = hashlib.sha256(b"9|all|run|4").digest()  # the second window's sharp frame
+    assert made[1]["facts"]["image_seed"] == int.from_bytes(digest[:8], "big")
+
+
 def test_frames_are_sorted_by_the_value_of_their_numbers(tmp_path: Path) -> None:
     write_frames(tmp_path / "run", list(range(0, 110, 10)))  # frame10 comes after frame9
     synthesize_frames([tmp_path / "run"], tmp_path / "out", settings=FrameSettings(frames=(11, 11)))

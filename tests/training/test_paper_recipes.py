@@ -425,6 +425,7 @@ def test_settings_that_do_nothing_are_not_listed() -> None:
     listed = sources.list_settings(Recipe("espcn", gradient_clip=1.0, schedule="linear"))
     assert {"clip_by", "clip_only", "floor", "decay_from"} <= listed.keys()
     assert not {"milestones", "decay", "blur.length", "model"} & listed.keys()
+    assert not {"clip_by", "clip_only", "clip_over_rate"} & sources.list_settings(Recipe("espcn")).keys()
     assert "downscale" not in sources.list_settings(Recipe("gggan-lite"))
     assert objectives.check("pixel", {}, {})["loss_weights"].l1 == listed["loss_weights.l1"]
 
