@@ -4,6 +4,7 @@ FFmpeg's scaler could do it, but it takes BT.601 for what is not stated, ignores
 paths, and rounds differently from version to version. This is the definition of ITU-T H.273, section 8.3, in float32.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from restorekit.imaging.dtypes import RANGES, from_unit
 
+ROWS = 32  # that are converted together
 MATRICES = {
     1: (0.2126, 0.0722),  # BT.709
     4: (0.30, 0.11),  # FCC
@@ -69,13 +71,18 @@ class Colour:
         """
         dtype = np.dtype(np.uint8 if self.depth == 8 else np.uint16)
         gains, offsets = self._codes()
-        luma = planes[0].astype(np.float32)
+        luma = planes[0]
         if len(planes) == 1:
-            return from_unit((luma[..., None] - np.float32(offsets[0])) / np.float32(gains[0]), dtype)
+            grey = luma[..., None].astype(np.float32)
+            return from_unit((grey - np.float32(offsets[0])) / np.float32(gains[0]), dtype)
         chroma = [self._upsample(plane, luma.shape) for plane in planes[1:]]
         inverse = np.linalg.inv(self._from_rgb()) / gains * RANGES[dtype]
         affine = np.column_stack([inverse, -inverse @ offsets]).astype(np.float32)
-        return _rounded(cv2.transform(cv2.merge([luma, *chroma]), affine), dtype)
+        rgb = np.empty((*luma.shape, 3), dtype)
+        for rows, more in _blocks(len(luma)):
+            values = cv2.merge([luma[more].astype(np.float32), *(plane[more] for plane in chroma)])
+            rgb[rows] = _rounded(cv2.transform(values, affine), dtype)[:ROWS]
+        return rgb
 
     def to_planes(self, rgb: NDArray[Any]) -> list[NDArray[Any]]:
         """RGB to Y, Cb and Cr, rounded; the inverse of `to_rgb`.
@@ -86,9 +93,15 @@ class Colour:
         gains, offsets = self._codes()
         matrix = self._from_rgb() * gains[:, None] / RANGES[rgb.dtype]
         affine = np.column_stack([matrix, offsets]).astype(np.float32)
-        values = rgb.astype(np.float32)
-        luma, cb, cr = (cv2.transform(values, row[None]) for row in affine)  # together, and split, they take longer
+        whole = np.empty((3, *rgb.shape[:2]), np.float32)
+        for rows, more in _blocks(len(rgb)):
+            values = rgb[more].astype(np.float32)
+            for plane, weights in zip(whole, affine, strict=True):  # together, and split, they take longer
+                plane[rows] = cv2.transform(values, weights[None])[:ROWS]
+        luma, cb, cr = whole
         planes = [_rounded(plane, self.dtype) for plane in (luma, self._downsample(cb), self._downsample(cr))]
+        if self.depth == 8:  # no sample is beyond
+            return planes
         return [np.minimum(plane, self.dtype.type(2**self.depth - 1), out=plane) for plane in planes]
 
     def alpha_to_samples(self, plane: NDArray[Any]) -> NDArray[Any]:
@@ -117,10 +130,13 @@ class Colour:
         """Linear, from where the samples lie; edges are repeated."""
         upsampled: NDArray[Any] = plane.astype(np.float32)
         if self.steps[0] == 2:
-            halves = [_filtered(upsampled, _WHOLE, window) for window in _BETWEEN[self.cosited[0]]]
-            upsampled = np.stack(halves, axis=1).reshape(-1, plane.shape[1])[: shape[0]]
+            rows = np.empty((2 * plane.shape[0], plane.shape[1]), np.float32)
+            for start, window in enumerate(_BETWEEN[self.cosited[0]]):
+                _filtered(upsampled, _WHOLE, window, into=rows[start::2])
+            upsampled = rows[: shape[0]]
         if self.steps[1] == 2:
-            halves = [_filtered(upsampled, window, _WHOLE) for window in _BETWEEN[self.cosited[1]]]
+            windows = _BETWEEN[self.cosited[1]]
+            halves = [upsampled if window is _WHOLE else _filtered(upsampled, window, _WHOLE) for window in windows]
             upsampled = cv2.merge(halves).reshape(shape[0], -1)[:, : shape[1]]
         return upsampled
 
@@ -130,14 +146,24 @@ class Colour:
         return _filtered(plane, columns, rows)[:: self.steps[0], :: self.steps[1]]
 
 
+def _blocks(height: int) -> Iterator[tuple[slice, slice]]:
+    """Rows whose values stay in a processor's cache from one step to the next; and the same with one more below.
+
+    OpenCV rounds the last pixels that it transforms in another way: dropping them makes blocks give what the whole does.
+    """
+    return ((slice(top, top + ROWS), slice(top, top + ROWS + 1)) for top in range(0, height, ROWS))
+
+
 def _rescaled(samples: NDArray[Any], top: int, target: int) -> NDArray[Any]:
     """Round samples of 0..top to 0..target."""
     return ((samples.astype(np.uint32) * target + top // 2) // top).astype(np.uint16)
 
 
-def _filtered(plane: NDArray[Any], columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
+def _filtered(
+    plane: NDArray[Any], columns: NDArray[Any], rows: NDArray[Any], into: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Weighted sums of neighbours along both axes; edges are repeated."""
-    return cv2.sepFilter2D(plane, -1, columns, rows, borderType=cv2.BORDER_REPLICATE)
+    return cv2.sepFilter2D(plane, -1, columns, rows, into, borderType=cv2.BORDER_REPLICATE)
 
 
 def _rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -63,7 +63,7 @@ def test_chroma_is_written_to_where_it_lies() -> None:
 def test_smooth_colours_survive_the_way_there_and_back_at_odd_sizes(
     steps: tuple[int, int], cosited: tuple[bool, bool], depth: int
 ) -> None:
-    y, x = np.mgrid[0:33, 0:45] / 50
+    y, x = np.mgrid[0:75, 0:45] / 50
     dtype = np.uint8 if depth == 8 else np.uint16
     top = np.iinfo(dtype).max
     rgb = np.stack([0.2 + 0.3 * x, 0.3 + 0.3 * y, 0.6 - 0.2 * x], axis=-1)
