@@ -1,6 +1,7 @@
 """Straight motion that differs from pixel to pixel."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ from restorekit.deconvolution.blurs import Blur, Kernel, Operator
 from restorekit.errors import UsageError
 
 LONGEST = 1000  # px of a motion
-CHUNK = 1 << 16  # pixels whose lines are drawn together
+DRAWN = 1 << 20  # cells of lines that are drawn together
+KEPT = 1 << 26  # cells of lines that are kept, at 16 bytes: 1.5 megapixels of 22 px; longer ones cost time instead
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,32 +103,58 @@ class _Products(NamedTuple):
 
 
 class LinesOperator(Operator):
-    """Two sparse matrices: one gathers, its transpose scatters."""
+    """Two sparse matrices: one gathers, its transpose scatters. Where they would be too large, lines are drawn anew."""
 
     def __init__(self, lines: Lines, canvas: Tensor) -> None:
-        height, width = lines.u.shape
-        u, v = (torch.from_numpy(field.ravel()).to(canvas) for field in (lines.u, lines.v))
+        self.height, self.width = lines.u.shape
+        self.u, self.v = (torch.from_numpy(field.ravel()).to(canvas) for field in (lines.u, lines.v))
+        self.step = max(1, DRAWN // (4 * (2 * lines.radius + 1)))
+        self.gather: _Products | None = None
+        self.scatter: _Products | None = None
+        if (
+            2 * float(torch.hypot(self.u, self.v).clamp(min=1).double().sum()) <= KEPT
+        ):  # about two cells along each pixel
+            self._keep()
+
+    def _keep(self) -> None:
         parts = []
-        for start in range(0, height * width, CHUNK):
-            pixels = torch.arange(start, min(start + CHUNK, height * width), device=canvas.device)
-            down, across, weights = draw_lines(u[pixels], v[pixels])
-            rows = (pixels[:, None] // width + down).clamp_(0, height - 1)
-            cells = rows * width + (pixels[:, None] % width + across).clamp_(0, width - 1)
+        for _, cells, weights in self._parts():
             used = weights > 0
             parts.append((used.sum(1), cells[used].int(), weights[used]))
         counts, cells, weights = (torch.cat(part) for part in zip(*parts, strict=True))
         self.gather = _Products(cells, _offsets(counts), weights)
         order = cells.argsort(stable=True)
-        pixels = torch.repeat_interleave(torch.arange(len(counts), device=canvas.device, dtype=torch.int32), counts)
+        pixels = torch.repeat_interleave(torch.arange(len(counts), device=cells.device, dtype=torch.int32), counts)
         self.scatter = _Products(pixels[order], _offsets(cells.bincount(minlength=len(counts))), weights[order])
+
+    def _parts(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Some of the pixels at a time, and the cells (P,M) of their lines with their weights."""
+        for start in range(0, self.height * self.width, self.step):
+            part = slice(start, min(start + self.step, self.height * self.width))
+            pixels = torch.arange(part.start, part.stop, device=self.u.device)[:, None]
+            down, across, weights = draw_lines(self.u[part], self.v[part])
+            rows = (pixels // self.width + down).clamp_(0, self.height - 1)
+            yield part, rows * self.width + (pixels % self.width + across).clamp_(0, self.width - 1), weights
 
     def forward(self, scene: Tensor) -> Tensor:
         """Every pixel gathers its line."""
-        return self.gather @ scene
+        if self.gather is not None:
+            return self.gather @ scene
+        flat = scene.flatten(2)
+        gathered = torch.empty_like(flat)
+        for part, cells, weights in self._parts():
+            gathered[..., part] = (flat[..., cells] * weights).sum(-1)
+        return gathered.view(scene.shape)
 
     def adjoint(self, image: Tensor) -> Tensor:
         """Every pixel is spread over its line."""
-        return self.scatter @ image
+        if self.scatter is not None:
+            return self.scatter @ image
+        flat = image.flatten(2)
+        spread = torch.zeros_like(flat)
+        for part, cells, weights in self._parts():
+            spread.index_add_(2, cells.flatten(), (flat[..., part, None] * weights).flatten(2))
+        return spread.view(image.shape)
 
 
 def _offsets(counts: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from restorekit.deconvolution import Blur, Kernel, Lines, Shake, Windows, line_kernel, sample_windows
+from restorekit.deconvolution import lines as lines_module
 from restorekit.deconvolution.blurs import Operator
+from restorekit.deconvolution.lines import LinesOperator
 from restorekit.degradation import motion, psf
 from restorekit.degradation.scene import Scene
 from restorekit.errors import UsageError
@@ -105,6 +107,19 @@ def test_lines_are_those_of_fspecial() -> None:
     np.testing.assert_allclose(line_kernel(-side, side).psf, printed, atol=6e-5)
     assert line_kernel(1, 0).psf.tolist() == [[1]]
     assert line_kernel(0, 0).psf.tolist() == [[1]]
+
+
+def test_lines_that_are_too_many_to_be_kept_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = noise(2, 3, HEIGHT, WIDTH)
+    kept = field().on(scene)
+    monkeypatch.setattr(lines_module, "KEPT", 0)
+    monkeypatch.setattr(lines_module, "DRAWN", 5000)  # a few parts, the last of them smaller
+    drawn = field().on(scene)
+    assert isinstance(drawn, LinesOperator)
+    assert drawn.gather is drawn.scatter is None
+    assert HEIGHT * WIDTH % drawn.step > 0
+    torch.testing.assert_close(drawn.forward(scene), kept.forward(scene))
+    torch.testing.assert_close(drawn.adjoint(scene), kept.adjoint(scene))
 
 
 def test_a_row_counts_its_pixels() -> None:
