@@ -14,7 +14,7 @@ from torch import Tensor
 
 from restorekit.deconvolution.blurs import Windows
 from restorekit.deconvolution.noise import noise_level
-from restorekit.deconvolution.prediction import edges_of, sample
+from restorekit.deconvolution.prediction import LENS, edges_of, sample
 
 DIRECTIONS = 4
 RADIUS = 7  # px of the window in which an edge's height is measured
@@ -54,7 +54,7 @@ def may_be_blurred(image: Tensor, windows: Windows) -> bool:
 
 
 def steepest(psfs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(R,S,4): what PSFs (R,S,K,L) leave of a step in each direction: the largest share of its height in one pixel."""
+    """(R,S,4): the largest share of a step's height in one pixel that PSFs (R,S,K,L) and a lens leave in each direction."""
     y, x = (places - side // 2 for places, side in zip(np.indices(psfs.shape[2:]), psfs.shape[2:], strict=True))
     left = np.empty((*psfs.shape[:2], DIRECTIONS))
     for direction in range(DIRECTIONS):
@@ -65,5 +65,5 @@ def steepest(psfs: NDArray[np.float32]) -> NDArray[np.float64]:
             psf = psfs[row, column].ravel()
             bins = np.bincount(below, (1 - along + below) * psf, below.max() + 2)
             bins += np.bincount(below + 1, (along - below) * psf)
-            left[row, column, direction] = bins.max()
+            left[row, column, direction] = np.convolve(bins, LENS).max()
     return left

@@ -4,7 +4,15 @@ import pytest
 import torch
 from helpers import noise
 
-from restorekit.deconvolution.prediction import bilateral, edges_of, keep_large, sharpen_edges, shock
+from restorekit.deconvolution.prediction import (
+    bilateral,
+    edges_of,
+    keep_large,
+    sharpen_edges,
+    shock,
+    soften,
+    usefulness,
+)
 
 
 def test_a_shock_steepens_an_edge_and_overshoots_nothing() -> None:
@@ -56,3 +64,26 @@ def test_a_constant_image_has_no_edges() -> None:
     flat = torch.full((1, 1, 20, 20), 0.3)
     torch.testing.assert_close(sharpen_edges(flat, 0), flat)
     assert not keep_large(edges_of(flat), 9, 0, torch.ones(20, 20, dtype=torch.bool)).any()
+
+
+def test_a_lens_makes_a_small_bell_of_a_point() -> None:
+    point = torch.zeros(1, 1, 11, 11)
+    point[..., 5, 5] = 1
+    bell = soften(point)[0, 0]
+    places = torch.arange(11.0) - 5
+    for axis in (0, 1):
+        assert (bell.sum(axis) * places**2).sum().item() == pytest.approx(0.49, abs=0.01)  # 0.7 px, squared
+    assert bell.sum().item() == pytest.approx(1)
+    flat = torch.full((1, 1, 5, 5), 0.3)
+    torch.testing.assert_close(soften(flat), flat)
+
+
+def test_a_lone_step_is_useful_and_stripes_are_not() -> None:
+    step = torch.zeros(1, 1, 20, 20)
+    step[..., 10:] = 1
+    useful = usefulness(edges_of(step))
+    assert useful[10, 9].item() == pytest.approx(0.2 / 0.22)  # of five columns one has a gradient of 1; and 0.5 / 25
+    assert not useful[:, :7].any()
+    stripes = torch.zeros(1, 1, 20, 20)
+    stripes[..., ::2] = 1
+    assert usefulness(edges_of(stripes))[10, 9].item() == pytest.approx(0.2 / 1.02)  # three up and two down

@@ -1,5 +1,7 @@
 """Whether edges are as flat as a blur would have made them."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -27,11 +29,12 @@ def test_a_psf_leaves_of_a_step_what_its_projection_has_in_one_pixel() -> None:
     row[1, 0, range(5), range(5)] = 0.2  # and on the diagonal that runs down
     left = steepest(row)
     across, falling, down, rising = range(4)
-    assert left[0, 0, across] == pytest.approx(0.2)
-    assert left[0, 0, down] == pytest.approx(1)
-    assert left[1, 0, across] == left[1, 0, down] == pytest.approx(0.2)
-    assert left[1, 0, rising] == pytest.approx(1)  # edges along the line stay sharp
-    assert left[1, 0, falling] == pytest.approx(0.2)
+    assert left[0, 0, across] == pytest.approx(0.2, abs=1e-3)
+    lens = 1 / sum(math.exp(-(x**2) / 2 / 0.7**2) for x in range(-3, 4))  # its own share in the middle pixel, 0.57
+    assert left[0, 0, down] == pytest.approx(lens)
+    assert left[1, 0, across] == left[1, 0, down] == pytest.approx(0.2, abs=1e-3)
+    assert left[1, 0, rising] == pytest.approx(lens)  # edges along the line stay sharp
+    assert left[1, 0, falling] == pytest.approx(0.2 / math.sqrt(2), abs=0.03)
 
 
 @pytest.mark.parametrize("name", ["camera", "astronaut"])

@@ -4,8 +4,9 @@ Whyte, Sivic, Zisserman, Ponce. Non-uniform Deblurring for Shaken Images. IJCV 9
 code of 2014, which follow Cho & Lee, Fast motion deblurring, SIGGRAPH Asia 2009: at every level of a pyramid, five times,
 sharp edges are predicted, the weights of orientations are fitted to them, and the image is restored. Nothing is learned.
 
-Ours: the fit is by FISTA where theirs is by LARS, with the same minimum; a PSF in each cell of a grid stands for the
-rotations in both steps, and in the last one, a hyper-Laplacian deconvolution.
+Ours: predicted edges are softened, and those of texture left out, see `deconvolution.prediction`; an image whose edges are
+too steep for the blur that is found comes back as it is; the fit is by FISTA where theirs is by LARS, with the same minimum;
+a PSF in each cell of a grid stands for the rotations in both steps, and in the last one, a hyper-Laplacian deconvolution.
 """
 
 import math
@@ -25,7 +26,7 @@ from restorekit.deconvolution import Blur, Kernel, Shake, Windows, as_psf, hyper
 from restorekit.deconvolution.blurs import cell_middles
 from restorekit.deconvolution.cells import cells_of, restore_cells
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
-from restorekit.deconvolution.prediction import edges_of, keep_large, sharpen_edges
+from restorekit.deconvolution.prediction import edges_of, keep_large, sharpen_edges, soften, usefulness
 from restorekit.deconvolution.steepness import may_be_blurred
 from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
 from restorekit.models.known_blur import Noise
@@ -58,7 +59,7 @@ ROUNDS = 5
 CELLS = (8, 6)  # along the longer and the shorter side
 ROOM = 3  # sides of an image are at least as many of the PSF's
 FIRST_DIFFERENCES, SECOND_DIFFERENCES = 0.5, 0.25  # how much they count in the fit
-SPARSE = 0.2  # weight of the sum of all weights; the code has 2.5, which finds nothing in small images
+SPARSE = 1.0  # weight of the sum of all weights; the code has 2.5, which finds nothing in small images
 FIT_STEPS = 100
 POWER_STEPS = 10
 FAINT = 0.05  # of the largest weight: what is below becomes 0
@@ -155,9 +156,10 @@ def find_weights(image: Tensor, levels: list["Level"], listener: Listener = PATI
         reduced = level.reduce(image)
         scene = F.interpolate(scene, reduced.shape[-2:], mode="bicubic") if number else reduced
         weights = clean(refine(weights, levels[number - 1], level)) if number else weights
-        seen = mask_of(reduced, level.side)
+        useful = usefulness(edges_of(reduced))
+        seen = mask_of(reduced, level.side) & (useful > useful.median())
         for round_ in range(ROUNDS):
-            predicted = keep_large(edges_of(sharpen_edges(scene, round_)), level.side, round_, seen)
+            predicted = keep_large(edges_of(soften(sharpen_edges(scene, round_))), level.side, round_, seen)
             active = ndimage.binary_dilation(weights > 0, np.ones((3, 3, 3)))
             weights = clean(fit_weights(level, predicted, edges_of(reduced), active, weights, listener))
             scene = restore_cells(reduced, level.windows(weights), partial(_draft, listener=listener))
