@@ -124,6 +124,7 @@ def record(history: Path, case: str, taken: Rounds, reference: str, measured: st
     shown = ", ".join(f"{side} {value:.3g} {unit}" for side, value in medians.items())
     print(f"{case}: {shown}; ratio {ratio:.2f}", flush=True)
     made_by = environment()
+    card = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     line = {
         "date": date.today().isoformat(),
         "script": Path(sys.argv[0]).stem,
@@ -131,7 +132,7 @@ def record(history: Path, case: str, taken: Rounds, reference: str, measured: st
         "ratio": round(ratio, 3),
         "rounds": len(taken[measured]),
         unit: {side: float(f"{value:.3g}") for side, value in medians.items()},
-        "machine": f"{made_by.pop('system')}, {made_by.pop('cpu')}, {os.cpu_count()} cores, load {_load():.1f}",
+        "machine": f"{made_by.pop('system')}, {made_by.pop('cpu')}, {os.cpu_count()} cores{card}, load {_load():.1f}",
         "versions": made_by,
     }
     with open(history, "a", encoding="utf-8") as file:
