@@ -55,7 +55,7 @@ def test_what_is_lost_in_int8_goes_to_the_entry_of_its_weights(tmp_path: Path, m
         table = quantize_weights.table(path, "photos", Loss(0.03456, 0.0011, images, 1, 18))
         text = quantize_weights.with_table(text, entry, table)
     after = tomllib.loads(text)
-    (changed,) = (other for other in after["bundled"] if other["model"] == "srgan-em")
+    (changed,) = (other for other in after["bundled"] if (other["model"], other["tag"]) == ("srgan-em", "x4"))
     assert changed.pop("int8") == {
         "file": "srgan-em-x4-int8.onnx",
         "sha256": "eef93e1d14482804277fca0172464032d1a4fdbcc338524059fa1e861454ad4d",

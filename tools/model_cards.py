@@ -45,11 +45,13 @@ CASES = {
     "gggan:endoscopy": UPRIGHT,
     "gggan-lite:photo": LONG,
     "gggan-lite:endoscopy": UPRIGHT,
+    "deblurgan-v2:endoscopy": UPRIGHT,
     "compact:x4": GRAINY,
     "espcn:x4": GRAINY,
     "espcn:x2": GRAINY,
     "espcn:x3": GRAINY,
     "srgan-em:x4": GRAINY,
+    "srgan-em:perceptual": GRAINY,
 }
 
 

@@ -262,7 +262,8 @@ class _Run:
             NotFinite: a loss or a weight.
         """
         recipe, out, first, writes = self.recipe, self.out, trainer.steps_done, processes.rank() == 0
-        pending = LossMeans(checkpoint.losses if checkpoint else [])
+        earlier = checkpoint.losses if checkpoint else []  # read to main memory
+        pending = LossMeans([{name: term.to(self.device) for name, term in terms.items()} for terms in earlier])
         log, board = Log(out / "log.csv", []), None
         if writes:
             log = Log.resume(out / "log.csv", first)

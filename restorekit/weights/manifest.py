@@ -121,7 +121,7 @@ class BundledWeights(Weights):
     start: str | None = None
     """Tag, or a description, of the weights that the training began with."""
     best_for: Sequence[int] = ()
-    """Scales for which these weights score best of all bundled ones, a final resize included where it is needed."""
+    """Scales at which `sr` takes these weights where none are named, a final resize included where it is needed."""
     default: bool = False
     """Whether the model takes these weights where none are named."""
     scores: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
@@ -318,7 +318,7 @@ class Manifest(_Table):
         )
 
     def choose_upscaler(self, factor: float) -> BundledWeights:
-        """Choose the best bundled weights for enlarging by any factor.
+        """Choose the bundled weights for enlarging by any factor.
 
         Raises:
             WeightsError: none are bundled.

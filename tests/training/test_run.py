@@ -481,6 +481,16 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_continues_to_the_bit(
         assert not equal(kept, straight)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_stopped_run_continues_on_a_gpu(sharp: Path, tmp_path: Path) -> None:
+    spare = {"device": "cuda", "validate_every": 4, "log_every": 4}  # so that losses wait for the log when it stops
+    interrupts = Interrupts(step=1)
+    with pytest.raises(KeyboardInterrupt):
+        run(QUICK.replacing(steps=4), sharp, tmp_path / "run", stop=interrupts.stop, progress=interrupts, **spare)
+    assert run(QUICK.replacing(steps=4), sharp, tmp_path / "run", **spare)
+
+
 def test_a_run_that_is_asked_to_stop_in_its_last_step_ends_as_always(sharp: Path, tmp_path: Path) -> None:
     interrupts = Interrupts(step=QUICK.steps - 1)
     run(QUICK, sharp, tmp_path / "run", stop=interrupts.stop, progress=interrupts)
