@@ -40,7 +40,7 @@ def deblur(
     config: options.Config = None,
     device: options.Device = "auto",
     precision: options.PrecisionOrInt8 = "auto",
-    backend: options.Backend = "torch",
+    backend: options.Backend = None,
     provider: options.Provider = "cpu",
     tile: options.Tile = None,
     overlap: options.Overlap = None,

@@ -31,10 +31,11 @@ PrecisionOrInt8 = Annotated[
     ),
 ]
 Backend = Annotated[
-    Literal["torch", "onnx", "openvino", "auto"],
+    Literal["torch", "onnx", "openvino", "auto"] | None,
     typer.Option(
-        help="What computes; onnx and openvino need restorekit[onnx] or restorekit[openvino]. auto measures those installed "
-        "when a network is first used here and takes the fastest that gives the same; in int8 openvino, else onnx."
+        help="What computes, by default torch, and auto for graphs; onnx and openvino need restorekit[onnx] or "
+        "restorekit[openvino]. auto measures those installed when a network is first used here and takes the fastest that "
+        "gives the same; of graphs openvino, else onnx."
     ),
 ]
 Provider = Annotated[settings.Provider, typer.Option(help="Execution provider of --backend onnx.")]

@@ -30,10 +30,10 @@ class Settings:
     batch: int | None = None
     """Tiles that go through the network together; None is 1 on a CPU, where more is slower, else as many as fit."""
 
-    backend: Runtime | Literal["auto"] = "torch"
-    """What computes. torch always can; onnx and openvino need their packages; auto measures those installed when a network
-    is first used on a machine, and takes the fastest that gives what torch gives in fp32; of graphs openvino, else
-    onnx."""
+    backend: Runtime | Literal["auto"] | None = None
+    """What computes; None is torch for networks and auto for graphs. onnx and openvino need their packages; auto measures
+    those installed when a network is first used on a machine, and takes the fastest that gives what torch gives in fp32;
+    of graphs openvino, else onnx."""
     provider: Provider = "cpu"
     """Which of ONNX Runtime's execution providers computes."""
 
@@ -41,7 +41,7 @@ class Settings:
         for name, choices in (
             ("precision", (*get_args(Precision), "int8")),
             ("statistics", get_args(Statistics)),
-            ("backend", (*get_args(Runtime), "auto")),
+            ("backend", (*get_args(Runtime), "auto", None)),
             ("provider", get_args(Provider)),
         ):
             if getattr(self, name) not in choices:

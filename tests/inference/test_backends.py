@@ -4,7 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -70,18 +70,23 @@ def test_tiles_off_the_grid_are_continued_as_the_network_continues_them(size: tu
     ("provider", "openvino", "runtime"),
     [("cpu", "2026.4", "openvino"), ("cpu", "", "onnx"), ("cuda", "2026.4", "onnx")],
 )
-def test_auto_runs_a_graph_by_openvino_if_it_is_here_and_need_not_use_a_provider(
-    provider: Provider, openvino: str, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("backend", [None, "auto"])
+def test_a_graph_runs_by_openvino_if_it_is_here_and_need_not_use_a_provider(
+    backend: Literal["auto"] | None,
+    provider: Provider,
+    openvino: str,
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(choice, "_version", {"openvino": openvino, "onnx": "1.30"}.__getitem__)
     monkeypatch.setattr(choice, "_open", lambda graph, runtime, settings: ByTorch(small("gggan-lite")))
-    assert choice.open_backend(GRAPH, Settings(backend="auto", provider=provider)).runtime == runtime
+    assert choice.open_backend(GRAPH, Settings(backend=backend, provider=provider)).runtime == runtime
 
 
 @pytest.mark.parametrize(
     ("network", "settings", "word"),
     [
-        (GRAPH, Settings(), "not run by the backend torch"),
+        (GRAPH, Settings(backend="torch"), "not run by the backend torch"),
         (GRAPH, Settings(backend="onnx", precision="int8"), "computes in fp32, not in int8"),
         (GRAPH, Settings(backend="onnx", precision="bf16"), "computes in fp32, not in bf16"),
         (replace(GRAPH, precision="int8"), Settings(backend="openvino"), "computes in int8, not in auto"),

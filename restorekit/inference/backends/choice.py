@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pydantic
@@ -70,7 +70,7 @@ def open_backend(model: Network, settings: Settings) -> Opened:
         UsageError: it is not installed, or the settings do not suit it.
         RestorekitError: its result differs from PyTorch's.
     """
-    wanted = settings.backend
+    wanted = _wanted(model, settings)
     _check(model, settings)
     if isinstance(model, Graph):
         runtime = _for_graph(settings) if wanted == "auto" else wanted
@@ -135,9 +135,14 @@ def remembered(model: str | None = None) -> Iterator[Choice]:
 _CHOICE = pydantic.TypeAdapter(Choice)
 
 
+def _wanted(model: Network, settings: Settings) -> Runtime | Literal["auto"]:
+    """What is to compute."""
+    return settings.backend or ("auto" if isinstance(model, Graph) else "torch")
+
+
 def _check(model: Network, settings: Settings) -> None:
     """Check that what `settings` ask for suits each other."""
-    wanted, precision = settings.backend, settings.precision
+    wanted, precision = _wanted(model, settings), settings.precision
     if settings.provider != "cpu" and wanted not in ("onnx", "auto"):
         raise UsageError("A provider belongs to ONNX Runtime.", "Take the backend onnx.")
     if isinstance(model, Graph):
