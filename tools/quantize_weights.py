@@ -24,7 +24,7 @@ DATA = {
     "compact:x4": "photos",
 }
 """Which of the folders is like what the weights are for."""
-BUDGET = 0.06
+BUDGET = 0.07
 """dB. On other images it is up to 0.1: those that measure it also chose what stays in float32."""
 SAID = {"endoscopy": "Kvasir-SEG train, reduced to 352x352", "photos": "BSDS500 train"}
 
