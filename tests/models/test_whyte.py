@@ -245,6 +245,23 @@ def test_light_is_linear_and_restored_values_are_stored_ones() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kernel", "shake"])
+def test_around_lamps_at_night_richardson_and_lucy_ring_less(kind: str) -> None:
+    scene = 0.02 + 0.1 * noise(1, 3, 60, 70)
+    scene[..., 20:23, 30:33] = scene[..., 40:42, 15:18] = 20  # lamps, which the sensor cuts off at 1
+    angles = np.zeros((9, 3))
+    angles[:, :2] = np.linspace(-4, 4, 9)[:, None] * (0.003, 0.005)
+    shake = Shake(angles, np.full(9, 1 / 9), 240, 60, 70, (34.5, 29.5))
+    blur = shake if kind == "shake" else Kernel(psf.linear(9, 20))
+    seen = blur.on(scene).forward(scene).clamp(0, 1)
+    errors = {}
+    for last in ("hyper-laplacian", "richardson-lucy"):
+        restored = Whyte(Config(light="stored", last=last)).restore(seen, blur, 0.005)  # type: ignore[arg-type]
+        errors[last] = float((restored - scene.clamp(0, 1)).square().mean())
+    assert errors["richardson-lucy"] < errors["hyper-laplacian"] / 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "blur",
     [

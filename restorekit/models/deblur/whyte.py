@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from torch import Tensor
 
-from restorekit.deconvolution import Blur, Kernel, Shake, Windows, as_psf, hyper_laplacian, tv, wiener
+from restorekit.deconvolution import Blur, Kernel, Shake, Windows, as_psf, hyper_laplacian, richardson_lucy, tv, wiener
 from restorekit.deconvolution.blurs import cell_middles
 from restorekit.deconvolution.cells import cells_of, restore_cells
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
@@ -66,6 +66,7 @@ FAINT = 0.05  # of the largest weight: what is below becomes 0
 SMOOTH = 0.015  # of the restoration within a level, as a standard deviation of noise
 CLEAN = 0.005  # least standard deviation of noise in the last restoration: 8000 weighs its data
 ALPHA = 0.5
+PRODUCTS = 50  # of Richardson and Lucy
 SATURATED = 235.5 / 256
 
 
@@ -81,8 +82,10 @@ class Config:
     """Focal length as a multiple of the longest side."""
     light: Literal["srgb", "stored"] = "srgb"
     """srgb: light is blurred, as in a camera; stored: the values of the file are."""
+    last: Literal["hyper-laplacian", "richardson-lucy"] = "hyper-laplacian"
+    """The method that undoes the blur; richardson-lucy knows that lamps saturate the sensor, for scenes at night."""
     noise: Noise = 0.0
-    """Standard deviation in 0..1; 0 measures it."""
+    """Standard deviation in 0..1; 0 measures it. richardson-lucy does not ask."""
 
 
 class Whyte(BlindDeconvolution[Config]):
@@ -106,12 +109,14 @@ class Whyte(BlindDeconvolution[Config]):
         return blur if scale == 1 else blur.enlarge(1 / scale, height, width)
 
     def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
-        """Expect hyper-Laplacian gradients; where the blur is of neither kind that is found here, few edges."""
+        """As `Config.last` says; where the blur is of neither kind that is found here, expect few edges."""
         noise, light = max(self.config.noise or noise, CLEAN), self._to_light(rgb)
-        if isinstance(blur, Kernel):
-            return self._from_light(_sharpen(light, blur, noise))
         if isinstance(blur, Shake):
             blur = windows_of(blur, grid_of(blur.height, blur.width, 2 * blur.radius + 1))
+        if self.config.last == "richardson-lucy":
+            return self._from_light(richardson_lucy(light, blur, iterations=PRODUCTS, saturation=True))
+        if isinstance(blur, Kernel):
+            return self._from_light(_sharpen(light, blur, noise))
         if isinstance(blur, Windows):
             return self._from_light(restore_cells(light, blur, partial(_sharpen, noise=noise)))
         return self._from_light(tv(light, blur, noise))
