@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from restorekit.deconvolution.blurs import Windows
+from restorekit.deconvolution.blurs import Kernel, Windows
+from restorekit.deconvolution.lines import Lines
 from restorekit.deconvolution.noise import noise_level
 from restorekit.deconvolution.prediction import LENS, edges_of, sample
 
@@ -25,7 +26,7 @@ STEEP = 0.4  # share that it has in sharp images; 2 % of the edges of blurred on
 FEW = 0.1  # of all edges: a blur that is visible at fewer counts as none
 
 
-def may_be_blurred(image: Tensor, windows: Windows) -> bool:
+def may_be_blurred(image: Tensor, blur: Kernel | Windows | Lines) -> bool:
     """Whether the edges of an image are as flat as a blur would have made them.
 
     Of 20 photographs of BSDS500, 0.41 to 0.90 is what the steepest 2 % of the edges have that a blur, found in them, would
@@ -33,7 +34,7 @@ def may_be_blurred(image: Tensor, windows: Windows) -> bool:
 
     Args:
         image: (1,1,H,W) in 0..1.
-        windows: of the whole image.
+        blur: of the whole image.
     """
     height = F.max_pool2d(image, 2 * RADIUS + 1, 1, RADIUS) + F.max_pool2d(-image, 2 * RADIUS + 1, 1, RADIUS)
     across, down = edges_of(image)
@@ -42,7 +43,7 @@ def may_be_blurred(image: Tensor, windows: Windows) -> bool:
     low, high = torch.quantile(sample(image), torch.tensor([0.05, 0.95]).to(image))
     steepness = torch.hypot(across, down) / height[0, 0].clamp(min=1e-6)
     edge = (height[0, 0] > max(HIGH * float(high - low), ABOVE_NOISE * noise_level(image))) & (steepness > 0)
-    left = torch.from_numpy(steepest(windows.psfs)).to(image)
+    left = torch.from_numpy(_steepest_of(blur)).to(image)
     row, column = (
         torch.arange(length, device=image.device) * count // length
         for length, count in zip(edge.shape, left.shape[:2], strict=True)
@@ -51,6 +52,15 @@ def may_be_blurred(image: Tensor, windows: Windows) -> bool:
     if len(widened) <= FEW * int(edge.sum()):
         return False
     return float(torch.quantile(sample(widened), 0.98)) < STEEP
+
+
+def _steepest_of(blur: Kernel | Windows | Lines) -> NDArray[np.floating]:
+    """(R,S,4): as `steepest`, for equal cells of the image; for motion fields those are its pixels."""
+    if isinstance(blur, Lines):
+        angles = math.pi * np.arange(DIRECTIONS, dtype=np.float32) / DIRECTIONS
+        spread = np.abs(blur.u[..., None] * np.cos(angles) + blur.v[..., None] * np.sin(angles))
+        return np.asarray(1 / np.maximum(spread, 1))
+    return steepest(blur.psfs if isinstance(blur, Windows) else blur.psf[None, None])
 
 
 def steepest(psfs: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from scipy import ndimage, signal
 from skimage import data
 from torch import Tensor
 
-from restorekit.deconvolution import Windows
+from restorekit.deconvolution import Kernel, Lines, Windows
 from restorekit.deconvolution.steepness import may_be_blurred, steepest
 
 LINE = np.full((1, 9), 1 / 9)
@@ -50,6 +50,31 @@ def test_a_blur_that_is_hardly_visible_counts_as_none() -> None:
     sharp = ndimage.gaussian_filter(data.camera()[80:380, 80:380] / 255, 0.7)
     small = np.outer([1, 2, 1], [1, 2, 1]) / 16  # leaves half of a step in one pixel
     assert not may_be_blurred(grey(sharp), of_whole(small, sharp))
+
+
+@pytest.mark.slow
+def test_a_psf_and_a_motion_field_speak_as_a_grid_of_psfs_does() -> None:
+    # Sharp but for rows, which a line across cannot have blurred; steps between rows it leaves as they are.
+    rows = np.repeat(np.random.default_rng(0).random(15), 20)[:, None] * np.ones(300)
+    both = rows + np.repeat(np.random.default_rng(1).random(15), 20)
+    smooth = ndimage.uniform_filter1d(both / 2, 9, axis=1)
+    still, nine = np.zeros((300, 300), np.float32), np.full((300, 300), 9, np.float32)
+    psf = LINE.astype(np.float32)
+    for across, down in ((Kernel(psf), Kernel(psf.T)), (Lines(nine, still), Lines(still, nine))):
+        assert may_be_blurred(grey(smooth), across)
+        assert not may_be_blurred(grey(smooth), down)
+        assert may_be_blurred(grey(smooth.T.copy()), down)
+        assert not may_be_blurred(grey(smooth.T.copy()), across)
+
+
+def test_a_motion_field_speaks_of_every_pixel() -> None:
+    sharp = data.camera()[80:380, 80:380] / 255
+    blurred = sharp.copy()
+    blurred[:, 150:] = ndimage.uniform_filter1d(sharp, 9, axis=1)[:, 150:]
+    v, u = np.zeros((2, 300, 300), np.float32)
+    u[:, 160:] = 9
+    assert may_be_blurred(grey(blurred), Lines(u, v))
+    assert not may_be_blurred(grey(blurred), Lines(u[:, ::-1].copy(), v))
 
 
 def test_of_a_turned_camera_the_sharp_middle_does_not_count() -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from helpers import SMALL, noise
 from torch import Tensor, nn
 
-from restorekit.deconvolution import Lines, noise_level, tv
+from restorekit.deconvolution import Lines
 from restorekit.errors import WeightsError
 from restorekit.models import registry
 from restorekit.models.deblur import gong
@@ -160,15 +160,6 @@ def test_the_mean_counts_labels_near_the_best_by_their_probability() -> None:
     assert isinstance(lines, Lines)
     assert lines.u[0, 0] == pytest.approx(7.25, abs=1e-3)
     assert lines.v[0, 0] == pytest.approx(10, abs=1e-3)
-
-
-def test_what_was_found_is_undone() -> None:
-    rgb = noise(1, 3, 40, 50)
-    model = Told(scores_of((5, 1), (39 + 36 + 2, 1)))
-    blur = model.estimate(rgb)
-    expected = tv(rgb, Lines(np.full((40, 50), 5, np.float32), np.full((40, 50), 2, np.float32)), noise_level(rgb))
-    torch.testing.assert_close(model(rgb), expected.clamp(0, 1))
-    assert not blur.is_identity
 
 
 def test_untrained_nothing_moves() -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from helpers import SMALL, noise
 from torch import Tensor
 
-from restorekit.deconvolution import Lines, line_kernel, tv
+from restorekit.deconvolution import Lines, line_kernel
 from restorekit.degradation import psf
 from restorekit.models import registry
 from restorekit.models.deblur import sun
@@ -152,11 +152,6 @@ def test_only_patches_within_the_turned_image_count(turn: int, rows: tuple[int, 
     _, inside = random_network()._ask(noise(1, 3, 120, 150), turn, (40, 50))
     for found, (first, last) in zip(inside.nonzero().unbind(1), (rows, columns), strict=True):
         assert found.unique().tolist() == list(range(first, last + 1, 2))
-
-
-def test_total_variation_undoes_the_motion() -> None:
-    rgb, lines = noise(1, 3, 40, 50), Lines(np.full((40, 50), 5, np.float32), np.full((40, 50), 2, np.float32))
-    torch.testing.assert_close(random_network().deconvolve(rgb, lines, 0.02), tv(rgb, lines, 0.02))
 
 
 def brute_force(cost: np.ndarray, places: np.ndarray, weight: float) -> tuple[int, ...]:

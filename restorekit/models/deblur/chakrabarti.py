@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.deconvolution import Blur, tv
+from restorekit.deconvolution import Blur
 from restorekit.deconvolution.estimation import trim
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
-from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
+from restorekit.models.blind_deconvolution import NO_BLUR, LearnedBlur, is_flat
 from restorekit.models.config import Count
 from restorekit.models.layers import kaiming_init_
 from restorekit.models.spec import Spec
@@ -94,7 +94,7 @@ class Config:
     """Pixels between patches; the paper's 1 takes sixteen times as long."""
 
 
-class Chakrabarti(BlindDeconvolution[Config]):
+class Chakrabarti(LearnedBlur[Config]):
     """The network and what follows it. RGB (N,3,H,W) in [0,1] to the same."""
 
     def __init__(self, config: Config) -> None:
@@ -145,10 +145,6 @@ class Chakrabarti(BlindDeconvolution[Config]):
         sharp = self.predict(rgb)[0, 0].clamp(0, 1)
         psf = explain(luma(rgb)[0, 0], sharp)
         return trim(psf.cpu().numpy()) if psf.isfinite().all() and psf.max() > 0 else NO_BLUR
-
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
-        """Minimise the total variation."""
-        return tv(rgb, blur, noise)
 
     def sharpen(self, patches: Tensor) -> Tensor:
         """Grey patches (M,65,65) in 0..1 to their restored middles (M,33,33), not clipped."""

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.deconvolution import Blur, Lines, tv
-from restorekit.models.blind_deconvolution import BlindDeconvolution
+from restorekit.deconvolution import Blur, Lines
+from restorekit.models.blind_deconvolution import LearnedBlur
 from restorekit.models.config import Count
 from restorekit.models.layers import ignore_brightness_, kaiming_init_, without_autocast
 from restorekit.models.spec import Spec
@@ -92,7 +92,7 @@ class Config:
     """The best label, or the mean of those near it by their probability."""
 
 
-class Gong(BlindDeconvolution[Config]):
+class Gong(LearnedBlur[Config]):
     """The network and what follows it. RGB (N,3,H,W) in [0,1] to the same."""
 
     def __init__(self, config: Config) -> None:
@@ -135,10 +135,6 @@ class Gong(BlindDeconvolution[Config]):
         scores = self.predict(rgb)[0].float()
         u, v = self._decode(scores[:RIGHT]), self._decode(scores[RIGHT:]) - DOWN // 2
         return Lines(u.cpu().numpy(), v.cpu().numpy())
-
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
-        """Minimise the total variation."""
-        return tv(rgb, blur, noise)
 
     def _decode(self, scores: Tensor) -> Tensor:
         """(K,H,W) to the label of each pixel (H,W), a whole number or not."""

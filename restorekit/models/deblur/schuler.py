@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.deconvolution import Blur, tv
+from restorekit.deconvolution import Blur
 from restorekit.deconvolution.estimation import trim
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
 from restorekit.errors import UsageError
-from restorekit.models.blind_deconvolution import NO_BLUR, BlindDeconvolution, is_flat
+from restorekit.models.blind_deconvolution import NO_BLUR, LearnedBlur, is_flat
 from restorekit.models.config import Count
 from restorekit.models.layers import ignore_brightness_
 from restorekit.models.spec import Spec
@@ -155,7 +155,7 @@ def _window(images: Tensor) -> Tensor:
     return down[:, None] * across
 
 
-class Schuler(BlindDeconvolution[Config]):
+class Schuler(LearnedBlur[Config]):
     """The network and what follows it. RGB (N,3,H,W) in [0,1] to the same."""
 
     def __init__(self, config: Config) -> None:
@@ -178,10 +178,6 @@ class Schuler(BlindDeconvolution[Config]):
             return NO_BLUR
         psf = self.predict(rgb)[0, -1].clamp(min=0).float().cpu().numpy()
         return trim(psf) if psf.max() > 0 else NO_BLUR
-
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
-        """Minimise the total variation."""
-        return tv(rgb, blur, noise)
 
 
 def build(config: Config) -> Schuler:

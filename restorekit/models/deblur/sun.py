@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restorekit.deconvolution import Blur, Lines, tv
-from restorekit.models.blind_deconvolution import BlindDeconvolution
+from restorekit.deconvolution import Blur, Lines
+from restorekit.models.blind_deconvolution import LearnedBlur
 from restorekit.models.config import Count
 from restorekit.models.layers import ignore_brightness_, kaiming_init_
 from restorekit.models.spec import Spec
@@ -92,7 +92,7 @@ class Config:
     """Compare motions as the authors' code does: those at 174 and at 0 degrees count as opposite."""
 
 
-class Sun(BlindDeconvolution[Config]):
+class Sun(LearnedBlur[Config]):
     """The network and what follows it. RGB (N,3,H,W) in [0,1] to the same."""
 
     def __init__(self, config: Config) -> None:
@@ -163,10 +163,6 @@ class Sun(BlindDeconvolution[Config]):
             at.round().long().clamp(0, most - 1) for at, most in ((rows, chances.shape[2]), (columns, chances.shape[3]))
         )
         return chances[0, :, row, column] * inside, inside.to(rgb)
-
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
-        """Minimise the total variation."""
-        return tv(rgb, blur, noise)
 
 
 def all_motions() -> Tensor:
