@@ -30,8 +30,13 @@ def test_a_curve_goes_from_its_first_value_to_its_last(tmp_path: Path) -> None:
 
 def test_positive_values_that_span_decades_are_drawn_by_their_logarithm(tmp_path: Path) -> None:
     draw_curves(rows(100.0, 10.0, 1.0), tmp_path / "curves.png")
-    drawn = ink(read_rgb8(tmp_path / "curves.png"), LEFT + round(2 / 3 * (RIGHT - LEFT)))
+    logarithmic = read_rgb8(tmp_path / "curves.png")
+    drawn = ink(logarithmic, LEFT + round(2 / 3 * (RIGHT - LEFT)))
     assert min(abs(y - (BOTTOM + TOP) / 2) for y in drawn) <= 1  # 10 is half way
+    draw_curves(rows(100.0, 10.0, 6.0), tmp_path / "curves.png")
+    corner = np.s_[TOP - 20 : TOP - 1, RIGHT - 90 : RIGHT]  # says so in the panel's upper right alone
+    assert (logarithmic[corner] < 128).any()
+    assert not (read_rgb8(tmp_path / "curves.png")[corner] < 128).any()
 
 
 def test_every_loss_and_score_has_a_panel_with_its_finite_values(tmp_path: Path) -> None:
