@@ -398,7 +398,7 @@ class FrameWorker:
         before, self.seen = self.seen, slot.frame.image
         if before is None:
             self.first = job
-        elif np.array_equal(self.seen.to_array(), before.to_array()):
+        elif all(map(np.array_equal, self.seen.to_array(), before.to_array())):  # up to the first row that is not
             return replace(slot, repeats=True)
         return slot
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike, NDArray
 
-from restorekit.imaging.doubt import find_doubt
+from restorekit.imaging.doubt import _grain, find_doubt
 from restorekit.imaging.dtypes import from_unit
 
 
@@ -59,6 +59,13 @@ def test_grain_is_no_sign_where_the_system_was_told_a_blur() -> None:
     weak, strong = flat + noise(0.001), flat + noise(0.006)
     assert find_doubt(from_unit(weak, np.uint16), from_unit(strong, np.uint16)).startswith("its grain is")
     assert find_doubt(from_unit(weak, np.uint16), from_unit(strong, np.uint16), blur=15) == ""
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_grain_is_the_median_of_an_odd_and_an_even_number_of_pixels(dtype: DTypeLike) -> None:
+    # The Laplacian of a row, mirrored at its ends, is 0, 10, -20; one pixel more makes it 0, 10, -20, 20.
+    assert _grain(np.array([[0, 0, 10]], dtype)) == 10
+    assert _grain(np.array([[0, 0, 10, 0]], dtype)) == 15
 
 
 def test_a_single_pixel_is_no_doubt() -> None:
