@@ -29,8 +29,8 @@ FEW = 0.1  # of all edges: a blur that is visible at fewer counts as none
 def may_be_blurred(image: Tensor, blur: Kernel | Windows | Lines) -> bool:
     """Whether the edges of an image are as flat as a blur would have made them.
 
-    Of 20 photographs of BSDS500, 0.41 to 0.90 is what the steepest 2 % of the edges have that a blur, found in them, would
-    have widened; of blurred ones 0.19 to 0.40.
+    Of 20 sharp photographs of BSDS500 none may be, by what `whyte` finds in them; of 8 that a PSF of 9 to 15 px blurred all
+    may, and of 12 by a camera that rolled 2 degrees 9.
 
     Args:
         image: (1,1,H,W) in 0..1.
