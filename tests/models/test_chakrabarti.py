@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from helpers import noise
+from scipy import signal
+from skimage import data
 from torch import Tensor
 
 from restorekit.models import registry
-from restorekit.models.deblur.chakrabarti import Chakrabarti, Config, luma
+from restorekit.models.deblur.chakrabarti import Chakrabarti, Config, derivatives, explain, luma, minimise
 
 Sums = list[tuple[int, int]]
 
@@ -113,3 +115,57 @@ def test_middles_that_overlap_are_averaged_by_their_distance(chunk: int, monkeyp
                 total[top : top + 33, left : left + 33] += window * middle
                 weight[top : top + 33, left : left + 33] += window
         np.testing.assert_allclose(average, (total / weight)[:, :44], atol=1e-5)
+
+
+def test_five_derivatives_stand_for_the_authors_sixteen() -> None:
+    at = np.arange(-5.0, 6)
+    x, y = np.meshgrid(at, at)
+    bell = np.exp(-(x**2 + y**2) / 2)
+    angles = np.pi * np.arange(8) / 8
+    along = [x * np.cos(angle) + y * np.sin(angle) for angle in angles]
+    sixteen = [part * bell for part in along] + [(part**2 - 1) * bell for part in along]
+    sharp, blurred = noise(2, 40, 40).double().numpy()
+    expected = sum(responses(part / np.linalg.norm(part), sharp, blurred) for part in sixteen)
+    found = sum(responses(part, sharp, blurred) for part in derivatives().numpy())
+    np.testing.assert_allclose(4 * found, expected, atol=5e-3 * np.abs(expected).max())
+
+
+def responses(derivative: np.ndarray, sharp: np.ndarray, blurred: np.ndarray) -> np.ndarray:
+    return np.asarray(signal.fftconvolve(sharp, derivative, "valid") * signal.fftconvolve(blurred, derivative, "valid"))
+
+
+def test_the_psf_is_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("restorekit.models.deblur.chakrabarti.SIDE", 5)
+    sharp = np.random.default_rng(0).normal(size=(12, 12))
+    power = signal.correlate(sharp, sharp)[7:16, 7:16]  # up to four pixels apart
+    wanted = signal.convolve(np.arange(25.0).reshape(5, 5) % 4 - 0.5, power, "same")
+    weight = 0.3 * power.max()
+    (found,) = minimise(*(torch.from_numpy(part) for part in (power, wanted)), torch.tensor([[[weight]]])).numpy()
+    # Where |K * L - B|^2 / 2 + w |K|_1 is the least, its slope without w is -w times the sign of K; where K is 0, at most w.
+    slope = signal.convolve(found, power)[4:9, 4:9] - wanted
+    at = np.abs(found) > 1e-3
+    assert 5 < at.sum() < 25
+    np.testing.assert_allclose(slope[at], -weight * np.sign(found[at]), atol=1e-3 * weight)
+    assert (np.abs(slope[~at]) <= 1.001 * weight).all()
+
+
+def hook() -> np.ndarray:
+    """(51,51): a path of 13 px that turns, stronger at one end."""
+    psf = np.zeros((51, 51))
+    psf[25, 19:26] = 1
+    psf[25:32, 25] = 2
+    return psf / psf.sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kept", "least"), [(0.02, 0.8), (0.3, 0.95)])
+def test_a_sharp_image_tells_the_psf_and_which_way_it_lies(
+    kept: float, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restorekit.models.deblur.chakrabarti.KEPT", kept)
+    sharp = data.camera()[80:400, 80:400] / 255
+    blurred = signal.fftconvolve(sharp, hook(), mode="same") + 0.01 * np.random.default_rng(0).normal(size=(320, 320))
+    found = explain(torch.from_numpy(blurred).float(), torch.from_numpy(sharp).float()).numpy()
+    assert found.sum() == pytest.approx(1, abs=1e-4)
+    assert (found >= 0).all()
+    assert (found * hook()).sum() / np.linalg.norm(found) / np.linalg.norm(hook()) > least
