@@ -90,3 +90,9 @@ def test_features_can_be_fetched_by_their_network() -> None:
 def test_freeze_sets_the_rate_of_a_part_to_zero() -> None:
     asked = train("--model", "gggan", "--show-recipe", "--json", "--freeze", "prenet")
     assert json.loads(asked.stdout)["rate_factors"] == {"prenet.*": 0.0}
+
+
+def test_options_of_a_system_may_be_words_and_lists() -> None:
+    options = ("--config", "block=rrdb", "--config", "taps=5,10")
+    asked = train("--model", "gggan", "--show-recipe", "--json", *options)
+    assert json.loads(asked.stdout)["config"] == {"block": "rrdb", "taps": [5, 10]}

@@ -19,6 +19,7 @@ from restorekit.degradation.pairs import read_pairs
 from restorekit.degradation.synthetic_blur import BlurSettings
 from restorekit.errors import ExitCode, UnwritableOutput, UsageError
 from restorekit.imaging.dtypes import to_unit
+from restorekit.imaging.resize import resize
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
@@ -428,6 +429,20 @@ def test_the_pairs_of_a_seed_stay_the_same_to_the_bit(
 def test_settings_that_make_no_sense_are_named(settings: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         BlurSettings(**settings)
+
+
+def test_images_are_resized_before_they_are_blurred(tmp_path: Path, photo: np.ndarray) -> None:
+    write_image(Image(photo), tmp_path / "in" / "a.png")
+    write_image(Image(resize(photo, (60, 90))), tmp_path / "small" / "a.png")
+    for folder, size in (("in", (90, 60)), ("small", None)):
+        settings = BlurSettings(length=(5, 9), resize=size)
+        synthesize_pairs([tmp_path / folder], tmp_path / "out" / folder, settings=settings)
+    for half in ("blur", "sharp"):
+        resized, small = (
+            read_image(tmp_path / "out" / folder / "all" / half / "a.png").pixels for folder in ("in", "small")
+        )
+        assert resized.shape == (60, 90, 3)
+        np.testing.assert_array_equal(resized, small)
 
 
 def test_an_image_may_be_resized_to_a_single_row() -> None:

@@ -3,7 +3,8 @@
 Ramakrishnan et al., Deep Generative Filter for Motion Deblurring, ICCVW 2017 (arXiv:1709.03481), section 3, and the authors'
 Torch code (`densefield.lua`, `models2.lua`), which settles what the paper leaves open: leaky ReLUs, a normalisation behind
 every 1x1 too, four times the growth in the head. Spatial and dilated convolutions take turns; the dilation rises to the
-middle of the field and falls again, as the paper says (the code has 2 everywhere). The code drops half of every tail map in
+middle of the field and falls again, as the paper says (the code has 2 everywhere). The blurred image is not added: head and
+tail give the whole image, through a tanh. The code drops half of every tail map in
 training; `dropout` is that.
 """
 
