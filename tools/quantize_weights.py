@@ -14,10 +14,11 @@ from pathlib import Path
 from restorekit.errors import RestorekitError
 from restorekit.training.quantization import IMAGES, quantize
 from restorekit.weights.loss import Loss
-from restorekit.weights.manifest import PACKAGE, BundledWeights, load_manifest
+from restorekit.weights.manifest import BundledWeights, load_manifest
 from restorekit.weights.state_dict import sha256
 
-MANIFEST = PACKAGE.parent / "weights.toml"
+ROOT = Path(__file__).parent.parent
+MANIFEST = ROOT / "weights.toml"
 DATA = {
     "gggan-lite:photo": "photos",
     "gggan-lite:endoscopy": "endoscopy",
@@ -61,7 +62,7 @@ def main() -> None:
     for name in asked.names:
         model, tag = name.split(":")
         entry, data = load_manifest().find_bundled(model, tag), DATA[name]
-        path, text = entry.path.with_name(f"{model}-{tag}-int8.onnx"), ""
+        path, text = ROOT / "restorekit" / "weights" / f"{model}-{tag}-int8.onnx", ""
         folder = getattr(asked, data)
         try:
             loss = quantize(path, data=folder, model=model, weights=tag, scale=entry.scale, budget_db=asked.budget_db)
