@@ -481,6 +481,23 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_continues_to_the_bit(
         assert not equal(kept, straight)
 
 
+class SeesCudnn(Silent):
+    """Whether cuDNN looks for its fastest algorithms while a run is at work."""
+
+    def __init__(self) -> None:
+        self.seen = set[bool]()
+
+    def step(self, event: Event) -> None:
+        self.seen.add(torch.backends.cudnn.benchmark)
+
+
+def test_cudnn_looks_for_its_fastest_algorithms_while_a_run_is_at_work(sharp: Path, tmp_path: Path) -> None:
+    before, sees = torch.backends.cudnn.benchmark, SeesCudnn()
+    run(QUICK.replacing(steps=1), sharp, tmp_path / "run", progress=sees)
+    assert sees.seen == {True}
+    assert torch.backends.cudnn.benchmark is before is False
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_stopped_run_continues_on_a_gpu(sharp: Path, tmp_path: Path) -> None:
