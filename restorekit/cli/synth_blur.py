@@ -73,7 +73,8 @@ def synth_blur(
     ] = False,
     seed: options.Seed = 0,
     workers: Annotated[
-        int, typer.Option(min=0, help="Threads; 0 takes all cores. The result does not depend on it.")
+        int,
+        typer.Option(min=0, help="Threads, or processes (scene); 0 takes all cores. The result does not depend on it."),
     ] = 0,
     progress: options.ProgressKind = "bar",
 ) -> None:
@@ -92,8 +93,9 @@ def synth_blur(
     from restorekit.degradation.frames import FrameSettings, synthesize_frames
     from restorekit.degradation.pairs import synthesize_pairs
     from restorekit.degradation.synthetic_blur import BlurSettings
+    from restorekit.runtime.worker_processes import worker_processes
 
-    with quiet_decoders(), open_progress(progress, "Blurring") as told:
+    with quiet_decoders(), open_progress(progress, "Blurring") as told, worker_processes(workers) as processes:
         if kind == "frames":
             fewest, most = (int(count) for count in options.span(frames, "frames"))
             means = FrameSettings((fewest, most), stride, light, noise, seed, size)
@@ -103,7 +105,14 @@ def synth_blur(
         else:
             blur = BlurSettings(kind, lengths, angles, sweeps, border, light, factors, noise, seed, size)
             summary = synthesize_pairs(
-                inputs, out, settings=blur, split=parts, per_image=per_image, workers=workers or None, progress=told
+                inputs,
+                out,
+                settings=blur,
+                split=parts,
+                per_image=per_image,
+                workers=workers or None,
+                renderers=processes if kind == "scene" else None,
+                progress=told,
             )
     if sheet:
         from restorekit.degradation.sheet import draw_sheet

@@ -127,7 +127,7 @@ def synthesize_frames(
     ]
     if not planned:
         raise UsageError(f"No sequence has {settings.frames[0]} frames.", "Average fewer.")
-    return complete_set(out, planned, FrameMaker, settings, workers, progress)
+    return complete_set(out, planned, FrameMaker(settings), workers, None, progress)
 
 
 def mean_of_frames(frames: Sequence[NDArray[Any]], curve: Curve) -> NDArray[np.float32]:

@@ -18,7 +18,8 @@ Matrices = NDArray[np.float64]
 
 KNOTS = 33  # of a drawn path
 SMOOTHNESS = (0.3, 1.5)  # parts of the exposure over which a hand keeps its course
-POSES = 64  # in an exposure leave a photograph's light within half a grey level of that of very many
+POSES = 64  # in an exposure leave a photograph's light within half a grey level of that of very many, ...
+LONGEST = 1.5  # ... if none is farther than so many pixels from the next
 
 
 def draw_path(rng: np.random.Generator, length: float, sweep: float) -> Path:
@@ -53,10 +54,10 @@ def sections(travelled: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Returns:
         (N+1,): when the sections begin, and the last one ends, from 0 to 1. In each the farthest point travels half a
-        pixel, or more where that would make over `POSES` of them, but a pixel at most.
+        pixel, or more where that would make over `POSES` of them, but `LONGEST` pixels at most.
     """
     length = travelled[-1]
-    count = max(1, math.ceil(np.clip(POSES, length, 2 * length)))
+    count = max(1, math.ceil(np.clip(POSES, length / LONGEST, 2 * length)))
     ends = np.interp(np.linspace(0, length, count + 1), travelled, np.linspace(0, 1, len(travelled)))
     ends[0], ends[-1] = 0, 1  # also of a path that rests there
     return ends

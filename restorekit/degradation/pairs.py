@@ -23,7 +23,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,6 +106,7 @@ def synthesize_pairs(
     per_image: int = 1,
     excluded: Iterable[Path] = (),
     workers: int | None = None,
+    renderers: Executor | None = None,
     progress: Progress = SILENT,
 ) -> PairsSummary:
     """Build a paired set, or complete it: `OUT/<part>/{blur,sharp}/NAME.png` and `OUT/pairs.jsonl` (see the module).
@@ -123,6 +124,8 @@ def synthesize_pairs(
         per_image: differently blurred copies of each image.
         excluded: folders that are not searched for images, beside `out`.
         workers: threads; all cores by default.
+        renderers: processes, say, where the threads let images be blurred; by default they do so themselves. Scenes are
+            rendered in many small steps, between which threads wait for each other and processes do not.
         progress: told of every pair, in order, with its `PairResult`.
 
     Returns:
@@ -136,36 +139,39 @@ def synthesize_pairs(
     out = Path(out)
     planned = plan_pairs([Path(item) for item in inputs], out, split, per_image, settings.seed, excluded)
     planned = [pair for pair in planned if parts is None or pair.part in parts]
-    return complete_set(out, planned, PairMaker, settings, workers, progress)
+    return complete_set(out, planned, PairMaker(settings), workers, renderers, progress)
 
 
 def complete_set(
     out: Path,
     planned: Sequence[PlannedPair],
-    maker: "type[PairMaker]",
-    settings: Any,
+    maker: "PairMaker",
     workers: int | None,
+    renderers: Executor | None,
     progress: Progress,
 ) -> PairsSummary:
     """Make what is missing of a planned set, and record it; see `synthesize_pairs`.
 
     Args:
-        out, workers, progress: see `synthesize_pairs`.
+        out, workers, renderers, progress: see `synthesize_pairs`.
         planned: every pair.
         maker: makes them.
-        settings: a dataclass as the maker takes it, with the `kind` of blur and its `halves`, the folders of a part.
     """
+    settings = maker.settings
     with working_in(out):
         journal = Journal(out / RECORDS, {"algorithm": ALGORITHM, "settings": asdict(settings)})
         _check_parts(planned, journal)
         journal.check()
         for folder in {(out / pair.path(half)).parent for pair in planned for half in settings.halves}:
             remove_leftovers(folder)
-        made_by = maker(out, settings, journal)
+        work = _SetWork(out, maker, journal, renderers)
         progress.begin(Work(len(planned), len(planned), "pairs", f"{settings.kind} blur"))
         results = []
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            for made in pool.map(made_by.make, planned):
+        threads = workers or os.cpu_count() or 1
+        if renderers is not None:
+            threads *= 2  # one of them reads and writes while the other waits
+        with ThreadPoolExecutor(threads) as pool:
+            for made in pool.map(work.make, planned):
                 if made.record is not None:
                     journal.record(made.result.key, **made.record)
                 results.append(made.result)
@@ -247,41 +253,10 @@ class _MadePair:
 
 @dataclass(frozen=True)
 class PairMaker:
-    """Makes pairs, several at once: it only reads the journal."""
+    """Makes the images of pairs, in any thread or process."""
 
-    out: Path
     settings: Any
-    """`BlurSettings` here."""
-    journal: Journal
-
-    def make(self, pair: PlannedPair) -> _MadePair:
-        """Make a pair, unless it is there with the record that it would get now.
-
-        Whatever fails is this pair's failure; only where nothing can be written any more the run ends.
-        """
-        try:
-            source, facts = self.read(pair)
-            facts["image_seed"] = seed = _image_seed(self.settings.seed, pair)
-            if self._is_there(pair, facts):
-                return _MadePair(PairResult(pair.key, "skipped"))
-            images, record = self.render(pair, source, np.random.default_rng(seed))
-            record |= self._write(pair, images)
-        except RestorekitError as error:
-            if no_room_left(error):
-                raise
-            error.path = error.path or pair.job.source
-            return _MadePair(PairResult(pair.key, "failed", str(error)))
-        except Exception as error:  # a codec's own exception, no memory for a huge image: the other pairs do not care
-            return _MadePair(PairResult(pair.key, "failed", f"{pair.job.source}: {type(error).__name__}: {error}"))
-        record |= {
-            "facts": facts,
-            "blur": pair.path("blur"),
-            "sharp": pair.path("sharp"),
-            "settings": asdict(self.settings),
-            "restorekit": __version__,
-            "algorithm": ALGORITHM,
-        }
-        return _MadePair(PairResult(pair.key, "done"), record)
+    """`BlurSettings` here: a dataclass with the `kind` of blur and its `halves`, the folders of a part."""
 
     def read(self, pair: PlannedPair) -> tuple[list[bytes], dict[str, Any]]:
         """What the pair is made of, undecoded, and what the record says of it."""
@@ -297,21 +272,68 @@ class PairMaker:
         blurred, shown = drawn.apply(stored, self.settings.noise, rng)
         return {"blur": blurred, "sharp": shown}, drawn.to_record()
 
+    def encode(
+        self, pair: PlannedPair, source: list[bytes], rng: np.random.Generator
+    ) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """As `render`, with files in place of images."""
+        images, record = self.render(pair, source, rng)
+        return {half: encode_image(Image(image)).data for half, image in images.items()}, record
+
+
+@dataclass(frozen=True)
+class _SetWork:
+    """What the threads do that make a set: they only read the journal."""
+
+    out: Path
+    maker: PairMaker
+    journal: Journal
+    renderers: Executor | None
+
+    def make(self, pair: PlannedPair) -> _MadePair:
+        """Make a pair, unless it is there with the record that it would get now.
+
+        Whatever fails is this pair's failure; only where nothing can be written any more the run ends.
+        """
+        settings = self.maker.settings
+        try:
+            source, facts = self.maker.read(pair)
+            facts["image_seed"] = seed = _image_seed(settings.seed, pair)
+            if self._is_there(pair, facts):
+                return _MadePair(PairResult(pair.key, "skipped"))
+            files, record = self._encode(pair, source, np.random.default_rng(seed))
+            for half, data in files.items():
+                write_atomically(self.out / pair.path(half), data)
+                record[f"{half}_sha256"] = hashlib.sha256(data).hexdigest()
+        except RestorekitError as error:
+            if no_room_left(error):
+                raise
+            error.path = error.path or pair.job.source
+            return _MadePair(PairResult(pair.key, "failed", str(error)))
+        except Exception as error:  # a codec's own exception, no memory for a huge image: the other pairs do not care
+            return _MadePair(PairResult(pair.key, "failed", f"{pair.job.source}: {type(error).__name__}: {error}"))
+        record |= {
+            "facts": facts,
+            "blur": pair.path("blur"),
+            "sharp": pair.path("sharp"),
+            "settings": asdict(settings),
+            "restorekit": __version__,
+            "algorithm": ALGORITHM,
+        }
+        return _MadePair(PairResult(pair.key, "done"), record)
+
+    def _encode(
+        self, pair: PlannedPair, source: list[bytes], rng: np.random.Generator
+    ) -> tuple[dict[str, bytes], dict[str, Any]]:
+        if self.renderers is None:
+            return self.maker.encode(pair, source, rng)
+        return self.renderers.submit(self.maker.encode, pair, source, rng).result()
+
     def _is_there(self, pair: PlannedPair, facts: dict[str, Any]) -> bool:
         """Whether all files are those that a matching record names: a run with other settings may have replaced them."""
         entry = self.journal.find(pair.key, facts)
         return entry is not None and all(
-            _sha256(self.out / pair.path(half)) == entry.get(f"{half}_sha256") for half in self.settings.halves
+            _sha256(self.out / pair.path(half)) == entry.get(f"{half}_sha256") for half in self.maker.settings.halves
         )
-
-    def _write(self, pair: PlannedPair, images: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        """Write the images; returns what the record says of them."""
-        digests = {}
-        for half, image in images.items():
-            data = encode_image(Image(image)).data
-            write_atomically(self.out / pair.path(half), data)
-            digests[f"{half}_sha256"] = hashlib.sha256(data).hexdigest()
-        return digests
 
 
 def to_storable(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -209,8 +209,16 @@ class Scene:
         self, background: NDArray[np.float32], margin: int = 0, textures: Sequence[NDArray[np.float32]] = ()
     ) -> NDArray[np.float32]:
         """The sharp image, where nothing moves; arguments and result as `expose`."""
-        still = tuple(MovingObject(item.outline, item.source, np.zeros((2, 3))) for item in self.objects)
-        return Scene(np.zeros((2, 3)), still).expose(background, margin, textures)
+        shown = background[margin : background.shape[0] - margin, margin : background.shape[1] - margin].copy()
+        for item, texture in zip(self.objects, textures, strict=True):
+            left, top, width, height = item.box
+            first, begin = max(top, 0), max(left, 0)
+            behind = shown[first : max(top + height, 0), begin : max(left + width, 0)]
+            part = np.s_[first - top :, begin - left :]
+            rows, columns = behind.shape[:2]
+            cover = item.cover()[part][:rows, :columns, None]
+            behind[:] = texture[part][:rows, :columns] * cover + behind * (1 - cover)
+        return shown
 
     def to_record(self) -> dict[str, Any]:
         """All of it, ready for JSON; paths as base64 of their float32 values, row by row."""
@@ -235,10 +243,13 @@ class _Layer:
     @classmethod
     def of(cls, texture: NDArray[np.float32], maps: Matrices, shown: tuple[int, int]) -> "_Layer":
         height, width = texture.shape[:2]
-        # One pixel more on each side: its edge is interpolated with what is beyond.
-        places = (maps[:, :, :2] @ _corners(-1, -1, width + 2, height + 2) + maps[:, :, 2:]).reshape(-1, 2, 2, 4)
-        first = np.clip(np.floor(places.min(axis=(1, 3))).astype(int), 0, shown[::-1])
-        last = np.clip(np.ceil(places.max(axis=(1, 3))).astype(int) + 1, first, shown[::-1])
+        linear = maps[:, :, :2]
+        middle = linear @ ((width - 1) / 2, (height - 1) / 2) + maps[:, :, 2]
+        reach = np.abs(linear) @ ((width + 1) / 2, (height + 1) / 2)  # a pixel more: its edge is interpolated
+        first = np.floor(middle - reach).reshape(-1, 2, 2).min(axis=1).astype(int)
+        last = np.ceil(middle + reach).reshape(-1, 2, 2).max(axis=1).astype(int) + 1
+        first = np.clip(first, 0, shown[::-1])
+        last = np.clip(last, first, shown[::-1])
         views = _shift(maps, -first.repeat(2, axis=0))
         return cls(texture / np.float32(2), np.stack([first, last], axis=1), views.reshape(-1, 2, 2, 3))
 

@@ -17,7 +17,7 @@ from restorekit.degradation.scene import Scene
 from restorekit.errors import UsageError
 from restorekit.imaging.dtypes import PSF, from_unit, to_unit
 
-ALGORITHM = 4
+ALGORITHM = 5
 """Raised when the same settings and seed give other pixels than before."""
 
 

@@ -52,22 +52,24 @@ def test_a_step_is_as_long_as_that_of_the_farthest_point() -> None:
 
 def test_sections_follow_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(motion, "POSES", 1)
-    slowing = np.array([0.0, 5, 6])  # 5 px in half of the exposure, 1 px in the other
+    slowing = np.array([0.0, 7.5, 9])  # 7.5 px in half of the exposure, 1.5 px in the other
     np.testing.assert_allclose(motion.sections(slowing), [0, 0.1, 0.2, 0.3, 0.4, 0.5, 1])
 
 
 @pytest.mark.parametrize(
     ("travelled", "count"),
-    [(0, 1), (0.4, 1), (2.6, 6), (31.9, 64), (32.1, 64), (63.9, 64), (64.1, 65), (300, 300)],
+    [(0, 1), (0.4, 1), (2.6, 6), (31.9, 64), (32.1, 64), (95.9, 64), (96.1, 65), (300, 200)],
 )
-def test_a_section_is_half_a_pixel_long_and_a_whole_one_where_those_are_many(travelled: float, count: int) -> None:
+def test_a_section_is_half_a_pixel_long_and_up_to_one_and_a_half_where_those_are_many(
+    travelled: float, count: int
+) -> None:
     ends = motion.sections(np.array([0, travelled]))
     np.testing.assert_allclose(ends, np.linspace(0, 1, count + 1), atol=1e-12)
 
 
 def test_what_rests_before_and_after_it_moves_is_seen_there_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(motion, "POSES", 1)
-    np.testing.assert_allclose(motion.sections(np.array([0.0, 0, 2, 2])), [0, 0.5, 1])
+    np.testing.assert_allclose(motion.sections(np.array([0.0, 0, 3, 3])), [0, 0.5, 1])
 
 
 def test_reach_is_the_farthest_pose_and_two_pixels_for_interpolation() -> None:

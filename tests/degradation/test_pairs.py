@@ -21,10 +21,11 @@ from restorekit.errors import ExitCode, UnwritableOutput, UsageError
 from restorekit.imaging.dtypes import to_unit
 from restorekit.imaging.resize import resize
 from restorekit.media.decode import read_image, read_rgb8
-from restorekit.media.encode import write_image
+from restorekit.media.encode import encode_image, write_image
 from restorekit.media.image import Image
 from restorekit.runtime.lock import working_in
 from restorekit.runtime.progress import Event, Work
+from restorekit.runtime.worker_processes import worker_processes
 
 SHORT = BlurSettings(length=(5, 9))
 
@@ -51,6 +52,20 @@ def test_same_bytes_for_any_worker_count(sharp: Path, tmp_path: Path) -> None:
     synthesize_pairs([sharp], tmp_path / "four", settings=settings, workers=4)
     assert files(tmp_path / "one") == files(tmp_path / "four")
     assert len(files(tmp_path / "one")) == 13
+
+
+@pytest.mark.slow
+def test_processes_render_the_same_bytes_and_a_failure_stays_that_of_its_pair(sharp: Path, tmp_path: Path) -> None:
+    (sharp / "small.png").write_bytes(encode_image(Image(np.zeros((9, 9, 3), np.uint8))).data)
+    settings = BlurSettings(kind="scene", length=(5, 9))
+    here = synthesize_pairs([sharp], tmp_path / "here", settings=settings)
+    with worker_processes(2) as processes:
+        there = synthesize_pairs([sharp], tmp_path / "there", settings=settings, renderers=processes)
+    assert files(tmp_path / "here") == files(tmp_path / "there")
+    assert here == there
+    assert [result.key for result in there.results if "too few for moving objects" in result.reason] == [
+        "all/small.png"
+    ]
 
 
 def test_a_pair_does_not_depend_on_what_else_is_in_the_folder(sharp: Path, tmp_path: Path) -> None:

@@ -82,6 +82,16 @@ def test_a_scene_at_rest_is_the_image() -> None:
     assert np.array_equal(Scene(straight(9)).rest(sharp, margin=4), sharp[4:-4, 4:-4])
 
 
+def test_at_rest_objects_hide_what_an_exposure_without_motion_shows_hidden(photo: np.ndarray) -> None:
+    light = photo.astype(np.float32) / 255
+    places = ((-6, 5), (20, -9), (30, 25), (34, 29), (70, 70))  # over each edge, over one another, outside
+    scene = Scene(STILL, tuple(square(*place, 12, STILL) for place in places))
+    textures = [light[60:, 20 * number :][:12, :12] for number in range(5)]
+    exposed = scene.expose(light[:44, :50], margin=2, textures=textures)
+    assert np.abs(exposed - light[2:42, 2:48]).max() > 0.1
+    np.testing.assert_allclose(scene.rest(light[:44, :50], margin=2, textures=textures), exposed, atol=1e-6)
+
+
 def test_a_section_is_as_long_as_the_image_moves_in_its_corners_or_half_as_long_as_an_object(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
