@@ -20,7 +20,7 @@ LARGE = 1_000_000  # values; below, threads cost more than they bring
 SSE3 = 3  # OpenCV's number of it
 # Cells: OpenCV sums up kernels that are not larger, and their zeros cost nothing.
 SUMMED = 129 if cv2.checkHardwareSupport(SSE3) else 49
-SUMMED_TILE = (128, 256)  # pixels of which all that is summed stays in a core's cache
+SUMMED_TILE = (128, 768)  # pixels: larger ones leave a core's cache, at smaller ones threads wait for each other
 FOURIER_TILE = (540, 4096)
 PASS = 14  # a further kernel of SUMMED cells costs as much as so many weights, ...
 FOURIER = 400  # ... and a Fourier transform as so many
