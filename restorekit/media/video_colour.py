@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from restorekit.imaging.dtypes import RANGES, from_unit
 
 ROWS = 32  # that are converted together
+_DEPTHS = {np.dtype(np.uint8): cv2.CV_8U, np.dtype(np.uint16): cv2.CV_16U}
 MATRICES = {
     1: (0.2126, 0.0722),  # BT.709
     4: (0.30, 0.11),  # FCC
@@ -75,13 +76,18 @@ class Colour:
         if len(planes) == 1:
             grey = luma[..., None].astype(np.float32)
             return from_unit((grey - np.float32(offsets[0])) / np.float32(gains[0]), dtype)
-        chroma = [self._upsample(plane, luma.shape) for plane in planes[1:]]
+        cb, cr = (self._upsample(plane, luma.shape) for plane in planes[1:])
         inverse = np.linalg.inv(self._from_rgb()) / gains * RANGES[dtype]
-        affine = np.column_stack([inverse, -inverse @ offsets]).astype(np.float32)
+        red, green, blue = np.column_stack([inverse, -inverse @ offsets])
         rgb = np.empty((*luma.shape, 3), dtype)
-        for rows, more in _blocks(len(luma)):
-            values = cv2.merge([luma[more].astype(np.float32), *(plane[more] for plane in chroma)])
-            rgb[rows] = _rounded(cv2.transform(values, affine), dtype)[:ROWS]
+        for rows in _blocks(len(luma)):  # red has nothing of Cb, blue nothing of Cr
+            green_of_chroma = cv2.addWeighted(cb[rows], green[1], cr[rows], green[2], green[3])
+            channels = [
+                cv2.addWeighted(luma[rows], red[0], cr[rows], red[2], red[3], dtype=_DEPTHS[dtype]),
+                cv2.addWeighted(luma[rows], green[0], green_of_chroma, 1, 0, dtype=_DEPTHS[dtype]),
+                cv2.addWeighted(luma[rows], blue[0], cb[rows], blue[1], blue[3], dtype=_DEPTHS[dtype]),
+            ]
+            cv2.merge(channels, rgb[rows])
         return rgb
 
     def to_planes(self, rgb: NDArray[Any]) -> list[NDArray[Any]]:
@@ -94,8 +100,9 @@ class Colour:
         matrix = self._from_rgb() * gains[:, None] / RANGES[rgb.dtype]
         affine = np.column_stack([matrix, offsets]).astype(np.float32)
         whole = np.empty((3, *rgb.shape[:2]), np.float32)
-        for rows, more in _blocks(len(rgb)):
-            values = rgb[more].astype(np.float32)
+        for rows in _blocks(len(rgb)):
+            # OpenCV rounds the last pixels that it transforms in another way: a row more is dropped with them.
+            values = rgb[rows.start : rows.stop + 1].astype(np.float32)
             for plane, weights in zip(whole, affine, strict=True):  # together, and split, they take longer
                 plane[rows] = cv2.transform(values, weights[None])[:ROWS]
         luma, cb, cr = whole
@@ -146,12 +153,9 @@ class Colour:
         return _filtered(plane, columns, rows)[:: self.steps[0], :: self.steps[1]]
 
 
-def _blocks(height: int) -> Iterator[tuple[slice, slice]]:
-    """Rows whose values stay in a processor's cache from one step to the next; and the same with one more below.
-
-    OpenCV rounds the last pixels that it transforms in another way: dropping them makes blocks give what the whole does.
-    """
-    return ((slice(top, top + ROWS), slice(top, top + ROWS + 1)) for top in range(0, height, ROWS))
+def _blocks(height: int) -> Iterator[slice]:
+    """Rows whose values stay in a processor's cache from one step to the next."""
+    return (slice(top, top + ROWS) for top in range(0, height, ROWS))
 
 
 def _rescaled(samples: NDArray[Any], top: int, target: int) -> NDArray[Any]:
@@ -169,7 +173,7 @@ def _filtered(
 def _rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Clipped to the range of an integer type and rounded; in one pass, of which NumPy takes four."""
     nothing: Any = 0.0  # OpenCV's types leave out numbers
-    rounded: NDArray[Any] = cv2.add(values, nothing, dtype=cv2.CV_8U if dtype == np.uint8 else cv2.CV_16U)
+    rounded: NDArray[Any] = cv2.add(values, nothing, dtype=_DEPTHS[dtype])
     return rounded
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restorekit.media.video_colour import Colour, matrix_or_default
+from restorekit.media.video_colour import MATRICES, Colour, matrix_or_default
 
 
 def flat(*rgb: int, dtype: type = np.uint8) -> np.ndarray:
@@ -29,6 +29,23 @@ def test_colours_are_those_of_the_standards(colour: Colour, rgb: tuple[int, ...]
     assert tuple(int(plane[0, 0]) for plane in planes) == codes
     step = 1 if colour.depth == 8 else 257 // 4
     assert np.abs(colour.to_rgb(planes).astype(int) - pixels.astype(int)).max() <= 2 * step
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("depth", [8, 10])
+def test_every_sample_becomes_the_nearest_colour(matrix: int, depth: int) -> None:
+    y, cb, cr = np.random.default_rng(0).integers(0, 2**depth, (3, 70, 50))
+    kr, kb = MATRICES[matrix]
+    # H.273, section 8.3: samples of limited range, then the equations of Y, Cb and Cr solved for R, G and B
+    unit = 2 ** (depth - 8)
+    luma, blue, red = (y / unit - 16) / 219, (cb / unit - 128) / 224, (cr / unit - 128) / 224
+    r, b = luma + (2 - 2 * kr) * red, luma + (2 - 2 * kb) * blue
+    g = (luma - kr * r - kb * b) / (1 - kr - kb)
+    colour = Colour(matrix, False, depth)
+    rgb = colour.to_rgb([plane.astype(colour.dtype) for plane in (y, cb, cr)])
+    top = np.iinfo(rgb.dtype).max
+    exact = np.clip(np.stack([r, g, b], axis=-1), 0, 1) * top
+    assert np.abs(rgb - exact).max() <= 0.5 + 1e-6 * top  # float32 at an exact half
 
 
 def test_chroma_is_read_from_where_it_lies() -> None:
