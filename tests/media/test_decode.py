@@ -402,6 +402,43 @@ def test_a_png_that_ends_early_is_refused_and_one_that_ends_black_is_not(
             read(bytes(data), tmp_path)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_png_of_8_bits_is_decoded_without_pillow_whatever_its_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int
+) -> None:
+    pixels = RNG.integers(0, 256, (6, 9, channels), np.uint8)
+    rows, above = b"", np.zeros((9 + 1, channels), int)
+    for row, kind in zip(np.pad(pixels.astype(int), ((0, 0), (1, 0), (0, 0))), [4, 3, 2, 1, 0, 4], strict=True):
+        left, corner, up = row[:-1], above[:-1], above[1:]
+        estimate = left + up - corner  # PNG, section 9.4
+        near = np.abs(estimate - np.stack([left, up, corner])).argmin(axis=0)  # the first of equals, in this order
+        paeth = np.choose(near, [left, up, corner])
+        predicted = [0 * up, left, up, (left + up) // 2, paeth][kind]
+        rows += bytes([kind]) + (row[1:] - predicted).astype(np.uint8).tobytes()
+        above = row
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    packed, colour = zlib.compress(rows), {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 6, 8, colour, 0, 0, 0))
+    data += chunk(b"IDAT", packed[:20]) + chunk(b"IDAT", packed[20:]) + chunk(b"IEND", b"")
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded by Pillow"))
+    assert read(data, tmp_path).to_array().reshape(6, 9, -1).tolist() == pixels.tolist()
+
+
+def test_a_png_with_a_wrong_checksum_or_an_unknown_filter_is_refused(tmp_path: Path) -> None:
+    data = encode_image(Image(RGB)).data
+    start = data.index(b"IDAT") + 4
+    length = int.from_bytes(data[start - 8 : start - 4], "big")
+    rows = bytearray(zlib.decompress(data[start : start + length]))
+    rows[0] = 7
+    for packed in (data[start : start + length - 4] + b"1234", zlib.compress(rows)):
+        chunk = struct.pack(">I", len(packed)) + b"IDAT" + packed + struct.pack(">I", zlib.crc32(b"IDAT" + packed))
+        with pytest.raises(UnreadableImage, match="damaged"):
+            read(data[: start - 8] + chunk + data[start + length + 4 :], tmp_path)
+
+
 @pytest.mark.parametrize("lacking", [0, 1])
 def test_an_interlaced_png_needs_the_pixels_of_all_passes(tmp_path: Path, lacking: int) -> None:
     passes = [[(0, 0)], [(0, 4)], [(4, 0), (4, 4)], *([(y, 2)] for y in (0, 4))]  # PNG, section 8.2: rows of 5x5 pixels
