@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from restorekit.cli.app import app
 from restorekit.errors import RestorekitError, UsageError, WeightsError
+from restorekit.imaging.dtypes import to_unit
 from restorekit.inference import export
-from restorekit.inference.backends import choice
+from restorekit.inference.backends import NotFinite, choice, finished
 from restorekit.inference.backends import torch as by_torch
 from restorekit.inference.backends.graph import GraphBackend
 from restorekit.inference.backends.torch import TorchBackend, prepared
@@ -44,11 +45,26 @@ class ByTorch(GraphBackend):
         super().__init__(Graph(b"", model.spec, model.provenance))
         self.model = model
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        assert batch.dtype == np.float32
+    def run(self, batch: np.ndarray, dtype: np.dtype) -> np.ndarray:
         assert all(side % self.graph.spec.size_multiple == 0 for side in batch.shape[1:3])
         with torch.inference_mode():
-            return self.model(torch.from_numpy(batch).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
+            restored = self.model(torch.from_numpy(to_unit(batch)).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return finished(restored.numpy(), dtype)
+
+
+def of_numbers(factor: float) -> Graph:
+    """A graph that multiplies and clips."""
+    onnx = pytest.importorskip("onnx")
+    ends = [onnx.helper.make_tensor_value_info(name, 1, ["n", 3, "h", "w"]) for name in ("input", "output")]
+    numbers = {"factor": factor, "low": 0.0, "high": 1.0}
+    nodes = [
+        onnx.helper.make_node("Mul", ["input", "factor"], ["product"]),
+        onnx.helper.make_node("Clip", ["product", "low", "high"], ["output"]),
+    ]
+    constants = [onnx.helper.make_tensor(name, 1, [], [value]) for name, value in numbers.items()]
+    graph = onnx.helper.make_graph(nodes, "numbers", ends[:1], ends[1:], constants)
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", export.OPSET)], ir_version=8)
+    return Graph(proto.SerializeToString(), replace(GRAPH.spec, size_multiple=1), Provenance("net.onnx", "abc"))
 
 
 def of_torch(model: Model) -> TorchBackend:
@@ -226,6 +242,28 @@ def test_tiles_give_what_torch_gives(name: str, runtime: Runtime, photo: np.ndar
         assert largest <= (1e-5 if image.dtype == np.float32 else 1)
     assert np.array_equal(pickle.loads(pickle.dumps(engine))(photo).pixels, engine(photo).pixels)
     assert engine.identity() != expected.identity()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pixels_go_through_a_graph_that_changes_nothing_unchanged(runtime: Runtime, dtype: type) -> None:
+    engine = Engine(of_numbers(factor=1), Settings(backend=runtime))
+    pixels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype)
+    image = np.resize(pixels, (pixels.size // 16, 16, 3))
+    assert np.array_equal(engine(image).pixels, image)
+    floats = np.array([-1, -0.45, 0.45, 0.55, 17.45, 17.55, 254.55, 300], np.float32).reshape(1, 1, -1, 1) / 255
+    rounded = engine.backend(floats.repeat(3, axis=3), None, (), np.uint8)[0, 0, :, 0]
+    assert rounded.tolist() == [0, 0, 0, 1, 17, 18, 255, 255]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("factor", [np.nan, np.inf])
+def test_what_is_no_number_is_an_error(runtime: Runtime, factor: float, dtype: type, photo: np.ndarray) -> None:
+    engine = Engine(of_numbers(factor), Settings(backend=runtime))
+    black = np.zeros_like(photo)  # times infinity is no number either
+    with pytest.raises(NotFinite):
+        engine((black / 255).astype(dtype))
 
 
 @pytest.mark.slow

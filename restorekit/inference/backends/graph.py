@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from restorekit.imaging.dtypes import to_unit
-from restorekit.inference.backends import finished
 from restorekit.inference.context import Context, Sums
 from restorekit.inference.tiling import Place
 from restorekit.runtime.progress import Listener
@@ -33,17 +31,21 @@ class GraphBackend(ABC):
         self._lock = threading.Lock()
 
     @abstractmethod
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N,h,w,3) in 0..1 to (N,sh,sw,3), which may be lost when the next batch runs."""
+    def run(self, batch: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Pixels (N,h,w,3) on the network's grid to pixels (N,sh,sw,3) of a type, as `Backend` gives them.
+
+        Raises:
+            OutOfDeviceMemory, NotFinite: see `Backend`.
+        """
 
     def __call__(
         self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place], dtype: DTypeLike = np.float32
     ) -> NDArray[Any]:
         """Restore a batch of tiles; see `Backend`."""
         height, width = (side * self.graph.spec.scale for side in tiles.shape[1:3])
-        padded = _pad_to_multiple(to_unit(tiles), self.graph.spec.size_multiple)
+        padded = _pad_to_multiple(tiles, self.graph.spec.size_multiple)
         with self._lock:  # one batch uses all cores
-            return finished(self.run(padded)[:, :height, :width], dtype)
+            return self.run(padded, np.dtype(dtype))[:, :height, :width]
 
     def measure(self, tiles: NDArray[Any], context: Context | None, at: Sequence[Place]) -> Sums:
         """Never asked for."""
@@ -54,7 +56,7 @@ class GraphBackend(ABC):
         raise NotImplementedError
 
 
-def _pad_to_multiple(tiles: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
+def _pad_to_multiple(tiles: NDArray[Any], multiple: int) -> NDArray[Any]:
     """Continue tiles (N,h,w,3) as `models.layers.pad_to_multiple` does inside networks."""
     height, width = tiles.shape[1:3]
     down, right = -height % multiple, -width % multiple

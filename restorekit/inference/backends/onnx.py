@@ -1,12 +1,13 @@
 """Run a graph with ONNX Runtime."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
-from restorekit.inference.backends import OutOfDeviceMemory
+from restorekit.imaging.dtypes import to_unit
+from restorekit.inference.backends import OutOfDeviceMemory, finished
 from restorekit.inference.backends.graph import GraphBackend
 from restorekit.inference.settings import Provider
 from restorekit.weights.graph import INPUT, OUTPUT, Graph
@@ -49,13 +50,13 @@ class OnnxBackend(GraphBackend):
     def __reduce__(self) -> tuple[type, tuple[Graph, Provider]]:
         return OnnxBackend, (self.graph, self.provider)
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         """See `GraphBackend.run`."""
-        channels_first = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+        channels_first = np.ascontiguousarray(to_unit(batch).transpose(0, 3, 1, 2))
         try:
             restored: NDArray[np.float32] = self.session.run([OUTPUT], {INPUT: channels_first})[0]
         except RuntimeError as error:
             if "allocate memory" not in str(error):
                 raise
             raise OutOfDeviceMemory(str(error)) from None
-        return restored.transpose(0, 2, 3, 1)
+        return finished(restored.transpose(0, 2, 3, 1), dtype)

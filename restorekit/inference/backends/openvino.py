@@ -1,12 +1,15 @@
 """Run a graph with OpenVINO."""
 
 from collections import Counter
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
+from restorekit.imaging.dtypes import RANGES
+from restorekit.inference.backends import NotFinite
 from restorekit.inference.backends.graph import GraphBackend
 from restorekit.weights.graph import Graph
 
@@ -16,6 +19,16 @@ SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
     "INFERENCE_PRECISION_HINT": "f32",  # else processors that have bfloat16 compute float32 graphs in it
 }
+
+
+class Kind(NamedTuple):
+    """What a compiled network takes and gives."""
+
+    shape: tuple[int, ...] | None
+    """(N,h,w,3); None is any."""
+    taken: np.dtype[Any]
+    """Of pixels; as the next."""
+    given: np.dtype[Any]
 
 
 class OpenVinoBackend(GraphBackend):
@@ -34,42 +47,70 @@ class OpenVinoBackend(GraphBackend):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
-        self._seen, self._own = Counter[tuple[int, ...]](), dict[tuple[int, ...], Any]()
+        self._seen, self._compiled = Counter[Kind](), dict[Kind, Any]()
         try:
             import openvino
         except ImportError:
             raise UsageError("OpenVINO is not installed.", "Run `pip install restorekit[openvino]`.") from None
         self._core = openvino.Core()
-        self._any = self._compiled(None) if graph.precision == "fp32" else None
 
     def __reduce__(self) -> tuple[type, tuple[Graph]]:
         return OpenVinoBackend, (self.graph,)
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         """See `GraphBackend.run`."""
-        network = self._network(batch.shape)
-        restored: NDArray[np.float32] = network.infer([batch], share_inputs=True, share_outputs=True)[0]
-        return restored
+        network = self._network(Kind(batch.shape, batch.dtype, dtype))
+        restored, total = network.infer([batch], share_inputs=True, share_outputs=True).values()
+        if not np.isfinite(total):
+            raise NotFinite
+        pixels: NDArray[Any] = restored.copy()  # the next batch writes over it
+        return pixels
 
-    def _network(self, shape: tuple[int, ...]) -> Any:
-        self._seen[shape] += 1
-        if shape not in self._own and (self._any is None or self._seen[shape] > 1):
-            if len(self._own) == MOST_SHAPES:
-                del self._own[next(iter(self._own))]
-            self._own[shape] = self._compiled(shape)
-        return self._own.get(shape, self._any)
+    def _network(self, kind: Kind) -> Any:
+        self._seen[kind] += 1
+        if self.graph.precision == "fp32" and self._seen[kind] == 1:
+            kind = kind._replace(shape=None)
+        if kind not in self._compiled:
+            if len(self._compiled) == MOST_SHAPES:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[kind] = self._compile(kind)
+        return self._compiled[kind]
 
-    def _compiled(self, shape: tuple[int, ...] | None) -> Any:
-        """The network for batches of a shape (N,h,w,3), or of any. It takes and gives channels last, as it computes."""
-        from openvino import Layout
+    def _compile(self, kind: Kind) -> Any:
+        """A network between pixels, channels last, as it computes. Its second result is finite if the first one is."""
+        from openvino import Layout, Model, Type
+        from openvino import opset13 as ops
         from openvino.preprocess import PrePostProcessor
 
         network = self._core.read_model(self.graph.content)
-        if shape is not None:
-            count, height, width, channels = shape
+        if kind.shape is not None:
+            count, height, width, channels = kind.shape
             network.reshape((count, channels, height, width))
-        outside = PrePostProcessor(network)
-        for end in (outside.input(), outside.output()):
-            end.tensor().set_layout(Layout("NHWC"))
+        (result,) = network.get_results()
+        total = ops.reduce_sum(_before_clipping(result), np.arange(4))
+        outside = PrePostProcessor(Model([result, ops.result(total)], network.get_parameters()))
+        for end, dtype in ((outside.input(), kind.taken), (outside.output(0), kind.given)):
+            end.tensor().set_layout(Layout("NHWC")).set_element_type(Type(dtype))
             end.model().set_layout(Layout("NCHW"))
+        outside.input().preprocess().convert_element_type(Type.f32).scale(RANGES[kind.taken])
+        outside.output(0).postprocess().custom(partial(_from_unit, kind.given))
         return self._core.compile_model(outside.build(), "CPU", SETTINGS).create_infer_request()
+
+
+def _before_clipping(result: Any) -> Any:
+    """What a network gives before it clips to 0..1: there OpenVINO makes 0 of what is no number."""
+    end = result.input_value(0)
+    while end.get_node().get_type_name() in ("Minimum", "Maximum", "Clamp"):
+        end = next(of for of in end.get_node().input_values() if of.get_node().get_type_name() != "Constant")
+    return end
+
+
+def _from_unit(dtype: np.dtype[Any], values: Any) -> Any:
+    """As `imaging.dtypes.from_unit` does, in the network: on all cores, in what is in the cache."""
+    from openvino import opset13 as ops
+
+    top = RANGES[dtype]
+    if dtype == np.float32:
+        return ops.clamp(values, 0, 1).output(0)
+    scaled = ops.add(ops.multiply(values, np.float32(top)), np.float32(0.5))
+    return ops.floor(ops.clamp(scaled, 0, top)).output(0)
