@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,21 +17,6 @@ if TYPE_CHECKING:
     from restorekit.evaluation.preparation import Box
     from restorekit.evaluation.result import BenchmarkResult
     from restorekit.evaluation.summary import TableRow
-
-FLAGS = {
-    "allow_training_data": "--allow-training-data",
-    "baselines": "--baselines",
-    "box": "--figure-box",
-    "data": "--data",
-    "metric_weights": "--metric-weights",
-    "metrics": "--metric",
-    "models": "--model",
-    "opinions": "--mos",
-    "restored": "--restored",
-    "scale": "--scale",
-    "shown": "--shown",
-}
-"""By argument of `BenchmarkRequest`."""
 
 
 def benchmark(
@@ -111,9 +93,8 @@ def benchmark(
     if report_only:
         from restorekit.evaluation.report import write_report
 
-        with _in_flags():
-            console.show(str(write_report(out, box)))
-            _write_extras(out, rating_sheet, figure, box)
+        console.show(str(write_report(out, box)))
+        _write_extras(out, rating_sheet, figure, box)
         return
     from restorekit.evaluation.benchmark import run_benchmark
     from restorekit.evaluation.protocol import load_protocol
@@ -133,25 +114,24 @@ def benchmark(
             "--protocol and --data are needed.", "Or use --pairs RESTORED SHARP; --list shows the protocols."
         )
     chosen = load_protocol(protocol)
-    with _in_flags():
-        request = BenchmarkRequest(
-            chosen,
-            data,
-            models=tuple(model or ()),
-            restored=_folders(restored, "restored"),
-            sharp_only=pairs is not None and chosen.task == "deblur",
-            baselines=baselines,
-            scale=scale or chosen.scale or 4,
-            metrics=tuple(metric or ()),
-            metric_weights=_folders(metric_weights, "metric-weights"),
-            settings=Settings(device, precision),
-            repeats=repeats,
-            opinions=mos,
-            shown=shown,
-            box=box,
-            allow_training_data=allow_training_data,
-        )
-    with open_progress(progress, "Benchmark") as told, _in_flags():
+    request = BenchmarkRequest(
+        chosen,
+        data,
+        models=tuple(model or ()),
+        restored=_folders(restored, "restored"),
+        sharp_only=pairs is not None and chosen.task == "deblur",
+        baselines=baselines,
+        scale=scale or chosen.scale or 4,
+        metrics=tuple(metric or ()),
+        metric_weights=_folders(metric_weights, "metric-weights", "lpips=weights/"),
+        settings=Settings(device, precision),
+        repeats=repeats,
+        opinions=mos,
+        shown=shown,
+        box=box,
+        allow_training_data=allow_training_data,
+    )
+    with open_progress(progress, "Benchmark") as told:
         result = run_benchmark(request, out, progress=told)
     for subset in result.subsets:
         _print_scores(result, subset)
@@ -161,15 +141,16 @@ def benchmark(
         _print_opinions(result)
     for message in result.messages:
         console.say(message)
-    failed = [(scores.item, scores.method, scores.reason) for scores in result.scores if scores.reason]
+    failed = [
+        (scores.item, scores.method, console.with_flags(scores.reason)) for scores in result.scores if scores.reason
+    ]
     if failed:
         print_table(
             "Failed", [Column("image"), Column("method"), Column("reason", wraps=True)], failed, terminal_width()
         )
     console.say(f"{result.done} of {len(result.scores)} scores were measured now, {result.skipped} remembered.")
     console.show(str(result.report))
-    with _in_flags():
-        _write_extras(out, rating_sheet, figure, box)
+    _write_extras(out, rating_sheet, figure, box)
     raise typer.Exit(result.exit_code)
 
 
@@ -214,20 +195,6 @@ def _write_extras(out: Path, rating_sheet: bool, figure: bool, box: Box | None) 
         console.show(str(write_rating_sheet(out)))
 
 
-@contextmanager
-def _in_flags() -> Iterator[None]:
-    """Let messages about arguments speak of the flags that set them."""
-    try:
-        yield
-    except UsageError as error:
-        error.reason, error.hint = (re.sub(r"`(\w+)`", _flag, text) for text in (error.reason, error.hint))
-        raise
-
-
-def _flag(match: re.Match[str]) -> str:
-    return FLAGS.get(match[1], match[0])
-
-
 def _list_protocols() -> None:
     from restorekit.evaluation.protocol import load_protocol, protocol_names
 
@@ -237,13 +204,13 @@ def _list_protocols() -> None:
     print_table("Protocols", columns, rows, terminal_width())
 
 
-def _folders(entries: list[str] | None, option: str) -> dict[str, Path]:
+def _folders(entries: list[str] | None, option: str, example: str = "theirs=results/") -> dict[str, Path]:
     """Folders by name, of NAME=FOLDER."""
     folders: dict[str, Path] = {}
     for entry in entries or []:
         name, _, folder = entry.partition("=")
         if not (name and folder):
-            raise UsageError(f"--{option} {entry} is not NAME=FOLDER.", f"Write it like --{option} theirs=results/.")
+            raise UsageError(f"--{option} {entry} is not NAME=FOLDER.", f"Write it like --{option} {example}.")
         if name in folders:
             raise UsageError(f"--{option} names '{name}' twice.", "Give each folder a name of its own.")
         folders[name] = Path(folder)

@@ -18,12 +18,23 @@ err = Console(stderr=True, emoji=False)
 OPTIONAL = {"safetensors": "safetensors", "scipy": "SciPy", "skimage": "scikit-image", "torch": "PyTorch"}
 """Packages that restoring by graphs does without, by the names of their modules."""
 
+_ARGUMENT = re.compile(
+    "`(accumulate|allow_training_data|angle|batch|blur|box|config|frames|highlights|kernel|length|light|max_pixels|"
+    "metric_weights|models|noise|per_image|resize|restored|scale|shares|shown|split|stride|sweep|weights)`"
+)
+"""Arguments that messages of the library name."""
+_RENAMED = {"blur": "kernel", "box": "figure-box", "models": "model", "shares": "blur-shares"}
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
     """A text in which nothing steers the terminal: file names may hold any character, and bytes that are none."""
     return _CONTROL.sub(lambda match: f"\\x{_byte(match[0]):02x}", text)
+
+
+def with_flags(message: str) -> str:
+    """A message of the library, which speaks of arguments (`max_pixels`), in flags (--max-pixels)."""
+    return _ARGUMENT.sub(lambda match: f"--{_RENAMED.get(match[1], match[1]).replace('_', '-')}", message)
 
 
 def _byte(character: str) -> int:
@@ -43,7 +54,7 @@ def show(text: str) -> None:
 
 def problem(error: RestorekitError, kind: str = "Error") -> None:
     """An error: file, reason, hint."""
-    err.print(f"[bold red]{kind}:[/] {escape(printable(str(error)))}", highlight=False, soft_wrap=True)
+    err.print(f"[bold red]{kind}:[/] {escape(printable(with_flags(str(error))))}", highlight=False, soft_wrap=True)
 
 
 def explain(error: OSError | ModuleNotFoundError) -> RestorekitError | None:

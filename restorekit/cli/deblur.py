@@ -27,9 +27,9 @@ def deblur(
     kernel: Annotated[
         Path | None,
         typer.Option(
-            help="What blurred the images, for tv, richardson-lucy, hyper-laplacian and wiener: a PSF (PNG, TIFF, .npy), a "
-            "motion field or grid of PSFs as --blur-out writes it, a folder of such files with the images' names, or the "
-            "pairs.jsonl of synth-blur."
+            help="What blurred the images, for tv, epll, hyper-laplacian, wiener, richardson-lucy and systems that find a "
+            "blur: a PSF (PNG, TIFF, .npy), a motion field or grid of PSFs as --blur-out writes it, a folder of such "
+            "files with the images' names, or the pairs.jsonl of synth-blur."
         ),
     ] = None,
     blur_out: Annotated[

@@ -11,7 +11,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from restorekit.cli.console import err, explain
+from restorekit.cli.console import err, explain, with_flags
 from restorekit.errors import ExitCode, RestorekitError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class JsonLines:
             error = explain(error) or error
         if isinstance(error, RestorekitError):
             path = {} if error.path is None else {"path": str(error.path)}
-            self._end(error.exit_code, reason=error.reason, hint=error.hint, **path)
+            self._end(error.exit_code, reason=with_flags(error.reason), hint=with_flags(error.hint), **path)
         elif isinstance(error, KeyboardInterrupt):
             self._end(ExitCode.INTERRUPTED)
         else:
@@ -61,7 +61,7 @@ class JsonLines:
         more: dict[str, str] = {}
         for name in ("output", "reason", "hint", "doubt"):
             if value := getattr(event.detail, name, ""):
-                more[name] = str(value)
+                more[name] = str(value) if name == "output" else with_flags(str(value))
         name = "progress" if event.status == "done" and not event.items else event.status
         self._write(name, item=event.key, amount=round(self._amount, 6), left=round(self._left, 6), **more)
 

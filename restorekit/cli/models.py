@@ -345,8 +345,9 @@ def fetch(
 ) -> None:
     """Fetch weights that others publish, for `--weights TAG`.
 
-    They are kept in $RESTOREKIT_CACHE (by default the user's cache folder). A file whose hash is right is not fetched again;
-    an interrupted fetch continues where it stopped.
+    They are kept in $RESTOREKIT_CACHE (by default the user's cache folder). A
+    file whose hash is right is not fetched again; an interrupted fetch
+    continues where it stopped.
     """
     from restorekit.weights.fetch import manual_hint
     from restorekit.weights.manifest import load_manifest

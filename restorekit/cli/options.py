@@ -33,8 +33,8 @@ PrecisionOrInt8 = Annotated[
 Backend = Annotated[
     Literal["torch", "onnx", "openvino", "auto"] | None,
     typer.Option(
-        help="What computes, by default torch, and auto for graphs; onnx and openvino need restorekit[onnx] or "
-        "restorekit[openvino]. auto measures those installed when a network is first used here and takes the fastest that "
+        help="What computes, by default torch, and auto for graphs; onnx and openvino need restorekit's extras of "
+        "these names. auto measures those installed when a network is first used here and takes the fastest that "
         "gives the same; of graphs openvino, else onnx."
     ),
 ]
@@ -87,7 +87,9 @@ Codec = Annotated[
         "than 8 bits, vp9 in WebM."
     ),
 ]
-Crf = Annotated[int | None, typer.Option(help="Constant rate factor of videos; lower is better and larger.")]
+Crf = Annotated[
+    int | None, typer.Option(min=0, max=63, help="Constant rate factor of videos; lower is better and larger.")
+]
 Preset = Annotated[str | None, typer.Option(help="Preset of a video's encoder, e.g. slow.")]
 Lossless = Annotated[bool, typer.Option("--lossless", help="Write videos as FFV1 in Matroska.")]
 Frames = Annotated[
@@ -161,7 +163,7 @@ def span(text: str, name: str) -> tuple[float, float]:
         raise UsageError(f"--{name} {text} is no range.", f"Write it like --{name} 50:80.") from None
 
 
-def numbers(entries: list[str], name: str) -> dict[str, float]:
+def numbers(entries: list[str], name: str, example: str) -> dict[str, float]:
     """`KEY=VALUE` entries, several of them separated by commas.
 
     Raises:
@@ -173,9 +175,7 @@ def numbers(entries: list[str], name: str) -> dict[str, float]:
         try:
             values[key.strip()] = float(value)
         except ValueError:
-            raise UsageError(
-                f"--{name} {entry} is not KEY=NUMBER.", f"Write it like --{name} linear=0.6,sharp=0.4."
-            ) from None
+            raise UsageError(f"--{name} {entry} is not KEY=NUMBER.", f"Write it like --{name} {example}.") from None
     return values
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from restorekit.cli.console import err, printable, say
+from restorekit.cli.console import err, printable, say, with_flags
 from restorekit.cli.json_lines import JsonLines
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class Bar:
             return
         reason = getattr(event.detail, "reason", "")
         if event.status == "failed" and reason:
-            hint = getattr(event.detail, "hint", "")
-            text = escape(printable(f"{event.key}: {reason} {hint}".rstrip()))
+            told = with_flags(f"{reason} {getattr(event.detail, 'hint', '')}".rstrip())
+            text = escape(printable(f"{event.key}: {told}"))
             err.print(f"[red]Failed:[/] {text}", highlight=False, soft_wrap=True)
         self._amount += event.amount
         if event.left is None:

@@ -75,7 +75,7 @@ def sr(
     from restorekit.pipeline.files import restore_folder
     from restorekit.weights.manifest import load_manifest
 
-    wanted = Size(factor=outscale or scale, pixels=_pixels(size) if size else None)
+    wanted = Size(factor=scale if outscale is None else outscale, pixels=_pixels(size) if size else None)
     with quiet_decoders(), open_progress(progress, "Enlarging") as told:
         model = model if model == "auto" else registry.resolve(model)
         if model == "auto":

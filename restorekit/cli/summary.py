@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from restorekit.cli.console import say
+from restorekit.cli.console import say, with_flags
 from restorekit.cli.tables import Column, print_table, terminal_width
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def print_counts(planned: int, count: Callable[[Status], int], *more: tuple[str,
 def print_failures(rows: list[tuple[str, str]], what: str) -> None:
     """What failed, and why; nothing where nothing did."""
     if rows:
-        print_table("Failed", [Column(what), Column("reason", wraps=True)], rows, terminal_width())
+        told = [(item, with_flags(reason)) for item, reason in rows]
+        print_table("Failed", [Column(what), Column("reason", wraps=True)], told, terminal_width())
 
 
 def print_summary(run: RunSummary, tile: int | None) -> None:

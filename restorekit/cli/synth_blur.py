@@ -127,7 +127,7 @@ def synth_blur(
 
 
 def _parts(text: str) -> dict[str, int]:
-    counts = options.numbers([text], "split")
+    counts = options.numbers([text], "split", "train=480,test=300")
     if odd := [part for part, count in counts.items() if not count.is_integer()]:
         raise UsageError(f"--split cannot give {odd[0]} {counts[odd[0]]:g} images.", "Write whole numbers.")
     return {part: int(count) for part, count in counts.items()}

@@ -175,7 +175,7 @@ def train(
     for variant in ablation or ():
         base = base.ablated(variant)
     blur: dict[str, Any] = {
-        "shares": options.numbers([blur_shares], "blur-shares") if blur_shares else None,
+        "shares": options.numbers([blur_shares], "blur-shares", "linear=0.6,sharp=0.4") if blur_shares else None,
         "length": options.span(length, "length") if length else None,
         "angle": options.span(angle, "angle") if angle else None,
         "light": light,

@@ -309,11 +309,11 @@ class Manifest(_Table):
 
     def _absence(self, model: str) -> WeightsError:
         """The error for a model of which no weights are on this machine."""
-        fetch = "".join(f" Fetch some: `restorekit models fetch {entry.name}`." for entry in self.remote_for(model))
-        others = ", ".join(sorted({entry.model for entry in self.bundled}))
+        commands = " or ".join(f"`restorekit models fetch {entry.name}`" for entry in self.remote_for(model))
+        fetch = f"Fetch some: {commands}. " if commands else ""
         return WeightsError(
-            f"No trained weights of '{model}' are bundled with restorekit.{fetch}",
-            f"Take a model that has some ({others}), name a file of your own, or train them: "
+            f"No trained weights of '{model}' are bundled with restorekit.",
+            f"{fetch}Take a model that has some (`restorekit models` lists them), name a file of your own, or train them: "
             f"`restorekit train --model {model}`.",
         )
 

@@ -81,6 +81,13 @@ LONG = "x" * 300
         (["train", "--data", "{folder}", "--out", "x", "--crop", "33"], ExitCode.USAGE, "multiple of 16"),
         (["synth-blur", "{folder}", "-o", "x", "--split", "train=9"], ExitCode.USAGE, "there are 3"),
         (["synth-blur", "{folder}", "-o", "x", "--split", "train=1.5"], ExitCode.USAGE, "whole numbers"),
+        (["synth-blur", "{folder}", "-o", "x", "--split", "train"], ExitCode.USAGE, "like --split train=480,test=300"),
+        (["deblur", "{folder}", "-o", "x", "--crf", "999"], ExitCode.USAGE, "--crf"),
+        (
+            ["deblur", "{folder}", "-o", "x", "--model", "deepdeblur"],
+            ExitCode.WEIGHTS,
+            "Fetch some: `restorekit models fetch deepdeblur:gopro-l1` or `restorekit",
+        ),
         (["synth-blur", "{folder}", "-o", "x", "--kind", "circular"], ExitCode.USAGE, "trajectory"),
         (["train", "--data", "nowhere", "--out", "x"], ExitCode.USAGE, "nowhere"),
         (["train", "--data", "{folder}", "--out", "x", "--device", "abacus"], ExitCode.USAGE, "abacus"),
@@ -115,6 +122,30 @@ def test_mistakes_get_one_line_and_a_hint(
     shown = capsys.readouterr().err
     assert word in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("progress", ["bar", "json"])
+def test_what_an_image_provokes_is_told_in_flags(
+    progress: str,
+    folder: Path,
+    tmp_path: Path,
+    weights_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = ("deblur", folder, "-o", tmp_path / "out", "--weights", weights_file, "--max-pixels", "9")
+    assert command(*run, "--progress", progress, monkeypatch=monkeypatch) == ExitCode.SOME_FAILED
+    shown = capsys.readouterr()
+    for told in (shown.out, shown.err):
+        assert "raise --max-pixels to" in " ".join(told.split())
+        assert "`max_pixels`" not in told
+
+
+@pytest.mark.parametrize("name", ["onnx and openvino need restorekit's extras of these names", "for tv, epll,"])
+def test_help_shows_what_it_says(name: str) -> None:
+    shown = CliRunner().invoke(app, ["deblur", "--help"], env={"COLUMNS": "300"}).output
+    assert name in " ".join(shown.split())
+    assert "need restorekit or" not in shown  # [extras] are taken for markup
 
 
 def test_train_takes_ablations_and_options_above_them(

@@ -123,6 +123,7 @@ def test_bicubic_is_the_exact_one(small: Path, tmp_path: Path) -> None:
         (["--model", "bicubic", "--config", "wings"], "KEY=VALUE"),
         (["--size", "12by9"], "1920x1080"),
         (["--outscale", -1], "cannot have that size"),
+        (["--outscale", 0], "cannot have that size"),
         (["--weights", "x4"], "--model"),
         (["--model", "gggan-lite"], "enlarge"),
         (["--model", "espcn", "--weights", "x4", "--scale", 2], "enlarge by 4, not by 2"),

@@ -192,7 +192,9 @@ def test_bundled_weights_come_before_remote_ones(here: Callable[[RemoteWeights],
 
 
 def test_a_model_without_weights_is_told_what_to_do() -> None:
-    with pytest.raises(WeightsError, match=r"No trained weights of 'gggan'.*\(espcn\).*restorekit train --model gggan"):
+    with pytest.raises(
+        WeightsError, match=r"No trained weights of 'gggan'.*`restorekit models`.*restorekit train --model gggan"
+    ):
         Manifest(bundled=(bundled(),)).choose("gggan")
 
 
