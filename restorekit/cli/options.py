@@ -108,8 +108,8 @@ Target = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Results go to this folder; the tree of folders is kept. Or the only result: clip.mp4, or frames/%06d.png for "
-        "a video's frames, numbered from 0; or - for stdout.",
+        help="Results go to this folder; the tree of folders is kept. Or the only result: sharp.png for one PNG, clip.mp4, "
+        "or frames/%06d.png for a video's frames, numbered from 0; or - for stdout.",
     ),
 ]
 ProgressKind = Annotated[

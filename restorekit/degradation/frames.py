@@ -24,7 +24,7 @@ from restorekit.degradation.ranges import check_range, check_size
 from restorekit.errors import UnreadableImage, UsageError
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.media.decode import decode_image, read_content
-from restorekit.media.discover import Job, find_images, looks_like_video
+from restorekit.media.discover import Job, check_apart, find_images, looks_like_video
 from restorekit.media.video_reader import VideoInfo, VideoReader, read_info, upright
 from restorekit.runtime.progress import SILENT, Progress
 
@@ -182,6 +182,7 @@ class FrameMaker(PairMaker):
 
 def _find_sequences(inputs: list[Path], out: Path) -> dict[Job, tuple[Path, ...]]:
     """Sequences by name, with the files of their frames; none for a video."""
+    check_apart(inputs, [out])
     sequences: dict[Job, tuple[Path, ...]] = {}
     for item in inputs:
         if item.is_file() and looks_like_video(item):

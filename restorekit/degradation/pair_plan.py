@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restorekit.errors import UsageError
-from restorekit.media.discover import Job, find_images, real_path
+from restorekit.media.discover import Job, check_apart, find_images, real_path
 
 NAMES = "surrogateescape"  # how bytes of names that are no text are encoded
 
@@ -59,6 +59,8 @@ def plan_pairs(
     """
     if per_image < 1:
         raise UsageError(f"`per_image` must be at least 1, not {per_image}.")
+    inputs = list(inputs)
+    check_apart(inputs, [out])
     jobs = find_images(inputs, [out, *excluded])
     if not jobs:
         raise UsageError("There is no image.", "PNG, JPEG, WebP, TIFF or BMP are read.")

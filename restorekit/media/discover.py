@@ -130,6 +130,20 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def check_apart(inputs: Iterable[Path], written: Iterable[Path]) -> None:
+    """Check that no folder that is written to is also one of the inputs.
+
+    Raises:
+        UsageError: one is; the next run would restore what this one writes there.
+    """
+    places = {real_path(folder) for folder in written}
+    for item in inputs:
+        if item.is_dir() and real_path(item) in places:
+            raise UsageError(
+                "What is written here would be an input of the next run.", "A folder inside the input will do.", item
+            )
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()

@@ -89,8 +89,9 @@ def restore_folder(
 
     Args:
         inputs: files, folders (with everything below) or patterns.
-        out: folder where results go; may lie inside an input. Or the only result: a video (clip.mp4), or the numbered images
-            (frames/%06d.png) of a video's frames; the input is then one video, or numbered images.
+        out: folder where results go; may lie inside an input. Or the only result: an image (large.png) in the format of the
+            only input, a video (clip.mp4), or the numbered images (frames/%06d.png) of a video's frames; the input is then
+            one video, or numbered images.
         model: name of a system.
         weights: "auto", a tag, a file, or None for an untrained network.
         scale: of the network, for super-resolution; None for that of the weights.

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restorekit.errors import UsageError
-from restorekit.media.discover import Job, RealPaths, find_images, looks_like_video
+from restorekit.media.discover import Job, RealPaths, check_apart, find_images, looks_like_video
 from restorekit.media.encoding import CONTAINERS, Encoding, result_path
 from restorekit.media.numbered import is_pattern, numbered_file, numbers, pattern_of
+from restorekit.media.sniff import SUFFIXES, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from restorekit.pipeline.blur_files import KnownBlurs
@@ -42,7 +43,7 @@ def plan_files(
         compare: where side-by-side views go; may lie inside an input.
         report: where the report goes.
         encoding: of videos, which decides the names of their results.
-        name: of the only result, see `split_target`; the input is then one video, or numbered images.
+        name: of the only result, see `split_target`; the input is then one image, one video, or numbered images.
         blur_out: where the images' blurs go; may lie inside an input.
         blurs: what blurred the images; their files are inputs too.
         may_be_empty: whether no image at all is no error.
@@ -59,6 +60,7 @@ def plan_files(
         inputs = [file for item in inputs for file in (_numbered(item) if is_pattern(item) else [item])]
         known = None if blurs is None else blurs.folder
         excluded = [folder for folder in (out, compare, blur_out, known) if folder is not None]
+        check_apart(inputs, (folder for folder in (compare, blur_out) if folder is not None))
         found = find_images(inputs, excluded, videos=True, only=only)
         jobs = [
             replace(job, target=result_path(job.relative, encoding).as_posix()) if job.video else job for job in found
@@ -91,15 +93,19 @@ def plan_files(
 
 
 def split_target(out: Path) -> tuple[Path, str]:
-    """The folder that results go to, and the name of the only one where a video or numbered images (%06d.png) are named."""
-    if not out.is_dir() and (is_pattern(out) or out.suffix.lower() in CONTAINERS):
-        return out.parent, out.name
-    return out, ""
+    """The folder that results go to, and the name of the only one where it is that of an image, of a video, or %06d.png."""
+    named = out.suffix.lower() in {*SUFFIXES, *CONTAINERS, *VIDEO_SUFFIXES, ".gif"}
+    return (out.parent, out.name) if named and not out.is_dir() else (out, "")
 
 
 def _only_job(inputs: list[Path], encoding: Encoding, name: str) -> Job:
-    """The video, or the numbered images as one, that become one result."""
-    source = inputs[0]
+    """The image, the video, or the numbered images as one, that become one result."""
+    source, suffix = inputs[0], Path(name).suffix.lower()
+    if not is_pattern(Path(name)) and (suffix in SUFFIXES or suffix == ".gif"):
+        given = source.suffix.lower()
+        if len(inputs) != 1 or source.is_dir() or SUFFIXES.get(given, given) != SUFFIXES.get(suffix, suffix):
+            raise UsageError(f"{name} takes one image of its own format.", "Name a folder for the results of others.")
+        return Job.of(source, Path(name))
     if len(inputs) != 1 or not (is_pattern(source) or source.is_dir() or looks_like_video(source)):
         raise UsageError(f"{name} takes one video, or numbered images.", "Name a folder for the results of others.")
     if source.is_dir():

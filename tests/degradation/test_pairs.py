@@ -299,6 +299,13 @@ def test_what_a_killed_run_left_half_written_is_removed(sharp: Path, tmp_path: P
     assert not [name for name in files(tmp_path / "out") if name.endswith(".part")]
 
 
+def test_a_set_is_not_built_among_its_originals(sharp: Path) -> None:
+    before = files(sharp)
+    with pytest.raises(UsageError, match="input of the next run"):
+        synthesize_pairs([sharp], sharp, settings=SHORT)
+    assert files(sharp) == before
+
+
 def test_an_original_is_never_replaced(sharp: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     synthesize_pairs([sharp], out, settings=SHORT)

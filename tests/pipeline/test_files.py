@@ -426,6 +426,31 @@ def test_output_inside_the_input_does_not_feed_itself(folder: Path, options: dic
     assert set(statuses(folder, out, compare=compare, **options).values()) == {"skipped"}
 
 
+def test_views_do_not_go_among_the_inputs(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="input of the next run"):
+        statuses(folder, tmp_path / "out", compare=folder / ".." / folder.name, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_image_gets_the_name_that_is_given(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    named, usual = tmp_path / "new" / "sharp.PNG", tmp_path / "out"
+    assert list(statuses(folder / "a.png", named, **options).values()) == ["done"]
+    assert list(statuses(folder / "a.png", named, **options).values()) == ["skipped"]
+    statuses(folder / "a.png", usual, **options)
+    assert named.read_bytes() == (usual / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["sharp.png", "sharp.gif", "sharp.avi", "%d.gif"])
+def test_a_name_that_no_folder_has_is_not_made_one(
+    name: str, folder: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    with pytest.raises(UsageError, match=r"takes one|are not numbered"):
+        statuses(folder, tmp_path / name, **options)
+    assert not (tmp_path / name).exists()
+    (tmp_path / name).mkdir()
+    assert "done" in statuses(folder, tmp_path / name, **options).values()
+
+
 def test_compare_shows_input_and_result(folder: Path, tmp_path: Path, options: dict[str, object]) -> None:
     statuses(folder, tmp_path / "out", compare=tmp_path / "compare", **options)
     sheet = read_rgb8(tmp_path / "compare" / "a.png.png")
