@@ -85,3 +85,13 @@ def test_an_image_by_a_graph_waits_for_neither_torch_nor_ffmpeg(photo: np.ndarra
     assert (tmp_path / "out" / "a.png").is_file()
     assert "onnxruntime" in modules
     assert not modules & {"av", "scipy", "skimage", "tifffile", "torch"}
+
+
+@pytest.mark.slow
+def test_an_image_by_pytorch_waits_for_no_other_large_library(photo: np.ndarray, tmp_path: Path) -> None:
+    write_image(Image(photo[:32, :32]), tmp_path / "a.png")
+    asked = ["deblur", tmp_path / "a.png", "-o", tmp_path / "out", "--backend", "torch"]
+    modules = imported(COMMAND, *map(str, asked))
+    assert (tmp_path / "out" / "a.png").is_file()
+    assert "torch" in modules
+    assert not modules & {"av", "onnxruntime", "scipy", "skimage", "tifffile"}

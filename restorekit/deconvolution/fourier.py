@@ -1,7 +1,6 @@
 """Real Fourier transforms over the last two axes."""
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 Size = tuple[int, int]
@@ -22,4 +21,6 @@ def transform_back(spectrum: Tensor, size: Size) -> Tensor:
 
 def fast_size(height: int, width: int) -> Size:
     """The next larger sides that have small prime factors alone: others can take ten times as long."""
+    from scipy.fft import next_fast_len  # a tenth of a second, for which those who undo no blur do not wait
+
     return next_fast_len(height, real=True), next_fast_len(width, real=True)

@@ -36,7 +36,6 @@ from restorekit.media.video_reader import (
     opened,
     packets,
     read_info,
-    read_streams,
 )
 from restorekit.runtime.atomic import put_in_place, replacing
 
@@ -354,7 +353,8 @@ def _check(
         UnwritableOutput: it does not, with the first difference.
     """
     wanted = [one for index, one in enumerate(info.streams) if index not in lost and one.kind != "chapters"]
-    written = [one for one in read_streams(beside) if one.kind != "chapters"]
+    result = read_info(beside)
+    written = [one for one in result.streams if one.kind != "chapters"]
     if [stream.kind for stream in written] != [stream.kind for stream in wanted]:
         raise _differs(path, f"streams {_listed(written)} instead of {_listed(wanted)}")
     for source, copy in zip(wanted, written, strict=True):
@@ -369,7 +369,6 @@ def _check(
         late = [abs(time * ratio - there) for time, there in zip(expected, copy.times.tolist(), strict=True)]
         if max(late, default=0) > Fraction(1, 2):  # the container's unit is as near as it gets
             raise _differs(path, f"packets of {copy.kind} up to {float(max(late) * copy.time_base):.3f} s away")
-    result = read_info(beside)
     for name, got, want in (
         ("size", (result.height, result.width), (format.height, format.width)),
         ("pixel aspect ratio", result.sample_aspect_ratio or 1, info.sample_aspect_ratio or 1),

@@ -8,7 +8,7 @@ from restorekit.imaging.left_blur import blur_is_left
 from restorekit.media.decode import read_image
 from restorekit.pipeline.report import RunSummary
 
-LOOKED_AT = 3  # images of a run; each takes about as long as restoring it
+LOOKED_AT = 3  # images of a run; each takes about as long as reading four
 
 
 def count_left_blurred(run: RunSummary) -> tuple[int, int]:

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import DTypeLike
+from skimage.measure import blur_effect
 
 from restorekit.imaging.dtypes import from_unit, to_unit
 from restorekit.imaging.left_blur import blur_is_left
@@ -18,6 +19,18 @@ def test_what_was_blurred_and_still_is_is_told_at_every_depth(photo: np.ndarray,
     assert not blur_is_left(sharp, sharp)
 
 
-def test_a_single_pixel_is_not_blurred() -> None:
-    pixel = np.full((1, 1, 3), 7, np.uint8)
-    assert not blur_is_left(pixel, pixel)
+def test_a_single_colour_is_not_blurred() -> None:
+    for side in (1, 20):
+        flat = np.full((side, side, 3), 7, np.uint8)
+        with np.errstate(invalid="raise"):
+            assert not blur_is_left(flat, flat)
+
+
+@pytest.mark.parametrize("blur", [(1, 1), (9, 1), (1, 15)])
+def test_the_metric_is_scikit_images(photo: np.ndarray, blur: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    image = cv2.blur(photo, blur)
+    expected = blur_effect(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+    for limit, left in ((expected - 1e-4, True), (expected + 1e-4, False)):
+        monkeypatch.setattr("restorekit.imaging.left_blur.BLURRED", limit)
+        monkeypatch.setattr("restorekit.imaging.left_blur.RESTORED", 0)
+        assert blur_is_left(image, image) == left
