@@ -180,6 +180,15 @@ def test_neighbours_agree_as_the_least_energy_says() -> None:
             assert labels.flatten().tolist() == [few[label] for label in best]
 
 
+@pytest.mark.slow
+def test_columns_agree_as_rows_do_however_many_pairs_tell_each_other_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    votes = noise(361, 1, 3, 4)[:, 0]
+    labels = smooth(votes, all_motions(), 0.003, doubled=True)
+    assert len(labels.unique()) > 1
+    monkeypatch.setattr(sun, "PAIRS", 5)
+    assert torch.equal(smooth(votes.mT, all_motions(), 0.003, doubled=True).T, labels)
+
+
 def test_opposite_ends_of_the_angles_are_neighbours_but_for_upstream() -> None:
     motions, votes = all_motions(), torch.zeros(361, 1, 3)
     flat, nearly = 1 + 11 * 30, 1 + 11 * 30 + 29  # 25 px at 0 and at 174 degrees

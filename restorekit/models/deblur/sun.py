@@ -38,7 +38,7 @@ BEST, MORE = 20, 30  # labels that a node considers: the likeliest, and others s
 SWEEPS, DAMPING = 15, 0.5
 CONTRAST = 8.0  # gain of the first filters to begin with: differences of neighbours are small
 SHARP = 0.5  # score of no motion to begin with; a large one takes Adam thousands of steps to unlearn
-ROWS = 16  # of nodes whose messages are computed together
+PAIRS = 2048  # of neighbours that tell each other at once: their costs stay in the cache
 
 spec = Spec(
     name="sun",
@@ -111,8 +111,8 @@ class Sun(LearnedBlur[Config]):
 
     def predict(self, rgb: Tensor) -> Tensor:
         """Scores (N,73,h,w) of the patches that begin at every fourth pixel."""
-        x = F.max_pool2d(self.conv1(rgb - 0.5).relu(), 2)
-        x = F.max_pool2d(self.conv2(x).relu(), 2)
+        x = F.max_pool2d(self.conv1(rgb - 0.5), 2).relu()  # pooled first, there is a quarter of the work left
+        x = F.max_pool2d(self.conv2(x), 2).relu()
         scores: Tensor = self.label(self.dense(x).relu())
         return scores
 
@@ -183,57 +183,67 @@ def smooth(votes: Tensor, motions: Tensor, weight: float, doubled: bool) -> Tens
         weight: of the squared distance, px^-2.
         doubled: whether angles are doubled first, so that a motion is its own opposite.
     """
+    height, width = votes.shape[1:]
     order = votes.flatten(1).T.argsort(dim=1, descending=True, stable=True)
     more = torch.linspace(BEST, len(votes) - 1, MORE).round().long().to(votes.device)
-    order = torch.cat([order[:, :BEST], order[:, more]], dim=1).view(*votes.shape[1:], -1)  # (h,w,50)
-    cost = -votes.permute(1, 2, 0).gather(2, order)
-    places = motions.double()
+    order = torch.cat([order[:, :BEST], order[:, more]], dim=1).T.contiguous()  # (50,hw)
+    cost = -votes.flatten(1).gather(0, order)
+    places = weight**0.5 * motions.double()  # squared differences are costs
     if doubled:
         length, angle = torch.hypot(*places.unbind(1)), 2 * torch.atan2(places[:, 1], places[:, 0])
         places = torch.stack([length * angle.cos(), length * angle.sin()], dim=1)
-    places = places.to(votes)[order]  # (h,w,50,2)
-    # What each node hears from above, below, left and right.
-    heard = [torch.zeros_like(cost) for _ in range(4)]
+    x, y = places.to(votes).T[:, order]  # (50,hw) each
+    # What each node hears, along columns and along rows, from the node before it and from the one after it.
+    heard = torch.zeros(2, 2, *cost.shape, dtype=votes.dtype, device=votes.device)
     for _ in range(SWEEPS):
-        belief = cost + heard[0] + heard[1] + heard[2] + heard[3]
-        # To tell a neighbour something new, a node leaves out what it heard from there.
-        told = [
-            _tell(belief - heard[1], places, weight, (1, 0)),
-            _tell(belief - heard[0], places, weight, (-1, 0)),
-            _tell(belief - heard[3], places, weight, (0, 1)),
-            _tell(belief - heard[2], places, weight, (0, -1)),
-        ]
-        heard = [DAMPING * old + (1 - DAMPING) * new for old, new in zip(heard, told, strict=True)]
-    belief = cost + heard[0] + heard[1] + heard[2] + heard[3]
-    return order.gather(2, belief.argmin(2, keepdim=True))[..., 0]
+        belief = cost + heard.sum((0, 1))
+        for axis, step in enumerate((width, 1)):
+            before, after = heard[axis]
+            # To tell a neighbour something new, a node leaves out what it heard from there.
+            told = _tell(belief - after, belief - before, x, y, step)
+            if axis == 1:  # rows end: the first node of the next one is no neighbour
+                told[0, :, ::width], told[1, :, width - 1 :: width] = 0, 0
+            before.lerp_(told[0], 1 - DAMPING)
+            after.lerp_(told[1], 1 - DAMPING)
+    belief = cost + heard.sum((0, 1))
+    return order.gather(0, belief.argmin(0, keepdim=True)).view(height, width)
 
 
-def _tell(said: Tensor, places: Tensor, weight: float, step: tuple[int, int]) -> Tensor:
-    """What nodes hear from those `step` before them: for each label the least that these pay for it, less the best."""
-    heard = torch.zeros_like(said)
-    down, across = step
-    height, width = said.shape[:2]
-    to_rows, to_columns = slice(max(down, 0), height + min(down, 0)), slice(max(across, 0), width + min(across, 0))
-    from_rows, from_columns = (
-        slice(max(-down, 0), height - max(down, 0)),
-        slice(max(-across, 0), width - max(across, 0)),
-    )
-    senders, receivers = places[from_rows, from_columns], places[to_rows, to_columns]
-    costs, results = said[from_rows, from_columns], heard[to_rows, to_columns]
-    for top in range(0, len(costs), ROWS):
-        rows = slice(top, top + ROWS)
-        x, y = (receivers[rows, :, :, None, axis] - senders[rows, :, None, :, axis] for axis in (0, 1))  # (r,w,50,50)
-        least = x.square_().addcmul_(y, y).mul_(weight).add_(costs[rows, :, None]).amin(3)
-        results[rows] = least - least.amin(2, keepdim=True)
-    return heard
+def _tell(forward: Tensor, back: Tensor, x: Tensor, y: Tensor, step: int) -> Tensor:
+    """What neighbours `step` apart hear from each other: for each label the least that the other pays, less the best.
+
+    Args:
+        forward, back: (50,hw), what every node says of its labels to the one after it and to the one before it.
+        x, y: (50,hw), where labels lie; the squared distance is what a difference costs.
+
+    Returns:
+        (2,50,hw): from the node before, and from the one after.
+    """
+    heard = torch.zeros(2, *x.shape, dtype=x.dtype, device=x.device)
+    last = x.shape[1] - step
+    pairs = PAIRS if x.device.type == "cpu" else max(1, last)
+    for start in range(0, last, pairs):
+        first = slice(start, min(start + pairs, last))
+        second = slice(first.start + step, first.stop + step)
+        x_first, y_first, said = (values[:, first].contiguous() for values in (x, y, forward))
+        cost, other, least = torch.empty_like(said), torch.empty_like(said), torch.full_like(said, torch.inf)
+        for label in range(len(x)):  # of the second node, beside all of the first
+            torch.sub(x[label, second], x_first, out=cost).mul_(cost)
+            torch.sub(y[label, second], y_first, out=other)
+            cost.addcmul_(other, other)
+            heard[0, label, second] = torch.add(cost, said, out=other).amin(0)
+            torch.minimum(least, cost.add_(back[label, second]), out=least)
+        heard[1, :, first] = least
+    return heard.sub_(heard.amin(1, keepdim=True))
 
 
 def _spread(said: Tensor, patch: int) -> Tensor:
     """Sum (K,h,w) over the patches that cover each node, the nearer the more."""
-    radius = patch // 2 // NODE
+    radius, labels = patch // 2 // NODE, len(said)
     fall = torch.exp(-FALL * (NODE * torch.arange(-radius, radius + 1, device=said.device, dtype=said.dtype)) ** 2)
-    across = F.conv2d(said[:, None], fall[None, None, None], padding=(0, radius))
-    return F.conv2d(across, fall[None, None, :, None], padding=(radius, 0))[:, 0]
+    fall = fall.expand(labels, 1, 1, -1)
+    across = F.conv2d(said[None], fall, padding=(0, radius), groups=labels)
+    return F.conv2d(across, fall.mT, padding=(radius, 0), groups=labels)[0]
 
 
 def _centred(side: int, like: Tensor) -> Tensor:
