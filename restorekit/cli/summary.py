@@ -54,6 +54,8 @@ def print_summary(run: RunSummary, tile: int | None) -> None:
     for result in run.results:  # made one by one: there may be a hundred thousand
         if result.status == "failed":
             failed.append((str(result.source), f"{result.reason} {result.hint}".rstrip()))
+        if result.doubt:  # of results of earlier runs too
+            doubtful.append((str(result.source), f"{result.doubt}."))
         if result.status != "done":
             continue
         megapixels += result.megapixels
@@ -61,8 +63,6 @@ def print_summary(run: RunSummary, tile: int | None) -> None:
             images, seconds = images + result.megapixels, seconds + result.seconds
         numbers.update(videos=int(result.frames > 0), frames=result.frames, repeated=result.repeated)
         losses.update(result.lost)
-        if result.doubt:
-            doubtful.append((str(result.source), f"{result.doubt}."))
         if result.warnings:
             warned.append(result)
         if result.info:

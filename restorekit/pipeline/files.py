@@ -13,7 +13,7 @@ from functools import partial
 from itertools import chain, takewhile
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from restorekit.errors import RestorekitError, UnwritableOutput, UsageError
 from restorekit.inference.engine import Engine, cannot_be_told
@@ -157,7 +157,7 @@ def restore_folder(
     finished, missing = batch.split(jobs)
     if dry_run:
         for job in finished:
-            summary.results.add(job, FileResult(job.source, out / job.relative, "skipped"))
+            summary.results.add(job, batch.skipped(job))
         for job in missing:
             summary.results.add(job, FileResult(job.source, out / job.relative, "planned"))
         return summary
@@ -193,22 +193,29 @@ class _Batch:
     stop: threading.Event
     cleared: set[str] = field(default_factory=set)
     """Folders without what killed runs left half written; searching one of 100,000 results takes a while."""
+    doubts: dict[Job, str] = field(default_factory=dict)
+    """What looked wrong about results of earlier runs, in words."""
 
     def split(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
         """Those that an earlier run finished, and the others."""
         finished, missing = list[Job](), list[Job]()
         for job in jobs:
-            done = not self.overwrite and not self.video.preview and self._is_finished(job)
-            (finished if done else missing).append(job)
+            entry = None if self.overwrite or self.video.preview else self._find_entry(job)
+            (missing if entry is None else finished).append(job)
+            if entry and entry.get("doubt"):
+                self.doubts[job] = str(entry["doubt"])
         return finished, missing
+
+    def skipped(self, job: Job) -> FileResult:
+        """The result of a job that an earlier run finished."""
+        return FileResult(job.source, self.worker.out / job.relative, "skipped", doubt=self.doubts.get(job, ""))
 
     def restore(
         self, finished: list[Job], missing: list[Job], description: str, summary: RunSummary, lines: _Report | None
     ) -> None:
         """Restore what is missing, and tell of everything."""
-        engine, out, progress = self.worker.engine, self.worker.out, self.worker.progress
-        jobs = [*finished, *missing]
-        written = destinations(jobs, out, self.worker.compare, None, self.worker.blur_out)
+        engine, progress, jobs = self.worker.engine, self.worker.progress, [*finished, *missing]
+        written = destinations(jobs, self.worker.out, self.worker.compare, None, self.worker.blur_out)
         for place in {os.path.split(path)[0] for path, *_ in written} - self.cleared:
             remove_leftovers(Path(place))
             self.cleared.add(place)
@@ -220,7 +227,7 @@ class _Batch:
         worker = replace(self.worker, at_once=at_once)
         done_images = _sharing(self.executor.run(work.take_images(images), worker, at_once, engine.helpers), at_once)
         done_videos = self._restore_videos(work.take_videos(videos)) if videos else iter(())
-        skipped = ((FileResult(job.source, out / job.relative, "skipped"), 0.0) for job in finished)
+        skipped = ((self.skipped(job), 0.0) for job in finished)
         ends = chain(skipped, work.less_images(done_images), work.less_videos(done_videos))
         for job, (result, amount) in zip(chain(finished, images, videos), ends, strict=False):  # fewer if stopped
             summary.results.add(job, result)
@@ -249,11 +256,11 @@ class _Batch:
         )
         return self.executor.run(videos, worker)
 
-    def _is_finished(self, job: Job) -> bool:
-        """Whether an earlier run made all that this one would make of a job, from the same input."""
+    def _find_entry(self, job: Job) -> dict[str, Any] | None:
+        """The journal's entry of a job, if an earlier run made all that this one would make of it, from the same input."""
         run = self.worker
         if job.target not in run.journal:
-            return False
+            return None
         try:
             if run.compare is not None and not job.video:
                 side_by_side_path(run.compare, job).stat()
@@ -263,8 +270,8 @@ class _Batch:
             blur = "" if run.blurs is None else run.blurs.digest(job)
             facts = video_facts(stamp, output, self.video) if job.video else _facts(stamp, output, blur)
         except (OSError, RestorekitError):  # one is not there, or the blur cannot be read: reading it tells why
-            return False
-        return run.journal.find(job.target, facts) is not None
+            return None
+        return run.journal.find(job.target, facts)
 
 
 @dataclass(frozen=True)
@@ -368,7 +375,8 @@ class FileWorker:
 
             behind = None if isinstance(before, LargeImage) else _still(before)
             write_blur(restored.blur, _size_of(before), behind, *blur_paths(self.blur_out, job))
-        self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output, computed.read.digest))
+        doubt = {"doubt": computed.doubt} if computed.doubt else {}
+        self.journal.record(job.relative.as_posix(), _facts(computed.read.stamp, output, computed.read.digest), **doubt)
         frames, (height, width) = len(before.frames) if isinstance(before, Animation) else 1, _size_of(before)
         return FileResult(
             job.source,

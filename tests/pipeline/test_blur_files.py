@@ -318,7 +318,7 @@ def test_nothing_is_written_over_an_input_a_psf_or_another_result(blurred: Path,
         ),
     ):
         with pytest.raises(UsageError, match=word):
-            restore_folder([blurred], out, model="tv", settings=CPU, **options)
+            restore_folder(blurred.iterdir(), out, model="tv", settings=CPU, **options)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 

@@ -143,6 +143,10 @@ def test_a_doubtful_result_is_told_and_kept_or_replaced_by_its_input(
     print_summary(kept, None)
     assert "it is odd." in capsys.readouterr().out
     assert not np.array_equal(read_rgb8(tmp_path / "out/odd.png"), read_rgb8(folder / "odd.png"))
+    again = restore_folder([folder], tmp_path / "out", settings=CPU, **options)
+    assert {result.output.name: result.status for result in again.results if result.doubt} == {"odd.png": "skipped"}
+    print_summary(again, None)
+    assert "it is odd." in capsys.readouterr().out
     copied = restore_folder([folder], tmp_path / "out", settings=CPU, on_doubt="copy", **options)
     assert copied.count("done") == 4  # what an earlier run kept is no longer what is asked for
     assert np.array_equal(read_rgb8(tmp_path / "out/odd.png"), read_rgb8(folder / "odd.png"))
