@@ -95,7 +95,7 @@ def plan_files(
 def split_target(out: Path) -> tuple[Path, str]:
     """The folder that results go to, and the name of the only one where it is that of an image, of a video, or %06d.png."""
     named = out.suffix.lower() in {*SUFFIXES, *CONTAINERS, *VIDEO_SUFFIXES, ".gif"}
-    return (out.parent, out.name) if named and not out.is_dir() else (out, "")
+    return (out.parent, out.name) if not out.is_dir() and named else (out, "")
 
 
 def _only_job(inputs: list[Path], encoding: Encoding, name: str) -> Job:
