@@ -106,6 +106,10 @@ def benchmark(
             folders = {"restored": pairs[0], **_folders(restored, "restored")}
             _compare_videos(folders, pairs[1], protocol or "pairs", out, progress)
             return
+        if any(path.is_file() for path in pairs):
+            raise UsageError(
+                "--pairs compares two folders, or two videos without --data and --model.", "Name two alike."
+            )
         if data is not None or restored:
             raise UsageError("--pairs names its folders itself.", "Leave out --data and --restored.")
         data, restored, protocol = pairs[1], [f"{pairs[0].name or 'restored'}={pairs[0]}"], protocol or "pairs"

@@ -1,7 +1,8 @@
 """`restorekit quantize`."""
 
+import logging
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,10 @@ def quantize(
     from restorekit.models import registry
     from restorekit.training.quantization import quantize as quantize_graph
 
+    with suppress(ImportError):  # quantizing tells what to install
+        import nncf
+
+        nncf.set_log_level(logging.WARNING)  # below, it tells of every node
     with redirect_stdout(sys.stderr):  # NNCF's bars
         loss = quantize_graph(
             out,

@@ -29,6 +29,7 @@ from restorekit.evaluation.store import RESERVED_FOLDERS, BenchmarkStore, folder
 from restorekit.evaluation.summary import write_results
 from restorekit.evaluation.training_data import find_training_data, name_unrecorded
 from restorekit.evaluation.worker import BenchmarkWorker, ItemJob, PairJob, without_scores
+from restorekit.media.discover import check_apart
 from restorekit.models import registry
 from restorekit.runtime.executor import Executor, LocalExecutor
 from restorekit.runtime.lock import working_in
@@ -139,6 +140,7 @@ def _plan_network(text: str, request: BenchmarkRequest) -> NetworkMethod:
 
 
 def _find(request: BenchmarkRequest, out: Path) -> Dataset:
+    check_apart([request.data], [out])
     if request.sharp_only:
         return find_sharp_images(request.data, out)
     return find_dataset(request.protocol.layout, request.data, out)

@@ -245,18 +245,19 @@ def _head(file: Path) -> bytes:
         return b""
 
 
-def find_pairs(folder: Path) -> list[Pair]:
+def find_pairs(folder: Path, excluded: Iterable[Path] = ()) -> list[Pair]:
     """List the pairs below a folder: same paths below sibling folders `blur` and `sharp`, at any depth.
 
     Args:
         folder: e.g. what `synth-blur` writes, one of its splits, or GoPro's tree. A folder that is itself called
             `sharp` holds no pairs, only sharp images.
+        excluded: see `find_images`.
 
     Raises:
         UsageError: a sharp image has no blurred twin.
     """
     pairs = []
-    for job in find_images([folder]):
+    for job in find_images([folder], excluded):
         blurred = _blurred_twin(job.source, folder)
         if blurred is None:
             continue

@@ -60,9 +60,11 @@ class KnownBlurs:
             raise UsageError("There is no such PSF.", "Check its path.", path)
         if not path.is_file():
             return cls(path)
-        with _told_of(path):
+        try:
             content = read_content(path)
             parse_values(content)
+        except RestorekitError as error:
+            raise UsageError(error.reason, error.hint, path) from error
         return cls(path, content=content)
 
     @property

@@ -474,10 +474,10 @@ def _rate(jobs: Iterable[Job], name: str, fps: Fraction | None) -> Fraction | No
     """Frames a second where numbered images are read as a video, else None."""
     if not any(is_pattern(job.source) and job.video for job in jobs):
         if fps is not None:
-            raise UsageError("fps is for numbered images that become a video.", "Leave it out.")
+            raise UsageError("`fps` is for numbered images that become a video.", "Leave it out.")
         return None
     if fps is None and not is_pattern(Path(name)):
-        raise UsageError("Numbered images do not tell how many are shown a second.", "Give fps, e.g. 25.")
+        raise UsageError("Numbered images do not tell how many are shown a second.", "Give `fps`, e.g. 25.")
     return fps or Fraction(25)  # images again: nobody sees it
 
 

@@ -30,7 +30,7 @@ class VideoSettings:
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps <= MOST_RATE:
-            raise UsageError(f"fps cannot be {self.fps}.", "Give frames a second, e.g. 25 or 30000/1001.")
+            raise UsageError(f"`fps` cannot be {self.fps}.", "Give frames a second, e.g. 25 or 30000/1001.")
         if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
             raise UsageError(
                 f"frames cannot be {self.frames}.", "Give the first frame and the first one behind, from 0."

@@ -23,7 +23,9 @@ def check_watchable(inputs: list[Path], name: str, dry_run: bool, preview: int) 
     if len(inputs) != 1 or not inputs[0].is_dir():
         raise UsageError("One folder can be watched, and nothing else.", "Name one folder.")
     if name or dry_run or preview:
-        raise UsageError("What arrives in a watched folder goes to a folder.", "Leave out previews, dry_run and names.")
+        raise UsageError(
+            "What arrives in a watched folder goes to a folder.", "Leave out previews, `dry_run` and names."
+        )
     try:
         import watchfiles  # noqa: F401
     except ImportError:

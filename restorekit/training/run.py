@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from restorekit.degradation.pairs import find_records, fingerprint_sharp
 from restorekit.errors import RestorekitError, UnreadableImage, UsageError
+from restorekit.media.discover import check_apart
 from restorekit.models import registry
 from restorekit.models.model import Model
 from restorekit.models.spec import Spec
@@ -66,7 +67,7 @@ def train(
         recipe: settings; for a run that goes on they must be the ones it was begun with.
         data: folder of sharp images or of pairs. Images that cannot be read are passed over.
         out: folder of the run: recipe.json, run.json, log.csv, curves.png, checkpoint.pt, strips/, weights.safetensors,
-            and weights-STEP.safetensors for every step that the recipe keeps.
+            and weights-STEP.safetensors for every step that the recipe keeps. It may lie inside `data`.
         validation: folder of sharp images or pairs; by default a few images of `data` are held out.
         start: weights to begin with instead of random ones. Parts of the network that they lack wholly stay random: GGGAN
             may begin with its pre-network alone.
@@ -106,11 +107,12 @@ def train(
             f"A crop of {recipe.crop} px is no multiple of {spec.size_multiple}, as {recipe.model} needs.",
             "Change the crop.",
         )
-    pairs = find_training_pairs(data)
+    check_apart([data] if validation is None else [data, validation], [out])
+    pairs = find_training_pairs(data, [out])
     if validation is None:
         pairs, unseen_pairs = hold_out(pairs)
     else:
-        unseen_pairs = find_training_pairs(validation)
+        unseen_pairs = find_training_pairs(validation, [out])
     degradation = recipe.degradation()
     checkpoint = Checkpoint.read(out / "checkpoint.pt", recipe)
     # A run keeps its type: another processor may prefer another one, and that would be another result.

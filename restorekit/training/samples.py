@@ -24,13 +24,17 @@ HELD_OUT = 12  # images kept for validation when no others are given
 CACHE_BYTES = 2 << 30  # decoded images kept in memory, for each worker
 
 
-def find_training_pairs(data: Path) -> list[Pair]:
+def find_training_pairs(data: Path, excluded: Sequence[Path] = ()) -> list[Pair]:
     """Pairs of a folder, or its sharp images as pairs whose degraded half is still to be made.
+
+    Args:
+        data: the folder.
+        excluded: folders that are not searched, e.g. that of the run, which may lie inside.
 
     Raises:
         UsageError: there are none.
     """
-    pairs = find_pairs(data) or [Pair(job.source, None) for job in find_images([data])]
+    pairs = find_pairs(data, excluded) or [Pair(job.source, None) for job in find_images([data], excluded)]
     if not pairs:
         raise UsageError("No image is in this folder.", "Give a folder of sharp images or of pairs.", data)
     return pairs

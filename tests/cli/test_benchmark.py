@@ -201,6 +201,21 @@ def test_messages_of_the_library_name_the_flags(
     assert said in capsys.readouterr().err
 
 
+def test_results_do_not_go_among_what_is_measured(
+    pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--protocol", "pairs", "--data", pairs, "-o", pairs, monkeypatch=monkeypatch) == ExitCode.USAGE
+    assert "would be an input of the next run" in capsys.readouterr().err
+
+
+def test_a_video_is_not_compared_with_a_folder(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", "ffv1", "bgr0", frames=[np.zeros((24, 32, 3), np.uint8)])
+    assert command("--pairs", clip, pairs, "-o", tmp_path / "out", monkeypatch=monkeypatch) == ExitCode.USAGE
+    assert "two folders, or two videos" in capsys.readouterr().err
+
+
 def test_two_videos_are_compared_frame_by_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@ import errno
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -146,6 +147,16 @@ def test_help_shows_what_it_says(name: str) -> None:
     shown = CliRunner().invoke(app, ["deblur", "--help"], env={"COLUMNS": "300"}).output
     assert name in " ".join(shown.split())
     assert "need restorekit or" not in shown  # [extras] are taken for markup
+
+
+def test_quantize_leaves_out_what_nncf_says_of_every_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    levels: list[int] = []
+    monkeypatch.setitem(sys.modules, "nncf", SimpleNamespace(set_log_level=levels.append))
+    monkeypatch.setattr("restorekit.training.quantization.quantize", lambda *_, **__: f"loses 1 dB from {levels}")
+    assert command("quantize", "--data", tmp_path, "-o", "net.onnx", monkeypatch=monkeypatch) == ExitCode.OK
+    assert "loses 1 dB from [30]" in capsys.readouterr().err  # logging.WARNING, before it begins
 
 
 def test_train_takes_ablations_and_options_above_them(

@@ -12,7 +12,7 @@ from restorekit.degradation import psf
 from restorekit.degradation.convolution import convolve
 from restorekit.degradation.pairs import synthesize_pairs
 from restorekit.degradation.synthetic_blur import BlurSettings
-from restorekit.errors import ExitCode, RestorekitError, UnreadableImage, UsageError
+from restorekit.errors import ExitCode, RestorekitError, UsageError
 from restorekit.inference.settings import Settings
 from restorekit.media.decode import read_image, read_rgb8
 from restorekit.media.discover import Job
@@ -223,7 +223,7 @@ def test_a_motion_field_is_told_by_its_file(tmp_path: Path, photo: np.ndarray) -
         (np.ones(5), UsageError, "no blur"),
         (np.ones((4, 4, 5)), UsageError, "no blur"),
         (np.array([["a"]]), UsageError, "no blur"),
-        (np.array([[None]]), UnreadableImage, "damaged"),
+        (np.array([[None]]), UsageError, "damaged"),
         (np.zeros((0, 3)), UsageError, "no PSF"),
     ],
 )

@@ -378,7 +378,7 @@ def test_numbered_images_become_a_video(tmp_path: Path, named: str) -> None:
     source = folder if named == "folder" else folder / "%02d.png"
     with pytest.raises(UsageError, match="how many are shown a second"):
         restore_folder([source], out, **BICUBIC)
-    with pytest.raises(UsageError, match="fps is for numbered images"):
+    with pytest.raises(UsageError, match="`fps` is for numbered images"):
         restore_folder([source], tmp_path / "many", video=VideoSettings(fps=Fraction(5)), **BICUBIC)
     assert restore_folder([source], tmp_path / "many", **BICUBIC).count("done") == FRAMES
     (again,) = restore_folder([source], tmp_path / "again/%d.png", **BICUBIC).results

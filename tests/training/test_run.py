@@ -213,6 +213,15 @@ def test_a_run_keeps_the_precision_it_was_begun_with(
     assert sittings[0]["device"] == "cpu"
 
 
+def test_what_a_run_writes_is_no_training_data(sharp: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="input of the next run"):
+        run(QUICK, sharp, sharp)
+    run(QUICK, sharp, tmp_path / "outside")
+    write_image(Image(np.zeros((90, 90, 3), np.uint8)), sharp / "run" / "strips" / "6.png")
+    run(QUICK, sharp, sharp / "run")
+    assert saw(sharp / "run" / "weights.safetensors") == saw(tmp_path / "outside" / "weights.safetensors")
+
+
 def test_an_unknown_device_is_a_usage_error_before_anything_is_written(sharp: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="abacus"):
         train(TINY, sharp, tmp_path / "run", device="abacus")
