@@ -35,8 +35,8 @@ class Operator(ABC):
         """The exact adjoint, A' y of (N,C,H,W)."""
 
     def project(self, image: Tensor) -> Tensor:
-        """A' y of (N,C,H,W), in the form that `solve` takes."""
-        return self.adjoint(image)
+        """What `solve` must know of y (N,C,H,W): here y itself."""
+        return image
 
     def solve(self, projected: Tensor, prior: Tensor, data: float, smooth: float, start: Tensor) -> Tensor:
         """Solve (data A'A + smooth D'D) x = data A'y + smooth prior, D being the gradient; here by conjugate gradients.
@@ -50,28 +50,26 @@ class Operator(ABC):
         Returns:
             x (N,C,H,W).
         """
-        right = data * projected + smooth * prior
-        x = start.clone()
-        residual = right - self._normal(x, data, smooth)
-        direction, energy = residual.clone(), _energy(residual)
-        for _ in range(CG_STEPS):
-            image = self._normal(direction, data, smooth)
-            step = energy / (direction * image).sum(dtype=torch.float64).clamp(min=1e-30)
-            x.add_(direction * step.to(x.dtype))
-            residual.sub_(image * step.to(x.dtype))
-            before, energy = energy, _energy(residual)
-            direction.mul_((energy / before.clamp(min=1e-30)).to(x.dtype)).add_(residual)
-        return x
+        return self.solve_and_blur(projected, prior, data, smooth, start)[0]
 
     def solve_and_blur(
         self, projected: Tensor, prior: Tensor, data: float, smooth: float, start: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The x of `solve`, and A x (N,C,H,W), which some kinds get for less than by `forward`."""
-        scene = self.solve(projected, prior, data, smooth, start)
-        return scene, self.forward(scene)
-
-    def _normal(self, x: Tensor, data: float, smooth: float) -> Tensor:
-        return self.adjoint(self.forward(x)).mul_(data).add_(divergence(*gradient(x)), alpha=smooth)
+        """The x of `solve`, and A x (N,C,H,W), which comes with it for less than by `forward`."""
+        x, blurred = start.clone(), self.forward(start)
+        residual = self.adjoint(projected - blurred).mul_(data)
+        residual.add_(prior - divergence(*gradient(x)), alpha=smooth)
+        direction, energy = residual.clone(), _energy(residual)
+        for _ in range(CG_STEPS):
+            spread = self.forward(direction)
+            image = self.adjoint(spread).mul_(data).add_(divergence(*gradient(direction)), alpha=smooth)
+            step = energy / (direction * image).sum(dtype=torch.float64).clamp(min=1e-30)
+            x.addcmul_(direction, step.to(x.dtype))
+            blurred.addcmul_(spread, step.to(x.dtype))
+            residual.addcmul_(image, step.to(x.dtype), value=-1)
+            before, energy = energy, _energy(residual)
+            direction.mul_((energy / before.clamp(min=1e-30)).to(x.dtype)).add_(residual)
+        return x, blurred
 
 
 def _energy(residual: Tensor) -> Tensor:

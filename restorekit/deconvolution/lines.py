@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from restorekit.deconvolution.blurs import Blur, Kernel, Operator
@@ -101,6 +102,15 @@ class _Products(NamedTuple):
         )
         return product.T.reshape(image.shape)
 
+    def transpose(self) -> "_Products":
+        """The matrix, which is square, by its columns."""
+        by_rows = tuple(part.cpu().numpy() for part in (self.weights, self.columns, self.offsets))
+        matrix = sparse.csr_array(by_rows, shape=(len(self.offsets) - 1,) * 2).tocsc()  # it counts, a sort takes longer
+        parts = (
+            torch.from_numpy(part).to(self.columns.device) for part in (matrix.indices, matrix.indptr, matrix.data)
+        )
+        return _Products(*parts)
+
 
 class LinesOperator(Operator):
     """Two sparse matrices: one gathers, its transpose scatters. Where they would be too large, lines are drawn anew."""
@@ -117,15 +127,24 @@ class LinesOperator(Operator):
             self._keep()
 
     def _keep(self) -> None:
+        pairs = torch.stack([self.u, self.v], dim=1).float().view(torch.int64)[:, 0]  # both numbers' bits as one
+        different, line = torch.unique(pairs, return_inverse=True)
+        u, v = different[:, None].view(torch.float32).unbind(1)
         parts = []
-        for _, cells, weights in self._parts():
+        for start in range(0, len(u), self.step):  # many pixels share a line, which is drawn once
+            down, across, weights = draw_lines(u[start : start + self.step], v[start : start + self.step])
             used = weights > 0
-            parts.append((used.sum(1), cells[used].int(), weights[used]))
-        counts, cells, weights = (torch.cat(part) for part in zip(*parts, strict=True))
-        self.gather = _Products(cells, _offsets(counts), weights)
-        order = cells.argsort(stable=True)
-        pixels = torch.repeat_interleave(torch.arange(len(counts), device=cells.device, dtype=torch.int32), counts)
-        self.scatter = _Products(pixels[order], _offsets(cells.bincount(minlength=len(counts))), weights[order])
+            parts.append((used.sum(1), down[used].int(), across[used].int(), weights[used]))
+        counts, down, across, weights = (torch.cat(part) for part in zip(*parts, strict=True))
+        lengths = counts[line]
+        offsets = _offsets(lengths)
+        pixels = torch.repeat_interleave(torch.arange(len(line), device=line.device, dtype=torch.int32), lengths)
+        first = (_offsets(counts)[line] - offsets[:-1])[pixels]  # of its line's cells, less the first of its own
+        cells = first.add_(torch.arange(len(first), device=first.device, dtype=torch.int32))
+        rows = (pixels // self.width).add_(down[cells]).clamp_(0, self.height - 1)
+        columns = (pixels % self.width).add_(across[cells]).clamp_(0, self.width - 1)
+        self.gather = _Products(rows.mul_(self.width).add_(columns), offsets, weights[cells].to(self.u))
+        self.scatter = self.gather.transpose()
 
     def _parts(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Some of the pixels at a time, and the cells (P,M) of their lines with their weights."""
