@@ -33,11 +33,11 @@ from restorekit.pipeline.animations import RestoredAnimation, restore_animation
 from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
 from restorekit.pipeline.large import RestoredLarge, find_large, restore_large
 from restorekit.pipeline.listening import RunListener
-from restorekit.pipeline.plan import blur_paths, destinations, plan_files, side_by_side_path, split_target
+from restorekit.pipeline.plan import Taken, blur_paths, destinations, plan_files, side_by_side_path, split_target
 from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary, failed_result, report_line
 from restorekit.pipeline.side_by_side import side_by_side
 from restorekit.pipeline.still import OnDoubt, check_task, restore_still
-from restorekit.pipeline.video_settings import VideoSettings, stamp_of, video_facts
+from restorekit.pipeline.video_settings import SEGMENTS, VideoSettings, stamp_of, video_facts
 from restorekit.pipeline.watch import check_watchable, watch_folder
 from restorekit.runtime.atomic import no_room_left, remove_leftovers
 from restorekit.runtime.executor import Executor, LocalExecutor
@@ -137,7 +137,8 @@ def restore_folder(
         plan_files, sources, out, compare, report, video.encoding, name, blur_out, blurs, may_be_empty=watch
     )
     if watch:
-        check_watchable(sources, name, dry_run, video.preview)
+        written = [folder for folder in (out, compare, blur_out) if folder is not None]
+        check_watchable(sources, written, name, dry_run, video.preview)
     jobs = [] if watch else planning()
     video = replace(video, fps=_rate(jobs, name, video.fps))
     if video.preview:
@@ -157,7 +158,7 @@ def restore_folder(
     finished, missing = batch.split(jobs)
     if dry_run:
         for job in finished:
-            summary.results.add(job, batch.skipped(job))
+            summary.results.add(job, batch.finished(job))
         for job in missing:
             summary.results.add(job, FileResult(job.source, out / job.relative, "planned"))
         return summary
@@ -170,9 +171,10 @@ def restore_folder(
         lines = stack.enter_context(_opened(report))
         stack.enter_context(_stopped_by(stop))
         if watch:
-            described = str(info)
+            described, taken = str(info), Taken(out, compare, report, blur_out, blurs)
             for arrived in watch_folder(sources[0], planning, stop):
                 summary.planned += len(arrived) - summary.results.forget(arrived)
+                batch.refused = taken.refuse(arrived)
                 batch.restore(*batch.split(arrived), described, summary, lines)
                 described = ""  # once is enough
         else:
@@ -195,20 +197,25 @@ class _Batch:
     """Folders without what killed runs left half written; searching one of 100,000 results takes a while."""
     doubts: dict[Job, str] = field(default_factory=dict)
     """What looked wrong about results of earlier runs, in words."""
+    refused: dict[Job, UsageError] = field(default_factory=dict)
+    """Jobs of this batch that are not begun, and why."""
 
     def split(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
-        """Those that an earlier run finished, and the others."""
+        """Those that an earlier run finished or that are refused, and the others."""
         finished, missing = list[Job](), list[Job]()
         for job in jobs:
             entry = None if self.overwrite or self.video.preview else self._find_entry(job)
-            (missing if entry is None else finished).append(job)
+            (missing if entry is None and job not in self.refused else finished).append(job)
             if entry and entry.get("doubt"):
                 self.doubts[job] = str(entry["doubt"])
         return finished, missing
 
-    def skipped(self, job: Job) -> FileResult:
-        """The result of a job that an earlier run finished."""
-        return FileResult(job.source, self.worker.out / job.relative, "skipped", doubt=self.doubts.get(job, ""))
+    def finished(self, job: Job) -> FileResult:
+        """The result of a job that an earlier run finished, or that is refused."""
+        output = self.worker.out / job.relative
+        if job in self.refused:
+            return failed_result(job.source, output, self.refused[job])
+        return FileResult(job.source, output, "skipped", doubt=self.doubts.get(job, ""))
 
     def restore(
         self, finished: list[Job], missing: list[Job], description: str, summary: RunSummary, lines: _Report | None
@@ -227,14 +234,17 @@ class _Batch:
         worker = replace(self.worker, at_once=at_once)
         done_images = _sharing(self.executor.run(work.take_images(images), worker, at_once, engine.helpers), at_once)
         done_videos = self._restore_videos(work.take_videos(videos)) if videos else iter(())
-        skipped = ((self.skipped(job), 0.0) for job in finished)
-        ends = chain(skipped, work.less_images(done_images), work.less_videos(done_videos))
+        ended = ((self.finished(job), 0.0) for job in finished)
+        ends = chain(ended, work.less_images(done_images), work.less_videos(done_videos))
         for job, (result, amount) in zip(chain(finished, images, videos), ends, strict=False):  # fewer if stopped
             summary.results.add(job, result)
             if lines:
                 lines.write(report_line(result, summary.info))
             status = "done" if result.status == "planned" else result.status
             progress.step(Event(str(result.source), 1, amount, status, result, work.left))
+        if videos:
+            with suppress(OSError):  # a later run goes on with what is left there
+                (self.worker.out / SEGMENTS).rmdir()
 
     def _restore_videos(self, videos: Iterator[Job]) -> Iterator[FileResult]:
         from restorekit.pipeline.preview import PreviewWorker  # with FFmpeg, for which images do not wait

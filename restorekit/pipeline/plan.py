@@ -47,11 +47,10 @@ def plan_files(
         blur_out: where the images' blurs go; may lie inside an input.
         blurs: what blurred the images; their files are inputs too.
         may_be_empty: whether no image at all is no error.
-        only: see `find_images`.
+        only: see `find_images`; what these would replace is left to `Taken.refuse`.
 
     Raises:
-        UsageError: an input does not exist, there is no image, or something that is written would replace an input or
-            something else that is written.
+        UsageError: an input does not exist, there is no image, or see `Taken.take`.
     """
     inputs = list(inputs)
     if name:
@@ -70,26 +69,62 @@ def plan_files(
             f"No image was found in {', '.join(map(str, inputs))}, and no video.",
             "PNG, JPEG, WebP, TIFF, BMP and most kinds of videos are read.",
         )
-    places, sources, written = RealPaths(), dict[str, set[str]](), dict[str, set[str]]()
-    for job in jobs:
-        told = None if blurs is None else blurs.find(job)
-        for source in (os.path.join(job.base, job.name), *([] if told is None else [str(told)])):
-            folder, last = places.split(source)
-            sources.setdefault(folder, set()).add(last)
-    for path, kind, owner in destinations(jobs, out, compare, report, blur_out):
-        # What is written replaces a link and does not follow it; where it leads to may still be an input.
-        folder, last = place = places.parent(path)
-        followed, name = places.split(path)
-        if last in sources.get(folder, ()) or name in sources.get(followed, ()):
-            what = _describe(kind, owner)
-            raise UsageError(f"The {what} would replace an input.", "Choose another place for it.", Path(path))
-        if last in written.setdefault(folder, set()):
-            others = destinations(jobs, out, compare, report, blur_out)
-            other = next(_describe(kind, job) for earlier, kind, job in others if places.parent(earlier) == place)
-            what = _describe(kind, owner)
-            raise UsageError(f"The {what} would replace the {other}.", "Choose another place for it.", Path(path))
-        written[folder].add(last)
+    if only is None:
+        Taken(out, compare, report, blur_out, blurs).take(jobs, RealPaths())
     return jobs
+
+
+class Taken:
+    """Files that a run reads and writes, none of which what else it writes may replace.
+
+    Args:
+        out, compare, report, blur_out, blurs: see `plan_files`.
+    """
+
+    def __init__(
+        self, out: Path, compare: Path | None, report: Path | None, blur_out: Path | None, blurs: KnownBlurs | None
+    ) -> None:
+        self._out, self._compare, self._report, self._blur_out, self._blurs = out, compare, report, blur_out, blurs
+        self._read: dict[str, set[str]] = {}  # names, by folder
+        self._written: dict[str, dict[str, Job | None]] = {}  # whose a file is, by folder and name
+
+    def take(self, jobs: list[Job], places: RealPaths) -> None:
+        """Add what jobs read and write.
+
+        Raises:
+            UsageError: something that they write would replace an input, or something else that is written.
+        """
+        for job in jobs:
+            told = None if self._blurs is None else self._blurs.find(job)
+            for source in (os.path.join(job.base, job.name), *([] if told is None else [str(told)])):
+                folder, last = places.split(source)
+                self._read.setdefault(folder, set()).add(last)
+        for path, kind, owner in self._destinations(jobs):
+            # What is written replaces a link and does not follow it; where it leads to may still be an input.
+            folder, last = place = places.parent(path)
+            followed, name = places.split(path)
+            if last in self._read.get(folder, ()) or name in self._read.get(followed, ()):
+                what = _describe(kind, owner)
+                raise UsageError(f"The {what} would replace an input.", "Choose another place for it.", Path(path))
+            other = self._written.setdefault(folder, {}).setdefault(last, owner)
+            if other != owner:
+                others = self._destinations([] if other is None else [other])
+                before = next(_describe(kind, job) for earlier, kind, job in others if places.parent(earlier) == place)
+                what = _describe(kind, owner)
+                raise UsageError(f"The {what} would replace the {before}.", "Choose another place for it.", Path(path))
+
+    def refuse(self, jobs: list[Job]) -> dict[Job, UsageError]:
+        """Add what jobs read and write, and tell what is wrong with those for which that is not possible."""
+        refused, places = dict[Job, UsageError](), RealPaths()
+        for job in jobs:
+            try:
+                self.take([job], places)
+            except UsageError as error:
+                refused[job] = error
+        return refused
+
+    def _destinations(self, jobs: list[Job]) -> Iterator[tuple[str, str, Job | None]]:
+        return destinations(jobs, self._out, self._compare, self._report, self._blur_out)
 
 
 def split_target(out: Path) -> tuple[Path, str]:

@@ -9,8 +9,10 @@ from restorekit.errors import UsageError
 from restorekit.media.encoding import Encoding
 from restorekit.media.numbered import is_pattern
 from restorekit.media.numbered import stamp as numbered_stamp
+from restorekit.runtime.lock import HIDDEN
 from restorekit.runtime.provenance import file_stamp
 
+SEGMENTS = Path(HIDDEN, "segments")  # below the output folder; has a folder for each video that is not done
 MOST_RATE = 1000  # frames a second
 
 

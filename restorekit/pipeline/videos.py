@@ -34,11 +34,10 @@ from restorekit.media.video_reader import VideoInfo, VideoReader, header_pixels,
 from restorekit.media.video_writer import Format, Segment, SegmentWriter, choose_format, join_segments
 from restorekit.pipeline.listening import RunListener
 from restorekit.pipeline.report import FileResult, failed_result
-from restorekit.pipeline.video_settings import VideoSettings, stamp_of, video_facts
+from restorekit.pipeline.video_settings import SEGMENTS, VideoSettings, stamp_of, video_facts
 from restorekit.runtime.atomic import no_room_left
 from restorekit.runtime.executor import LocalExecutor
 from restorekit.runtime.journal import Journal
-from restorekit.runtime.lock import HIDDEN
 from restorekit.runtime.progress import PATIENT, Event, Listener, Progress
 from restorekit.runtime.provenance import digest
 from restorekit.runtime.threads import shared_threads
@@ -123,7 +122,7 @@ class VideoWorker:
                 info, self._result_size(info), self.settings.encoding, job.relative.suffix.lower(), interlaced
             )
         store = SegmentStore(
-            self.out / HIDDEN / "segments" / digest(job.relative.as_posix())[:16],
+            self.out / SEGMENTS / digest(job.relative.as_posix())[:16],
             job.relative.as_posix(),
             self.journal,
             {"source": item.stamp, "format": repr(format), "settings": repr(self.settings)},

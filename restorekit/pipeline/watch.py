@@ -14,17 +14,27 @@ SETTLED = 2.0  # seconds for which neither a file's size nor its time changes be
 LOOK = 200  # milliseconds between two looks at files that do not count yet
 
 
-def check_watchable(inputs: list[Path], name: str, dry_run: bool, preview: int) -> None:
+def check_watchable(inputs: list[Path], written: list[Path], name: str, dry_run: bool, preview: int) -> None:
     """Check that a run can watch its input.
 
+    Args:
+        inputs: those of the run.
+        written: folders that it writes to.
+        name, dry_run, preview: see `restore_folder` and `split_target`.
+
     Raises:
-        UsageError: it is not one folder, or its results are not a folder's.
+        UsageError: it is not one folder, or its results are not a folder's, or could become inputs.
     """
     if len(inputs) != 1 or not inputs[0].is_dir():
         raise UsageError("One folder can be watched, and nothing else.", "Name one folder.")
     if name or dry_run or preview:
         raise UsageError(
             "What arrives in a watched folder goes to a folder.", "Leave out previews, `dry_run` and names."
+        )
+    watched = real_path(inputs[0])
+    if any(folder == watched or folder in watched.parents for folder in map(real_path, written)):
+        raise UsageError(
+            "What is written around a watched folder could become an input.", "A folder inside or beside it will do."
         )
     try:
         import watchfiles  # noqa: F401

@@ -229,7 +229,7 @@ def test_a_run_that_is_asked_to_stop_ends_inside_a_video_and_goes_on_to_the_same
     stopped = restore_folder(sources, tmp_path / "out", progress=ear, stop=ear.stop, **BICUBIC)
     assert (stopped.exit_code, len(stopped.results)) == (ExitCode.INTERRUPTED, 0)
     assert [event.key for event in ear.told if isinstance(event, Event)][-1] == ear.stop_at
-    assert next((tmp_path / "out").rglob("000000.nut"))
+    assert next((tmp_path / "out" / ".restorekit" / "segments").rglob("000000.nut"))
     assert not list((tmp_path / "out").glob("*.mp4"))
     ear = Ear()
     assert restore_folder(sources, tmp_path / "out", progress=ear, **BICUBIC).exit_code == ExitCode.OK
@@ -238,6 +238,7 @@ def test_a_run_that_is_asked_to_stop_ends_inside_a_video_and_goes_on_to_the_same
     assert amount == pytest.approx(2 * FRAMES * height * width / 1e6)
     told = [event.key for event in ear.told if isinstance(event, Event) and event.status == "done"]
     assert told[0] in (f"{sources[0]}: 5 frames", f"{sources[0]}: 10 frames")  # one segment or two were finished
+    assert not (tmp_path / "out" / ".restorekit" / "segments").exists()
     for name in ("a.mp4", "b.mp4"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
 

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_clips import make_clip
+from video_clips import SIZE, make_clip
 
 from restorekit import restore_folder
 from restorekit.errors import ExitCode, UnwritableOutput, UsageError
@@ -19,6 +20,7 @@ from restorekit.media.decode import read_image
 from restorekit.media.discover import Job
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
+from restorekit.media.video_reader import read_info
 from restorekit.pipeline import files, watch
 from restorekit.pipeline.plan import plan_files
 from restorekit.pipeline.video_settings import VideoSettings
@@ -174,14 +176,62 @@ def test_a_file_counts_once_it_has_not_changed_for_a_while(tmp_path: Path, monke
     assert arriving.take_whole() == []
 
 
-def test_what_cannot_be_watched_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    watching = partial(restore_folder, out=tmp_path / "out", watch=True, **BICUBIC)
+@pytest.mark.slow
+def test_files_of_one_stem_are_kept_apart_and_one_whose_result_would_replace_anothers_fails(
+    tmp_path: Path, photo: np.ndarray, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SETTLED", 0.1)
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write_image(Image(photo[:7, :9]), folder / "a.png")
+    os.utime(folder / "a.png", (0, 0))
+    clip = make_clip(tmp_path / "c.mkv")
+    (tmp_path / "new").mkdir()
+    for name in ("b.flv", "b.flv.mkv"):
+        shutil.copy(clip, tmp_path / "new" / name)
+    jpeg = Image(photo[:8, :9], format="jpeg")
+
+    class WholeFiles(Sender):
+        def step(self, event: Event) -> None:
+            if "frame" not in event.key:
+                super().step(event)
+
+    sender = WholeFiles(
+        folder,
+        stop,
+        partial(write_image, jpeg, folder / "a.jpg"),
+        partial(shutil.copy, clip, folder / "a.flv"),
+        partial(shutil.copy, clip, folder / "a.flv.mkv"),  # what a.flv became is called so, too
+        partial((tmp_path / "new").rename, folder / "new"),
+        lambda: None,
+        partial(os.utime, folder / "a.jpg"),
+    )
+    report = tmp_path / "report.jsonl"
+    summary = restore_folder([folder], out, watch=True, progress=sender, report=report, stop=stop, **BICUBIC)
+    one_by_one = ["done a.png", "done a.jpg", "done a.flv", "failed a.flv.mkv"]
+    assert sender.finished == [*one_by_one, "failed new/b.flv.mkv", "done new/b.flv", "done a.jpg"]
+    assert (summary.planned, summary.count("done"), summary.exit_code) == (6, 4, ExitCode.SOME_FAILED)
+    failed, _ = [result for result in summary.results if result.status == "failed"]
+    assert failed.reason == f"The result of {folder / 'a.flv.mkv'} would replace the result of {folder / 'a.flv'}."
+    assert read_info(out / "a.flv.mkv").height == 2 * SIZE[0]
+    for name in ("a.flv.mkv", "new/b.flv.mkv"):
+        (folder / name).unlink()
+    assert restore_folder([folder], out, **BICUBIC).count("skipped") == 4
+
+
+def test_what_cannot_be_watched_is_told(
+    folder: Path, tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop.set()
+    watching = partial(restore_folder, out=tmp_path / "out", watch=True, stop=stop, **BICUBIC)
     for inputs in ([folder, folder], [folder / "a.png"], [tmp_path / "nowhere"]):
         with pytest.raises(UsageError, match="One folder"):
             watching(inputs)
     for more in ({"dry_run": True}, {"video": VideoSettings(preview=2)}, {"out": tmp_path / "a.mp4"}):
         with pytest.raises(UsageError, match="goes to a folder"):
             watching([folder], **more)
+    for around in ({"out": folder}, {"out": folder.parent}, {"compare": folder.parent}, {"blur_out": folder}):
+        with pytest.raises(UsageError, match="become an input"):
+            watching([folder], **around)
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(UsageError, match="watchfiles") as raised:
         watching([folder])
