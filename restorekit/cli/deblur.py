@@ -78,17 +78,8 @@ def deblur(
     from restorekit.inference.settings import Settings
     from restorekit.models import registry
     from restorekit.pipeline.files import restore_folder
-    from restorekit.weights.network import is_graph
 
     with quiet_decoders(), open_progress(progress, "Deblurring") as told:
-        # Graphs undo no blur; to look at a system would import PyTorch.
-        spec = None if is_graph(weights, precision == "int8") else registry.spec_of(model)
-        if spec and kernel is None and spec.blur != "none" and not spec.estimates:
-            raise UsageError(f"{spec.name} must be told the blur.", "Give --kernel, or take another --model.")
-        if blur_out is not None and kernel is None and not (spec and spec.estimates):
-            raise UsageError(
-                "There is no blur to write to --blur-out.", "Give --kernel, or take a --model that finds the blur."
-            )
         choices: Choices = {
             "model": model,
             "weights": None if weights == "none" else weights,

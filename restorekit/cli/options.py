@@ -102,7 +102,6 @@ Preview = Annotated[
 Fps = Annotated[
     str | None, typer.Option(help="Images a second, where numbered images become a video, e.g. 25 or 30000/1001.")
 ]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Results go here; the tree of folders is kept.")]
 Target = Annotated[
     Path,
     typer.Option(
@@ -148,6 +147,18 @@ def video_settings(
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"--fps {fps} is no rate.", "Write it like --fps 25 or --fps 30000/1001.") from None
     return VideoSettings(Encoding(codec, crf, preset, lossless), part, deinterlace, rate, preview)
+
+
+def size(text: str, name: str, example: str) -> tuple[int, int]:
+    """`WIDTHxHEIGHT`.
+
+    Raises:
+        UsageError: something else.
+    """
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"--{name} {text} is no size.", f"Write it like --{name} {example}.")
+    return int(width), int(height)
 
 
 def span(text: str, name: str) -> tuple[float, float]:

@@ -75,7 +75,8 @@ def sr(
     from restorekit.pipeline.files import restore_folder
     from restorekit.weights.manifest import load_manifest
 
-    wanted = Size(factor=scale if outscale is None else outscale, pixels=_pixels(size) if size else None)
+    width, height = options.size(size, "size", "1920x1080") if size else (0, 0)
+    wanted = Size(factor=scale if outscale is None else outscale, pixels=(height, width) if size else None)
     with quiet_decoders(), open_progress(progress, "Enlarging") as told:
         model = model if model == "auto" else registry.resolve(model)
         if model == "auto":
@@ -118,11 +119,3 @@ def sr(
             )
     print_summary(run, tile)
     raise typer.Exit(run.exit_code)
-
-
-def _pixels(text: str) -> tuple[int, int]:
-    """`WIDTHxHEIGHT` to (height, width)."""
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"--size {text} is no size.", "Write it like --size 1920x1080.")
-    return int(height), int(width)

@@ -89,7 +89,7 @@ def synth_blur(
     parts = _parts(split) if split else None
     if kind not in ("linear", "trajectory", "frames") and sweeps[1] > WIDE_SWEEP:
         console.say(f"Warning: a sweep of more than {WIDE_SWEEP} degrees leaves hardly anything to recognise.")
-    size = _size(resize) if resize else None
+    size = options.size(resize, "resize", "1349x1079") if resize else None
     from restorekit.degradation.frames import FrameSettings, synthesize_frames
     from restorekit.degradation.pairs import synthesize_pairs
     from restorekit.degradation.synthetic_blur import BlurSettings
@@ -131,10 +131,3 @@ def _parts(text: str) -> dict[str, int]:
     if odd := [part for part, count in counts.items() if not count.is_integer()]:
         raise UsageError(f"--split cannot give {odd[0]} {counts[odd[0]]:g} images.", "Write whole numbers.")
     return {part: int(count) for part, count in counts.items()}
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"--resize {text} is no size.", "Write it like --resize 1349x1079.")
-    return int(width), int(height)

@@ -325,7 +325,7 @@ class _Run:
         return LogRow(step, seconds, self.recipe.learning_rate_at(step - 1), losses, scores, measured_on)
 
     def _write_weights(self, trainer: Trainer, name: str, seconds: float) -> None:
-        """Write the averaged weights: half the size of float32, same images."""
+        """Write the averaged weights in float16, half the size of float32."""
         samples = max(1, trainer.steps_done * self.recipe.batch)
         about = {
             "model": self.recipe.model,
