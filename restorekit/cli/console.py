@@ -24,12 +24,18 @@ _ARGUMENT = re.compile(
 )
 """Arguments that messages of the library name."""
 _RENAMED = {"blur": "kernel", "box": "figure-box", "models": "model", "shares": "blur-shares"}
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def printable(text: str) -> str:
-    """A text in which nothing steers the terminal: file names may hold any character, and bytes that are none."""
-    return _CONTROL.sub(lambda match: f"\\x{_byte(match[0]):02x}", text)
+def printable(text: str, lines: bool = False) -> str:
+    """A text in which nothing steers the terminal: file names may hold any character, and bytes that are none.
+
+    Args:
+        text: what is told.
+        lines: whether it has lines of its own; else a name may not begin one.
+    """
+    kept = "\n" if lines else ""
+    return _CONTROL.sub(lambda match: match[0] if match[0] == kept else f"\\x{_byte(match[0]):02x}", text)
 
 
 def with_flags(message: str) -> str:
@@ -49,12 +55,15 @@ def say(message: str) -> None:
 
 def show(text: str) -> None:
     """A result on stdout; long addresses stay in one piece."""
-    out.print(escape(printable(text)), highlight=False, soft_wrap=True)
+    out.print(escape(printable(text, lines=True)), highlight=False, soft_wrap=True)
 
 
 def problem(error: RestorekitError, kind: str = "Error") -> None:
     """An error: file, reason, hint."""
-    err.print(f"[bold red]{kind}:[/] {escape(printable(with_flags(str(error))))}", highlight=False, soft_wrap=True)
+    where = "" if error.path is None else f"{error.path}: "
+    hint = f" {printable(with_flags(error.hint), lines=True)}" if error.hint else ""  # the tree of a data set has lines
+    told = printable(f"{where}{with_flags(error.reason)}") + hint
+    err.print(f"[bold red]{kind}:[/] {escape(told)}", highlight=False, soft_wrap=True)
 
 
 def explain(error: OSError | ModuleNotFoundError) -> RestorekitError | None:

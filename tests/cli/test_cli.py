@@ -247,6 +247,22 @@ def test_bytes_of_names_that_are_no_text_or_steer_the_terminal_are_shown_as_numb
     assert printable("a\udcff\x1b[31m\x9b\u00fc") == r"a\xff\x1b[31m\x9bü"
 
 
+def test_a_name_begins_no_line_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a\nError: forged.png").write_bytes(b"")
+    (tmp_path / "a\nError: forged.txt").write_text("a recipe?")
+    monkeypatch.chdir(tmp_path)
+    assert command("sr", "in", "-o", "out", "--model", "bicubic", monkeypatch=monkeypatch) == ExitCode.SOME_FAILED
+    run = ("train", "--data", "in", "-o", "run", "--recipe", "a\nError: forged.txt")
+    assert command(*run, monkeypatch=monkeypatch) == ExitCode.USAGE
+    shown = "".join(capsys.readouterr())
+    assert r"a\x0aError: forged.png" in shown
+    assert r"a\x0aError: forged.txt" in shown
+    assert not any(line.startswith("Error: forged") for line in shown.splitlines())
+
+
 def test_a_full_disk_behind_standard_output_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
