@@ -132,7 +132,7 @@ class Engine:
         self.backend: Backend
         self.precision: str
         if opened.backend is not None:
-            self.precision = opened.backend.graph.precision
+            self.precision = opened.backend.precision
             self.backend = self.full_precision = opened.backend
         else:
             from restorekit.inference.backends.torch import open_torch  # with PyTorch, which graphs do without

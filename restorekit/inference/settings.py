@@ -18,8 +18,8 @@ class Settings:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     precision: Precision | Literal["int8"] = "auto"
-    """auto is fp16 on a GPU where the system allows it, else fp32. int8 is for graphs that were quantized: some
-    weights ship as one."""
+    """auto is fp16 on a GPU where the system allows it, else fp32. bf16 suits processors with instructions for it, most of
+    all with the backend openvino. int8 is for graphs that were quantized: some weights ship as one."""
     tile: int | None = None
     """Side of square tiles in pixels; None chooses the shape that costs least."""
     overlap: int | None = None
@@ -32,7 +32,7 @@ class Settings:
 
     backend: Runtime | Literal["auto"] | None = None
     """What computes; None is torch for networks and auto for graphs. onnx and openvino need their packages; auto measures
-    those installed when a network is first used on a machine, and takes the fastest that gives what torch gives in fp32;
+    those installed when a network is first used on a machine, and takes the fastest that gives what torch gives;
     of graphs openvino, else onnx."""
     provider: Provider = "cpu"
     """Which of ONNX Runtime's execution providers computes."""

@@ -4,6 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -104,7 +105,13 @@ def test_a_graph_runs_by_openvino_if_it_is_here_and_need_not_use_a_provider(
     [
         (GRAPH, Settings(backend="torch"), "not run by the backend torch"),
         (GRAPH, Settings(backend="onnx", precision="int8"), "computes in fp32, not in int8"),
-        (GRAPH, Settings(backend="onnx", precision="bf16"), "computes in fp32, not in bf16"),
+        (GRAPH, Settings(backend="onnx", precision="bf16"), "ONNX Runtime does not compute in bf16"),
+        (GRAPH, Settings(backend="openvino", precision="fp16"), "computes in fp32, not in fp16"),
+        (
+            replace(GRAPH, precision="int8"),
+            Settings(backend="openvino", precision="bf16"),
+            "computes in int8, not in bf16",
+        ),
         (replace(GRAPH, precision="int8"), Settings(backend="openvino"), "computes in int8, not in auto"),
         (small("gggan-lite"), Settings(precision="int8"), "do not compute in int8"),
         (small("gggan-lite"), Settings(backend="onnx", precision="fp16"), "Only PyTorch computes in fp16"),
@@ -164,7 +171,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         run.runtime = runtime
         return run
 
-    def check(backend: Any, model: Model) -> float:
+    def check(backend: Any, model: Model, allowed: float) -> float:
+        told["allowed"] = allowed
         if backend.runtime == told["wrong"]:
             raise RestorekitError("It differs.")
         return 0.0
@@ -212,10 +220,20 @@ def test_a_choice_is_remembered_for_these_weights_versions_and_threads(
     assert measured["count"] == 4
 
 
+def test_a_choice_for_bf16_is_another_one_of_which_less_is_asked(measured: dict[str, Any]) -> None:
+    model = small("gggan-lite")
+    first = choice.choose(model, Settings(backend="auto"))
+    assert (first.precision, measured["allowed"]) == ("fp32", 1e-4)
+    measured["seconds"]["torch"] = 0.5
+    second = choice.choose(model, Settings(backend="auto", precision="bf16"))
+    assert (second.precision, second.runtime, measured["allowed"]) == ("bf16", "torch", 0.1)
+    assert choice.choose(model, Settings(backend="auto", precision="fp32")) == first
+
+
 def test_models_show_tells_what_was_measured(measured: dict[str, Any]) -> None:
     choice.choose(small("gggan-lite"), Settings(backend="auto"))
     shown = CliRunner().invoke(app, ["models", "show", "gggan-lite"], catch_exceptions=False).output
-    assert "none: onnx is taken (torch 3000 ms, onnx 2000 ms for 256x256 px)" in " ".join(shown.split())
+    assert "none in fp32: onnx is taken (torch 3000 ms, onnx 2000 ms for 256x256 px)" in " ".join(shown.split())
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -264,6 +282,36 @@ def test_what_is_no_number_is_an_error(runtime: Runtime, factor: float, dtype: t
     black = np.zeros_like(photo)  # times infinity is no number either
     with pytest.raises(NotFinite):
         engine((black / 255).astype(dtype))
+
+
+@pytest.mark.slow
+def test_openvino_computes_in_bf16_where_the_processor_does(photo: np.ndarray) -> None:
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no bfloat16")
+    model = small("gggan-lite")
+    engine, expected = (Engine(model, Settings(backend="openvino", precision=name)) for name in ("bf16", "fp32"))
+    difference = np.abs(engine(photo / np.float32(255)).pixels - expected(photo / np.float32(255)).pixels)
+    assert 1e-4 < difference.max() < 0.1
+    assert (engine.precision, expected.precision) == ("bf16", "fp32")
+    assert engine.identity() != expected.identity()
+    assert pickle.loads(pickle.dumps(engine.backend)).precision == "bf16"
+
+
+@pytest.mark.parametrize(("abilities", "precision"), [(["FP32", "INT8"], "int8"), (["BF16", "INT8"], "int8+bf16")])
+def test_float_layers_of_an_int8_graph_are_in_bf16_where_the_processor_computes_in_it(
+    abilities: list[str], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = SimpleNamespace(get_property=lambda device, name: abilities)
+    monkeypatch.setitem(__import__("sys").modules, "openvino", SimpleNamespace(Core=lambda: core))
+    assert (
+        Engine(replace(GRAPH, precision="int8"), Settings(backend="openvino", precision="int8")).precision == precision
+    )
+    if "BF16" in abilities:
+        assert Engine(GRAPH, Settings(backend="openvino", precision="bf16")).precision == "bf16"
+    else:
+        with pytest.raises(UsageError, match="does not compute in bf16 on this processor"):
+            Engine(GRAPH, Settings(backend="openvino", precision="bf16"))
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from restorekit.inference.backends.choice import Choice
 CHOICE = Choice(
     "gggan",
     "photo",
+    "fp32",
     "onnx",
     (64, 32),
     {"torch": 0.25, "onnx": 0.1},
@@ -42,7 +43,7 @@ def test_doctor_tells_of_the_cache_and_of_what_auto_chose(tmp_path: Path, monkey
     (tmp_path / "backends" / "c.json").write_text(json.dumps(asdict(CHOICE)))
     told = doctor()
     assert told["cache"] == f"{tmp_path}; backends 0.0 MB; weights 2.1 MB"
-    assert told["auto"] == "gggan, photo: onnx is taken (torch 250 ms, onnx 100 ms for 64x32 px)"
+    assert told["auto"] == "gggan, photo in fp32: onnx is taken (torch 250 ms, onnx 100 ms for 64x32 px)"
 
 
 @pytest.mark.slow

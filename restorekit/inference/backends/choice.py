@@ -48,6 +48,7 @@ class Choice:
 
     model: str
     weights: str
+    precision: Literal["fp32", "bf16"]
     runtime: Runtime
     tile: tuple[int, int]
     """Height and width."""
@@ -60,7 +61,8 @@ class Choice:
 
     def __str__(self) -> str:
         times = ", ".join(f"{runtime} {seconds * 1e3:.0f} ms" for runtime, seconds in self.seconds.items())
-        return f"{self.weights}: {self.runtime} is taken ({times} for {'x'.join(map(str, self.tile))} px)"
+        height, width = self.tile
+        return f"{self.weights} in {self.precision}: {self.runtime} is taken ({times} for {height}x{width} px)"
 
 
 def open_backend(model: Network, settings: Settings) -> Opened:
@@ -75,7 +77,7 @@ def open_backend(model: Network, settings: Settings) -> Opened:
     if isinstance(model, Graph):
         runtime = _for_graph(settings) if wanted == "auto" else wanted
         return Opened(runtime, _open(model, runtime, settings))
-    from restorekit.inference.export import check, check_exportable, to_graph  # with PyTorch, as all below
+    from restorekit.inference.export import check_exportable, to_graph  # with PyTorch, as all below
     from restorekit.runtime.device import choose_device
 
     if wanted == "torch" or (wanted == "auto" and choose_device(settings.device).type != "cpu"):
@@ -88,9 +90,7 @@ def open_backend(model: Network, settings: Settings) -> Opened:
         wanted = choose(model, settings).runtime
     if wanted == "torch":
         return Opened("torch", None)
-    backend = _open(to_graph(model), wanted, settings)
-    check(backend, model)
-    return Opened(wanted, backend)
+    return Opened(wanted, _open_checked(to_graph(model), wanted, model, settings))
 
 
 def choose(model: Model, settings: Settings) -> Choice:
@@ -104,6 +104,7 @@ def choose(model: Model, settings: Settings) -> Choice:
     about = {
         "model": model.spec.name,
         "weights": model.provenance.weights,
+        "precision": "bf16" if settings.precision == "bf16" else "fp32",
         "versions": {runtime: there for runtime in get_args(Runtime) if (there := _version(runtime))},
         "processor": cpu_name(),
         "threads": torch.get_num_threads(),
@@ -148,21 +149,34 @@ def _check(model: Network, settings: Settings) -> None:
     if isinstance(model, Graph):
         if wanted == "torch":
             raise UsageError("A graph is not run by the backend torch.", "Take auto, onnx or openvino.")
-        if precision != model.precision and (precision, model.precision) != ("auto", "fp32"):
+        if precision != model.precision and (precision not in ("auto", "bf16") or model.precision != "fp32"):
             raise UsageError(
                 f"The graph computes in {model.precision}, not in {precision}.",
                 f"Ask for the precision {model.precision}, or take another graph.",
             )
     elif precision == "int8":
         raise UsageError("These weights do not compute in int8.", "`restorekit quantize` makes a graph that does.")
-    elif wanted != "torch" and precision not in ("auto", "fp32"):
-        raise UsageError(f"Only PyTorch computes in {precision}.", "Take the backend torch, or the precision fp32.")
+    elif wanted != "torch" and precision == "fp16":
+        raise UsageError("Only PyTorch computes in fp16.", "Take the backend torch, or another precision.")
     if wanted in ("onnx", "openvino") and settings.device not in ("auto", "cpu"):
         raise UsageError(f"Only PyTorch uses the device {settings.device}.", "ONNX Runtime takes a provider instead.")
 
 
 def _open(graph: Graph, runtime: Runtime, settings: Settings) -> GraphBackend:
-    return OnnxBackend(graph, settings.provider) if runtime == "onnx" else OpenVinoBackend(graph)
+    bf16 = settings.precision == "bf16"
+    if runtime == "openvino":
+        return OpenVinoBackend(graph, bf16)
+    if bf16:
+        raise UsageError("ONNX Runtime does not compute in bf16.", "Take the backend openvino, or the precision fp32.")
+    return OnnxBackend(graph, settings.provider)
+
+
+def _open_checked(graph: Graph, runtime: Runtime, model: Model, settings: Settings) -> GraphBackend:
+    from restorekit.inference.export import LARGEST_DIFFERENCE, LARGEST_IN_BF16, check
+
+    backend = _open(graph, runtime, settings)
+    check(backend, model, LARGEST_IN_BF16 if settings.precision == "bf16" else LARGEST_DIFFERENCE)
+    return backend
 
 
 def open_graph(graph: Graph) -> GraphBackend:
@@ -192,26 +206,26 @@ def _measure(model: Model, settings: Settings) -> dict[str, object]:
     import torch
 
     from restorekit.inference.backends.torch import TorchBackend, prepared
-    from restorekit.inference.export import check, to_graph
+    from restorekit.inference.export import to_graph
 
     device, graph = torch.device("cpu"), None
-    backends: dict[Runtime, Backend] = {"torch": TorchBackend(prepared(model.module, device), device, torch.float32)}
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    backends: dict[Runtime, Backend] = {"torch": TorchBackend(prepared(model.module, device), device, dtype)}
     for runtime in ("onnx", "openvino"):
         try:
             graph = graph or to_graph(model)
-            opened = _open(graph, runtime, settings)
-            check(opened, model)
+            opened = _open_checked(graph, runtime, model, settings)
         except RestorekitError:  # not installed, or gives something else
             continue
         backends[runtime] = opened
     side = _tile(model.spec)
-    tile = np.random.default_rng(0).random((1, side, side, 3), np.float32)
+    tile = np.random.default_rng(0).integers(256, size=(1, side, side, 3), dtype=np.uint8)
     seconds = dict.fromkeys(backends, float("inf"))
     for repeat in range(REPEATS + 1):
         for runtime, backend in backends.items():
             time.sleep(PAUSE)
             begun = time.perf_counter()
-            backend(tile, None, ())
+            backend(tile, None, (), np.uint8)
             if repeat:  # the first one makes room
                 seconds[runtime] = min(seconds[runtime], time.perf_counter() - begun)
     return {"runtime": min(seconds, key=lambda name: seconds[name]), "tile": (side, side), "seconds": seconds}

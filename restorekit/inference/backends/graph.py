@@ -26,8 +26,11 @@ class GraphBackend(ABC):
         graph: the network.
     """
 
+    precision: str
+    """What it computes in."""
+
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+        self.graph, self.precision = graph, graph.precision
         self._lock = threading.Lock()
 
     @abstractmethod
