@@ -1,5 +1,7 @@
 """Priors that expect few edges: hyper-Laplacian gradients, and total variation."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -67,7 +69,14 @@ def shrink(values: Tensor, beta: float, alpha: float) -> Tensor:
     return result.copysign_(values)
 
 
-def tv(image: Tensor, blur: Blur, noise: float, *, iterations: int = ITERATIONS) -> Tensor:
+def tv(
+    image: Tensor,
+    blur: Blur,
+    noise: float,
+    *,
+    iterations: int = ITERATIONS,
+    tell: Callable[[str], object] | None = None,
+) -> Tensor:
     """Minimise mu/2 |M (A x - B)|^2 + sum |D x| by ADMM, what is beyond the edges (M = 0) being unknown.
 
     Total variation is isotropic. The splitting s = A x, g = D x keeps the mask out of the linear system: Almeida &
@@ -79,6 +88,7 @@ def tv(image: Tensor, blur: Blur, noise: float, *, iterations: int = ITERATIONS)
         blur: of any kind.
         noise: standard deviation of the noise; mu is 0.2 over its square.
         iterations: of ADMM.
+        tell: is told of every iteration before it begins, and may end it by an exception.
 
     Returns:
         (N,C,H,W), not clipped.
@@ -92,7 +102,9 @@ def tv(image: Tensor, blur: Blur, noise: float, *, iterations: int = ITERATIONS)
     operator = canvas.move(blur).on(scene)
     # v = A x + d and (across, down) = D x + e, where d and e are the scaled multipliers.
     v, (across, down) = operator.forward(scene), gradient(scene)
-    for _ in range(iterations):
+    for step in range(iterations):
+        if tell is not None:
+            tell(f"step {step + 1} of {iterations}")
         # s is between v and the image, and v beyond it. The linear system takes s - d = 2 s - v.
         reflected = v.clone()
         canvas.cut(reflected).lerp_(image, 2 * fidelity / (fidelity + penalty))

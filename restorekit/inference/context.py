@@ -17,6 +17,7 @@ import numpy as np
 from restorekit.imaging.dtypes import to_unit
 from restorekit.inference.tiling import Place, Span
 from restorekit.media.rows import RowReader
+from restorekit.runtime.progress import PATIENT, Listener
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,6 +54,8 @@ class ObservedBlur:
     blur: Blur
     noise: float
     """Standard deviation in 0..1."""
+    listener: Listener = PATIENT
+    """Hears how it is undone, and may end that."""
 
     def __str__(self) -> str:
         return f"{self.blur}, noise {self.noise:.4f}"
@@ -72,15 +75,15 @@ class Context:
     """Whether another pass would change nothing."""
 
 
-def observe_blur(blur: Blur, reader: RowReader) -> ObservedBlur:
-    """Add to a known blur how noisy its image is: the median of its strips."""
+def observe_blur(blur: Blur, reader: RowReader, listener: Listener = PATIENT) -> ObservedBlur:
+    """Add to a known blur how noisy its image is: the median of its strips; and who hears how it is undone."""
     import torch
 
     from restorekit.deconvolution import noise_level
 
     strips = (to_unit(reader.rows(top, min(top + STRIP, reader.height))) for top in range(0, reader.height, STRIP))
     levels = [noise_level(torch.from_numpy(strip).permute(2, 0, 1)[None]) for strip in strips]
-    return ObservedBlur(blur, float(np.median(levels)))
+    return ObservedBlur(blur, float(np.median(levels)), listener)
 
 
 def names_of_norms(network: nn.Module) -> dict[ImageNorm, str]:

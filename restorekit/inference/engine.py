@@ -155,7 +155,7 @@ class Engine:
             pixels: (H,W,3) uint8, uint16, or float32 in 0..1.
             limits: tiles to begin with, if not those of the engine; `Restoration.limits` of an earlier call.
             blur: what blurred the image, for systems that can be told; those that need not find it.
-            listener: hears how a blur is found, and may end the search.
+            listener: hears how a blur is found and undone, and may end both.
 
         Raises:
             UsageError: another shape or type; a blur that the system needs and was not given, or the other way round, or
@@ -174,7 +174,7 @@ class Engine:
         while True:
             plan = self.plan(reader.height, reader.width, tried, blur)
             try:
-                restored, info = self._whole(reader, plan, blur)
+                restored, info = self._whole(reader, plan, blur, listener)
                 return Restoration(restored, replace(info, halvings=halvings), tried, blur)
             except OutOfDeviceMemory:
                 tried = self.smaller(plan, tried, blur)
@@ -253,16 +253,19 @@ class Engine:
                 continue
             return blur if factor == 1 else blur.enlarge(factor, reader.height, reader.width)
 
-    def observe(self, reader: RowReader, plan: TilePlan, blur: Blur | None = None) -> Context | None:
+    def observe(
+        self, reader: RowReader, plan: TilePlan, blur: Blur | None = None, listener: Listener = PATIENT
+    ) -> Context | None:
         """Find out what must be known of the whole image before its tiles are restored; None if nothing.
 
         Args:
             reader: the image.
             plan: its tiles.
             blur: what blurred it, told or found, for systems that undo it.
+            listener: hears how they do, and may end it.
         """
         if blur is not None:
-            return Context({}, observe_blur(blur, reader), settled=True)
+            return Context({}, observe_blur(blur, reader, listener), settled=True)
         context: Context | None = None
         while plan.statistics is not None and (context is None or not context.settled):
             sums = (
@@ -337,9 +340,11 @@ class Engine:
         check_takes(spec, blur)
         return replace(spec, overlap=OVERLAP * (2 * blur.radius + 1))
 
-    def _whole(self, reader: RowReader, plan: TilePlan, blur: Blur | None) -> tuple[NDArray[Any], TilingInfo]:
+    def _whole(
+        self, reader: RowReader, plan: TilePlan, blur: Blur | None, listener: Listener
+    ) -> tuple[NDArray[Any], TilingInfo]:
         """All rows in one array, and how it was done."""
-        context = self.observe(reader, plan, blur)
+        context = self.observe(reader, plan, blur, listener)
         restored = np.empty((plan.height * self.spec.scale, plan.width * self.spec.scale, 3), reader.dtype)
         redone = 0
         for band in self.bands(reader, plan, context):

@@ -83,7 +83,7 @@ def restore_to_size(
         size: of the result.
         limits: of tiles that fitted the image before.
         blur: what blurred the image, for systems that can be told.
-        listener: hears how a blur is found, and may end the search.
+        listener: hears how a blur is found and undone, and may end both.
 
     Raises:
         RestorekitError: see `Engine`; or the result is all of one colour and the image is not.

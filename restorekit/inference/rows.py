@@ -60,7 +60,7 @@ def restore_rows(
         size: of the result.
         limits: of tiles that fitted the image before.
         blur: what blurred the image, for systems that can be told.
-        listener: hears how a blur is found, and may end the search.
+        listener: hears how a blur is found and undone, and may end both.
     """
     height, width = size.of(source.height, source.width, engine.spec.scale)
     passes = [NetworkReader(source, engine, limits or engine.limits, blur, listener)]
@@ -104,7 +104,7 @@ class NetworkReader(SequentialReader):
         while True:
             plan = self.engine.plan(self.source.height, self.source.width, self.limits, self.blur)
             try:
-                context = self.engine.observe(self.source, plan, self.blur)
+                context = self.engine.observe(self.source, plan, self.blur, self.listener)
                 redone, one_colour = 0, None
                 for band in self.engine.bands(self.source, plan, context):
                     redone += band.redone

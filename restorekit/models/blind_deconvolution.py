@@ -54,11 +54,11 @@ class BlindDeconvolution(Deconvolution[Config]):
         """What the network says of images (N,3,H,W), which `estimate` reads and training compares; no network here."""
         return rgb
 
-    def restore(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def restore(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Undo a blur; what is not blurred comes back as it is."""
         if blur.is_identity:
             return rgb
-        return super().restore(rgb, blur, noise)
+        return super().restore(rgb, blur, noise, listener)
 
 
 class LearnedBlur(BlindDeconvolution[Config]):
@@ -69,10 +69,11 @@ class LearnedBlur(BlindDeconvolution[Config]):
 
     def find(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """As for every method, unless the image is sharp."""
+        listener.begin("looking for blur")
         blur = super().find(rgb, listener)
         seen = isinstance(blur, Kernel | Lines) and may_be_blurred(rgb.mean(1, keepdim=True), blur)
         return blur if seen else NO_BLUR
 
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Minimise the total variation."""
-        return tv(rgb, blur, max(noise, INEXACT))
+        return tv(rgb, blur, max(noise, INEXACT), tell=listener.begin)

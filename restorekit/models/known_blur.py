@@ -7,6 +7,7 @@ import pydantic
 from torch import Tensor, nn
 
 from restorekit.deconvolution import Blur
+from restorekit.runtime.progress import PATIENT, Listener
 
 Config = TypeVar("Config")
 Noise = Annotated[float, pydantic.Field(ge=0, lt=1)]
@@ -28,16 +29,17 @@ class Deconvolution(nn.Module, ABC, Generic[Config]):
         """Told of no blur there is nothing to undo."""
         return rgb
 
-    def restore(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def restore(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Undo a blur.
 
         Args:
             rgb: images, or tiles at the same place of theirs.
             blur: of exactly these pixels.
             noise: standard deviation, measured on the whole image.
+            listener: hears of the steps of methods that take long, and may end them.
         """
-        return self.deconvolve(rgb, blur, noise).clamp(0, 1)
+        return self.deconvolve(rgb, blur, noise, listener).clamp(0, 1)
 
     @abstractmethod
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """As `restore`, not clipped."""

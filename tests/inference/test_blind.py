@@ -44,6 +44,7 @@ from restorekit.models.model import Model
 from restorekit.models.spec import Spec
 from restorekit.pipeline.blur_drawing import draw_kernel
 from restorekit.pipeline.blur_files import parse_values, to_blur
+from restorekit.pipeline.listening import RunListener
 from restorekit.runtime.progress import PATIENT, Event, Listener, Work
 from restorekit.runtime.threads import shared_threads
 
@@ -92,7 +93,9 @@ class MadeUp(BlindDeconvolution[Config]):
             raise torch.OutOfMemoryError("full")
         return line_kernel(LENGTH if rgb.mean() > 0.1 else 1, 0)
 
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
+        listener.begin("step 1 of 1")
+        listener.go_on()
         self.told.append(blur)
         return wiener(rgb, blur, noise)
 
@@ -143,13 +146,15 @@ def test_who_is_told_does_not_look(blurred: np.ndarray) -> None:
 
 def test_by_rows_the_pixels_are_those_of_the_whole(blurred: np.ndarray) -> None:
     system, grey = MadeUp(), blurred[..., :1]
-    rows = restore_rows(ArrayReader(grey), engine(system, tile=80))
+    ear = Ear(stop_at="")
+    rows = restore_rows(ArrayReader(grey), engine(system, tile=80), listener=RunListener("a", ear, ear.stop))
     parts = [rows.result.rows(top, min(top + 50, len(grey))) for top in range(0, len(grey), 50)]
     whole = engine(MadeUp(), tile=80)(np.repeat(grey, 3, axis=2))
     np.testing.assert_array_equal(np.concatenate(parts), whole.pixels)
     assert len(system.shown) == 1
     assert rows.info == whole.info
     assert isinstance(rows.passes[0].blur, Kernel)
+    assert ear.told == ["a: level 1 of 1"] + ["a: step 1 of 1"] * rows.info.tiles
 
 
 def test_a_large_image_is_looked_at_reduced_and_its_blur_enlarged(
@@ -243,18 +248,19 @@ class Ear:
         """Nothing to hear."""
 
 
-def test_a_run_tells_how_a_blur_is_searched_for_and_a_stop_ends_the_search(
-    registered: str, blurred: np.ndarray, tmp_path: Path
+@pytest.mark.parametrize("part", ["level 1 of 1", "step 1 of 1"])
+def test_a_run_tells_how_a_blur_is_found_and_undone_and_a_stop_ends_both(
+    part: str, registered: str, blurred: np.ndarray, tmp_path: Path
 ) -> None:
     for name in "abc":
         write_image(Image(blurred), tmp_path / f"in/{name}.png")
     paths = [str(tmp_path / f"in/{name}.png") for name in "abc"]
     settings = {"model": registered, "settings": Settings("cpu")}
     with shared_threads(torch.get_num_threads()):  # one thread: one image at once
-        ear = Ear(stop_at=f"{paths[1]}: level 1 of 1")
+        ear = Ear(stop_at=f"{paths[1]}: {part}")
         stopped = restore_folder([tmp_path / "in"], tmp_path / "out", progress=ear, stop=ear.stop, **settings)
         assert (stopped.exit_code, stopped.count("done")) == (ExitCode.INTERRUPTED, 1)
-        assert f"{paths[0]}: level 1 of 1" in ear.told
+        assert f"{paths[0]}: {part}" in ear.told
         assert f"{paths[0]} done" == ear.told[-1]
         assert [path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")] == ["a.png"]
         again = restore_folder([tmp_path / "in"], tmp_path / "out", **settings)

@@ -14,6 +14,7 @@ from restorekit.degradation import psf
 from restorekit.models import registry
 from restorekit.models.deblur import sun
 from restorekit.models.deblur.sun import LABELS, TURNS, all_motions, smooth
+from restorekit.runtime.progress import PATIENT, Listener
 
 WIDTHS = (4, 5, 6)
 
@@ -204,7 +205,7 @@ def test_opposite_ends_of_the_angles_are_neighbours_but_for_upstream() -> None:
 class Voted(sun.Sun):
     """Sun that is told what three nodes vote for: 25 px at 0, at 174, hardly surely, and again at 0 degrees."""
 
-    def confidence(self, rgb: Tensor) -> Tensor:
+    def confidence(self, rgb: Tensor, listener: Listener = PATIENT) -> Tensor:
         votes = torch.zeros(361, 1, 3)
         votes[1 + 11 * 30, 0] = torch.tensor([1.0, 0.9, 1.0])
         votes[1 + 11 * 30 + 29, 0, 1] = 1

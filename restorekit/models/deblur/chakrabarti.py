@@ -110,7 +110,7 @@ class Chakrabarti(LearnedBlur[Config]):
         with torch.no_grad():  # untrained, every coefficient is multiplied by 1
             cast(Tensor, self.coefficients.bias)[: _count(MOST)] = 1
 
-    def predict(self, rgb: Tensor) -> Tensor:
+    def predict(self, rgb: Tensor, listener: Listener = PATIENT) -> Tensor:
         """Luma (N,1,H,W) of filtered images: the mean of the patches' middles, which count less toward their edges.
 
         Beyond the edge the edge goes on.
@@ -130,6 +130,7 @@ class Chakrabarti(LearnedBlur[Config]):
         total = torch.zeros_like(images[..., FRAME:-FRAME, FRAME:-FRAME])
         rows = math.ceil(CHUNK / (len(patches) * patches.shape[2]))
         for top in range(0, patches.shape[1], rows):
+            listener.begin(f"row {top + 1} of {patches.shape[1]}")
             part = patches[:, top : top + rows]
             middles = window * self.sharpen(part.reshape(-1, PATCH, PATCH))
             band = total[:, :, stride * top :][:, :, : stride * (part.shape[1] - 1) + MIDDLE]
@@ -142,8 +143,8 @@ class Chakrabarti(LearnedBlur[Config]):
         """Find the PSF that makes the filtered image the blurred one."""
         if min(rgb.shape[-2:]) < LEAST or is_flat(rgb):
             return NO_BLUR
-        sharp = self.predict(rgb)[0, 0].clamp(0, 1)
-        psf = explain(luma(rgb)[0, 0], sharp)
+        sharp = self.predict(rgb, listener)[0, 0].clamp(0, 1)
+        psf = explain(luma(rgb)[0, 0], sharp, listener)
         return trim(psf.cpu().numpy()) if psf.isfinite().all() and psf.max() > 0 else NO_BLUR
 
     def sharpen(self, patches: Tensor) -> Tensor:
@@ -219,7 +220,7 @@ def _band(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     return scale.to(device), low_ones.to(device), others.to(device)
 
 
-def explain(blurred: Tensor, sharp: Tensor) -> Tensor:
+def explain(blurred: Tensor, sharp: Tensor, listener: Listener = PATIENT) -> Tensor:
     """Find the PSF K that makes edges of the sharp image those of the blurred one: |K * L - B|^2 + w |K|_1 is the least.
 
     L and B are responses to derivatives, of which the strongest of L count. Of several w the one serves whose PSF, without
@@ -227,13 +228,14 @@ def explain(blurred: Tensor, sharp: Tensor) -> Tensor:
 
     Args:
         blurred, sharp: (H,W).
+        listener: may end it.
 
     Returns:
         (51,51), its middle where an unmoved point stays.
     """
     power, wanted = correlate(blurred, sharp)
     weights = power[SIDE - 1, SIDE - 1] * power.new_tensor(SHARES)[:, None, None]
-    psfs = minimise(power, wanted, weights).clamp(min=0)
+    psfs = minimise(power, wanted, weights, listener).clamp(min=0)
     psfs = psfs / psfs.sum(dim=(1, 2), keepdim=True)
     errors = (psfs * (_convolve(psfs, power) - 2 * wanted)).sum(dim=(1, 2))
     return psfs[errors.nan_to_num(torch.inf).argmin()]
@@ -278,7 +280,7 @@ def derivatives() -> Tensor:
     return torch.stack([first, first.T, (across + down) / 2**0.5, (across - down) / 2, mixed])
 
 
-def minimise(power: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+def minimise(power: Tensor, wanted: Tensor, weights: Tensor, listener: Listener = PATIENT) -> Tensor:
     """The PSFs (N,51,51) that minimise |K * L - B|^2 / 2 + w |K|_1 for weights (N,1,1).
 
     By FISTA (Beck & Teboulle, SIAM J. Imaging Sciences 2(1), 2009); the author splits the problem and takes 577 steps.
@@ -286,11 +288,13 @@ def minimise(power: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     Args:
         power, wanted: see `correlate`.
         weights: w.
+        listener: may end it.
     """
     step = 1 / transform(power).abs().max()
     psfs = momentum = wanted.new_zeros(len(weights), *wanted.shape)
     speed = 1.0
     for _ in range(STEPS):
+        listener.go_on()
         before, moved = psfs, momentum - step * (_convolve(momentum, power) - wanted)
         psfs = moved.sign() * (moved.abs() - step * weights).clamp(min=0)
         faster = (1 + (1 + 4 * speed**2) ** 0.5) / 2

@@ -16,6 +16,7 @@ from restorekit.deconvolution.epll import PIXELS, SIDE, Mixture, epll
 from restorekit.models.config import Count
 from restorekit.models.known_blur import Deconvolution, Noise
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 spec = Spec(
     name="epll",
@@ -58,7 +59,7 @@ class EPLL(Deconvolution[Config]):
         # Of every covariance the lower triangle of its Cholesky factor: rounded to half precision it is still one.
         self.factors = nn.Parameter(0.1 * (rows == columns).float().repeat(config.components, 1))
 
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Draw patches to what is likely."""
         rows, columns = torch.tril_indices(PIXELS, PIXELS)
         factors = self.factors.new_zeros(len(self.factors), PIXELS, PIXELS)

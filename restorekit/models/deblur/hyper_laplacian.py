@@ -13,6 +13,7 @@ from restorekit.deconvolution import Blur, hyper_laplacian
 from restorekit.deconvolution.sparse import ALPHA
 from restorekit.models.known_blur import Deconvolution, Noise
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 spec = Spec(
     name="hyper-laplacian",
@@ -44,7 +45,7 @@ class Config:
 class HyperLaplacian(Deconvolution[Config]):
     """The method."""
 
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Minimise the prior."""
         return hyper_laplacian(rgb, blur, self.config.noise or noise, alpha=self.config.alpha)
 

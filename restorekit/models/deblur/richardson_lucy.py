@@ -11,6 +11,7 @@ from restorekit.deconvolution import Blur, richardson_lucy
 from restorekit.models.config import Count
 from restorekit.models.known_blur import Deconvolution
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 spec = Spec(
     name="richardson-lucy",
@@ -42,7 +43,7 @@ class Config:
 class RichardsonLucy(Deconvolution[Config]):
     """The method."""
 
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Iterate; the noise does not matter."""
         return richardson_lucy(rgb, blur, iterations=self.config.iterations, saturation=self.config.saturation)
 

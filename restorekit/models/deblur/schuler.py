@@ -162,11 +162,12 @@ class Schuler(LearnedBlur[Config]):
         super().__init__(config)
         self.stages = nn.ModuleList(Stage(1 if number == 0 else 2, config) for number in range(config.stages))
 
-    def predict(self, rgb: Tensor) -> Tensor:
+    def predict(self, rgb: Tensor, listener: Listener = PATIENT) -> Tensor:
         """The PSFs (N,stages,K,K) that the stages find in luma."""
         grey = (rgb * rgb.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
         images, kernels = grey, []
         for number, stage in enumerate(self.stages):
+            listener.begin(f"stage {number + 1} of {len(self.stages)}")
             kernels.append(stage(images))
             if number + 1 < len(self.stages):
                 images = torch.cat([grey, cast(Stage, stage).restore(grey, kernels[-1])], dim=1)
@@ -176,7 +177,7 @@ class Schuler(LearnedBlur[Config]):
         """Take what the last stage found, without what is negative or faint."""
         if min(rgb.shape[-2:]) < ROOM * self.config.side or is_flat(rgb):
             return NO_BLUR
-        psf = self.predict(rgb)[0, -1].clamp(min=0).float().cpu().numpy()
+        psf = self.predict(rgb, listener)[0, -1].clamp(min=0).float().cpu().numpy()
         return trim(psf) if psf.max() > 0 else NO_BLUR
 
 

@@ -120,21 +120,23 @@ class Sun(LearnedBlur[Config]):
     def estimate(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """Let patches vote for the motion of every third pixel, and neighbours agree."""
         motions = all_motions().to(rgb.device)
-        votes = self.confidence(rgb)
-        field = motions[smooth(votes, motions, self.config.smoothness, doubled=not self.config.upstream_compat)]
+        votes = self.confidence(rgb, listener)
+        doubled = not self.config.upstream_compat
+        field = motions[smooth(votes, motions, self.config.smoothness, doubled, listener)]
         field[votes.sum(0) == 0] = 0  # where no patch lies within the image
         height, width = rgb.shape[-2:]
         rows, columns = (torch.arange(side, device=rgb.device) // NODE for side in (height, width))
         u, v = field[rows[:, None], columns].float().cpu().unbind(-1)
         return Lines(u.contiguous().numpy(), v.contiguous().numpy())
 
-    def confidence(self, rgb: Tensor) -> Tensor:
+    def confidence(self, rgb: Tensor, listener: Listener = PATIENT) -> Tensor:
         """(361,h,w): how sure the patches around every third pixel are of each motion of `all_motions`."""
         height, width = rgb.shape[-2:]
         nodes = (math.ceil(height / NODE), math.ceil(width / NODE))
         votes = rgb.new_zeros(LABELS + (len(TURNS) - 1) * (LABELS - 1), *nodes)
         sharp, seen = rgb.new_zeros(nodes), rgb.new_zeros(nodes)
         for number, turn in enumerate(TURNS):
+            listener.begin(f"turn {number + 1} of {len(TURNS)}")
             said, inside = self._ask(rgb, turn, nodes)
             total, count = _spread(said, self.config.patch), _spread(inside[None], self.config.patch)[0]
             sharp += total[0]
@@ -172,7 +174,7 @@ def all_motions() -> Tensor:
     return torch.cat([torch.tensor([[1.0, 0.0]]), moving.flatten(0, 1)])
 
 
-def smooth(votes: Tensor, motions: Tensor, weight: float, doubled: bool) -> Tensor:
+def smooth(votes: Tensor, motions: Tensor, weight: float, doubled: bool, listener: Listener = PATIENT) -> Tensor:
     """Find the labels (h,w) that minimise minus the votes, plus the weight times squared differences of neighbours.
 
     Max-product belief propagation on the grid of nodes, with damping.
@@ -182,6 +184,7 @@ def smooth(votes: Tensor, motions: Tensor, weight: float, doubled: bool) -> Tens
         motions: (K,2) of the labels.
         weight: of the squared distance, px^-2.
         doubled: whether angles are doubled first, so that a motion is its own opposite.
+        listener: hears of every sweep, and may end it.
     """
     height, width = votes.shape[1:]
     order = votes.flatten(1).T.argsort(dim=1, descending=True, stable=True)
@@ -195,7 +198,8 @@ def smooth(votes: Tensor, motions: Tensor, weight: float, doubled: bool) -> Tens
     x, y = places.to(votes).T[:, order]  # (50,hw) each
     # What each node hears, along columns and along rows, from the node before it and from the one after it.
     heard = torch.zeros(2, 2, *cost.shape, dtype=votes.dtype, device=votes.device)
-    for _ in range(SWEEPS):
+    for sweep in range(SWEEPS):
+        listener.begin(f"sweep {sweep + 1} of {SWEEPS}")
         belief = cost + heard.sum((0, 1))
         for axis, step in enumerate((width, 1)):
             before, after = heard[axis]

@@ -12,6 +12,7 @@ from restorekit.deconvolution.sparse import ITERATIONS
 from restorekit.models.config import Count
 from restorekit.models.known_blur import Deconvolution, Noise
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 spec = Spec(
     name="tv",
@@ -42,7 +43,7 @@ class Config:
 class TotalVariation(Deconvolution[Config]):
     """The method."""
 
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Minimise the total variation."""
         return tv(rgb, blur, self.config.noise or noise, iterations=self.config.iterations)
 

@@ -108,7 +108,7 @@ class Whyte(BlindDeconvolution[Config]):
         blur = finest.shake(weights) if finest.rotates else Kernel(centre(windows.psfs[0, 0]))
         return blur if scale == 1 else blur.enlarge(1 / scale, height, width)
 
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """As `Config.last` says; where the blur is of neither kind that is found here, expect few edges."""
         noise, light = max(self.config.noise or noise, CLEAN), self._to_light(rgb)
         if isinstance(blur, Shake):
@@ -116,10 +116,10 @@ class Whyte(BlindDeconvolution[Config]):
         if self.config.last == "richardson-lucy":
             return self._from_light(richardson_lucy(light, blur, iterations=PRODUCTS, saturation=True))
         if isinstance(blur, Kernel):
-            return self._from_light(_sharpen(light, blur, noise))
+            return self._from_light(_sharpen(light, blur, noise, listener))
         if isinstance(blur, Windows):
-            return self._from_light(restore_cells(light, blur, partial(_sharpen, noise=noise)))
-        return self._from_light(tv(light, blur, noise))
+            return self._from_light(restore_cells(light, blur, partial(_sharpen, noise=noise, listener=listener)))
+        return self._from_light(tv(light, blur, noise, tell=listener.begin))
 
     def _to_light(self, rgb: Tensor) -> Tensor:
         if self.config.light == "stored":
@@ -138,8 +138,9 @@ def build(config: Config) -> Whyte:
     return Whyte(config)
 
 
-def _sharpen(image: Tensor, kernel: Kernel, noise: float) -> Tensor:
+def _sharpen(image: Tensor, kernel: Kernel, noise: float, listener: Listener) -> Tensor:
     """The last restoration, of a cell or of the image."""
+    listener.go_on()
     return image if kernel.is_identity else hyper_laplacian(image, kernel, noise, alpha=ALPHA)
 
 

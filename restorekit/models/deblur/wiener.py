@@ -10,6 +10,7 @@ from torch import Tensor
 from restorekit.deconvolution import Blur, wiener
 from restorekit.models.known_blur import Deconvolution, Noise
 from restorekit.models.spec import Spec
+from restorekit.runtime.progress import PATIENT, Listener
 
 spec = Spec(
     name="wiener",
@@ -39,7 +40,7 @@ class Config:
 class Wiener(Deconvolution[Config]):
     """The method."""
 
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float) -> Tensor:
+    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Filter."""
         return wiener(rgb, blur, self.config.noise or noise)
 
