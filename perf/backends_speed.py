@@ -1,8 +1,8 @@
 """Runtimes beside PyTorch: ONNX Runtime, OpenVINO and, for compact, ncnn: those that are installed, on one tile.
 
 PyTorch runs as the engine does: folded, in channels-last memory, with freed buffers kept. ncnn gets the same weights. All
-compute in float32; ONNX Runtime and OpenVINO in int8 too, where weights ship so. The last line of a system compares what
-`--backend auto` takes with the fastest in float32.
+compute in float32; ONNX Runtime and OpenVINO in int8 too, where weights ship so, and with --bf16 PyTorch and OpenVINO in
+bfloat16. The last line of a system compares what `--backend auto` takes with the fastest in float32.
 """
 
 import importlib.util
@@ -16,9 +16,10 @@ import ncnn_tool
 import numpy as np
 import torch
 from common import arguments_for_side, in_processes, parser, photo, record, take_turns
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import nn
 
+from restorekit.imaging.dtypes import from_unit
 from restorekit.inference.engine import Engine
 from restorekit.inference.settings import Runtime, Settings
 from restorekit.models.model import Model
@@ -27,9 +28,9 @@ from restorekit.weights.load import load_model
 from restorekit.weights.manifest import BundledWeights, load_manifest
 from restorekit.weights.network import load_network
 
-SIDES = {"compact": 128, "gggan": 192, "gggan-lite": 352}
-"""Of the tile in pixels."""
-Run = Callable[[], NDArray[np.float32]]
+SIZES = {"compact": (128, 128), "gggan": (192, 192), "gggan-lite": (352, 352)}
+"""Width and height of the tile in pixels."""
+Run = Callable[[], NDArray[Any]]
 
 
 def write_ncnn(model: Model, folder: Path) -> None:
@@ -57,20 +58,21 @@ def write_ncnn(model: Model, folder: Path) -> None:
     (folder / "net.bin").write_bytes(b"".join(part.detach().numpy().tobytes() for part in numbers))
 
 
-def by_ncnn(network: Any, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+def by_ncnn(network: Any, tile: NDArray[np.uint8], dtype: DTypeLike) -> NDArray[Any]:
     """As a back end does."""
-    return ncnn_tool.enlarge(network, tile)[None]
+    return np.asarray(from_unit(ncnn_tool.enlarge(network, tile)[None], dtype))
 
 
-def installed(name: str) -> list[str]:
-    """What can run weights here, PyTorch first; those in int8 last."""
+def installed(name: str, bf16: bool) -> list[str]:
+    """What can run weights here, PyTorch first; those in int8 and bfloat16 last."""
     model, weights = named(name)
     packages = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
     packages |= {"ncnn": "ncnn"} if model == "compact" else {}
     there = [runtime for runtime, package in packages.items() if importlib.util.find_spec(package)]
     entry = load_manifest().choose(model, None if weights == "auto" else weights)
     int8 = isinstance(entry, BundledWeights) and entry.int8
-    return there + [f"{runtime} int8" for runtime in there if int8 and runtime in ("onnx", "openvino")]
+    there += [f"{runtime} int8" for runtime in there if int8 and runtime in ("onnx", "openvino")]
+    return there + [f"{runtime} bf16" for runtime in there if bf16 and runtime in ("torch", "openvino")]
 
 
 def named(name: str) -> tuple[str, str]:
@@ -79,49 +81,56 @@ def named(name: str) -> tuple[str, str]:
     return model, tag or "auto"
 
 
-def ready(name: str, side: str, tile: NDArray[np.uint8]) -> Run:
-    """Weights in a runtime, ready to restore the tile."""
+def ready(name: str, side: str, tile: NDArray[np.uint8], dtype: DTypeLike) -> Run:
+    """Weights in a runtime, ready to restore the tile as pixels of that type."""
     model, weights = named(name)
-    runtime, _, int8 = side.partition(" ")
-    network = load_network(model, weights, int8=bool(int8))
+    runtime, _, precision = side.partition(" ")
+    network = load_network(model, weights, int8=precision == "int8")
     if runtime == "ncnn":
         assert isinstance(network, Model)
         with TemporaryDirectory() as folder:
             write_ncnn(network, Path(folder))
-            return partial(by_ncnn, ncnn_tool.open_network(Path(folder), torch.get_num_threads()), tile)
-    engine = Engine(network, Settings("cpu", int8 or "fp32", backend=runtime))  # type: ignore[arg-type]
-    return partial(engine.backend, tile[None], None, ())
+            return partial(by_ncnn, ncnn_tool.open_network(Path(folder), torch.get_num_threads()), tile, dtype)
+    engine = Engine(network, Settings("cpu", precision or "fp32", backend=runtime))  # type: ignore[arg-type]
+    return partial(engine.backend, tile[None], None, (), dtype)
 
 
 def main() -> None:
     options = parser(__doc__, rounds=7)
-    options.add_argument("systems", nargs="*", default=list(SIDES), help="MODEL[:TAG] (%(default)s)")
-    options.add_argument("--size", type=int, help="side of the tile in pixels; by default one that fits the system")
+    options.add_argument("systems", nargs="*", default=list(SIZES), help="MODEL[:TAG] (%(default)s)")
+    options.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("WIDTH", "HEIGHT"),
+        help="of the tile; by default one that fits the system",
+    )
+    options.add_argument("--bf16", action="store_true", help="in bfloat16 too")
     options.add_argument("--side", help="be one side: for the script itself")
     asked = options.parse_args()
     keep_buffers()
     for name in asked.systems:
-        side = asked.size or SIDES[named(name)[0]]
-        tile = photo(side, side)
+        width, height = asked.size or SIZES[named(name)[0]]
+        tile, size = photo(width, height), f"{width}x{height}"
         if asked.side:
-            take_turns(ready(name, asked.side, tile))
+            take_turns(ready(name, asked.side, tile, np.uint8))
             return
-        runtimes = installed(name)
-        results = {runtime: ready(name, runtime, tile)() for runtime in runtimes}
+        runtimes = installed(name, asked.bf16)
+        results = {runtime: ready(name, runtime, tile, np.float32)() for runtime in runtimes}
         # Each in a process of its own: threads of one runtime that wait would slow down the next.
-        told = [name, "--size", str(side)]
+        told = [name, "--size", str(width), str(height)]
         taken = in_processes(asked.rounds, {runtime: arguments_for_side(runtime, told) for runtime in runtimes})
         for runtime, seconds in taken.items():
             difference = np.abs(results[runtime] - results["torch"]).max()
-            speed = side * side / 1e6 / float(np.median(seconds))
-            print(f"{name} {side}x{side}, {runtime}: {speed:.3g} MP/s, differs from torch by {difference:.1e}")
+            speed = width * height / 1e6 / float(np.median(seconds))
+            print(f"{name} {size}, {runtime}: {speed:.3g} MP/s, differs from torch by {difference:.1e}")
         for runtime in runtimes[1:]:
-            kind = "" if runtime.endswith("int8") else "fp32, "
-            record(asked.history, f"{name} {side}x{side}, {kind}torch / {runtime}", taken, "torch", runtime)
+            kind = "fp32, " if runtime in get_args(Runtime) else ""
+            record(asked.history, f"{name} {size}, {kind}torch / {runtime}", taken, "torch", runtime)
         floats = [runtime for runtime in runtimes if runtime in get_args(Runtime)]
         best = min(floats, key=lambda runtime: float(np.median(taken[runtime])))
         auto = Engine(load_model(*named(name)), Settings("cpu", backend="auto")).runtime
-        record(asked.history, f"{name} {side}x{side}, fp32, {best}, the fastest / auto: {auto}", taken, best, auto)
+        record(asked.history, f"{name} {size}, fp32, {best}, the fastest / auto: {auto}", taken, best, auto)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
     [
         pytest.param(
             "backends_speed.py",
-            ["compact", "--size", "32"],
+            ["compact", "--size", "32", "32"],
             RUNTIMES + GRAPHS + 1,
             marks=pytest.mark.skipif(not RUNTIMES or not find_spec("onnx"), reason="there is only PyTorch"),
         ),
