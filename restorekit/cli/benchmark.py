@@ -54,7 +54,7 @@ def benchmark(
         typer.Option(help="NAME=FOLDER of a metric's weights as safetensors, e.g. lpips=FOLDER. May be repeated."),
     ] = None,
     mos: Annotated[
-        Path | None, typer.Option(help="Opinions: a CSV file image,method,rater,score, or a folder of them.")
+        Path | None, typer.Option(help="Opinions: a CSV file (image, method, rater, score), or a folder of them.")
     ] = None,
     rating_sheet: Annotated[
         bool,
@@ -71,7 +71,7 @@ def benchmark(
             metavar="LEFT:TOP:WIDTH", help="What the figure enlarges, in px; by default where methods differ."
         ),
     ] = "",
-    baselines: Annotated[bool, typer.Option(help="Show classical methods beside the networks.")] = True,
+    no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Leave classical methods out.")] = False,
     repeats: Annotated[int, typer.Option(min=0, help="Timed runs of each network; 0 leaves the speed out.")] = 3,
     shown: Annotated[int, typer.Option(min=0, help="Images that the report holds.")] = 8,
     allow_training_data: Annotated[
@@ -124,7 +124,7 @@ def benchmark(
         models=tuple(model or ()),
         restored=_folders(restored, "restored"),
         sharp_only=pairs is not None and chosen.task == "deblur",
-        baselines=baselines,
+        baselines=not no_baselines,
         scale=scale or chosen.scale or 4,
         metrics=tuple(metric or ()),
         metric_weights=_folders(metric_weights, "metric-weights", "lpips=weights/"),

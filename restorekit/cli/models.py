@@ -226,7 +226,7 @@ def show(name: Annotated[str, typer.Argument(help="A system; see `restorekit mod
         "size multiple": f"{spec.size_multiple} px",
         "half precision": "yes" if spec.half_precision else "no",
         "memory": f"{spec.bytes_per_pixel:,} bytes per input pixel, in float32",
-        "objective": spec.objective,
+        "objective": spec.objective if spec.learns else "none: it is not trained",
     }
     _print_paragraph(f"{name}: {spec.summary}")
     for fact, text in facts.items():

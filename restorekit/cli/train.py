@@ -78,7 +78,7 @@ def train(
         typer.Option(help="Decay of the running average of the weights, which is validated and saved; 0 is without."),
     ] = None,
     keep: Annotated[
-        str, typer.Option(help="Steps whose weights are kept as weights-STEP.safetensors, e.g. 500,600,800.")
+        str, typer.Option(help="Steps whose weights are kept, in files of their own, e.g. 500,600,800.")
     ] = "",
     loss_weight: Annotated[
         list[str] | None, typer.Option(help="Weight of a loss term, e.g. adversarial=0; may be repeated.")
@@ -110,7 +110,7 @@ def train(
         ),
     ] = None,
     blur_shares: Annotated[
-        str | None, typer.Option(help="Kinds of blur on sharp data, e.g. linear=0.6,trajectory=0.2,sharp=0.2.")
+        str | None, typer.Option(help="Kinds of blur on sharp data, e.g. linear=0.6,sharp=0.4.")
     ] = None,
     length: Annotated[str | None, typer.Option(help="Pixels travelled by linear blur, LOW:HIGH.")] = None,
     angle: Annotated[str | None, typer.Option(help="Its direction in degrees, LOW:HIGH.")] = None,

@@ -248,8 +248,7 @@ class NetworkMethod:
     @property
     def needs_psf(self) -> bool:
         """Whether the system must be told the blur."""
-        spec = registry.spec_of(self.model)
-        return spec.blur != "none" and not spec.estimates
+        return registry.spec_of(self.model).must_be_told
 
     @property
     def name(self) -> str:
@@ -310,7 +309,7 @@ class NetworkRestorer:
         """Run the network; where its scale does not give the size that is wanted, a bicubic resize does the rest."""
         assert degraded is not None
         spec = self.engine.spec
-        psf = degraded.psf if spec.blur != "none" and not spec.estimates else None  # those that find it are not told
+        psf = degraded.psf if spec.must_be_told else None  # those that find it are not told
         pixels = self.engine(degraded.pixels, blur=None if psf is None else Kernel(psf)).pixels
         if pixels.shape[:2] == degraded.target_size:
             return pixels

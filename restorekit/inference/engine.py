@@ -334,7 +334,7 @@ class Engine:
         """
         spec = self.spec
         if blur is None:
-            if spec.blur != "none" and not spec.estimates:
+            if spec.must_be_told:
                 raise UsageError(f"{spec.name} must be told the blur.", "Give `blur`, or take another model.")
             return spec
         check_takes(spec, blur)
@@ -438,9 +438,8 @@ class Engine:
             memory = torch.cuda.get_device_properties(self.device).total_memory
             whole = tile = max(1, int(memory * GPU_SHARE / bytes_per_pixel / (chosen.batch or 1)))
         else:
-            told = self.spec.blur != "none" and not self.spec.estimates
             tile = max(1, CPU_TILE_BYTES // bytes_per_pixel)
-            whole = tile if told else max(tile, int(total_memory() * WHOLE_SHARE / bytes_per_pixel))
+            whole = tile if self.spec.must_be_told else max(tile, int(total_memory() * WHOLE_SHARE / bytes_per_pixel))
         return Limits(tile, whole, chosen.tile, chosen.overlap, chosen.batch, self.on_gpu, chosen.statistics)
 
     def smaller(self, plan: TilePlan, limits: Limits, blur: Blur | None = None) -> Limits:

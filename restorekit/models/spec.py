@@ -43,14 +43,23 @@ class Spec:
     scale: int = 1
     """Output pixels for one input pixel along a side."""
     blur: Told = "none"
-    """What it can be told of the blur: nothing; a kernel, one PSF for the whole image; or any kind of blur. It must be told,
-    unless it `estimates`."""
+    """What it can be told of the blur: nothing; a kernel, one PSF for the whole image; or any kind of blur."""
     estimates: bool = False
     """Whether it finds the blur itself where it is not told; see `models.blind_deconvolution`."""
     one_graph: bool = True
     """Whether the same operations serve every size of image, so that the network can be exported."""
     every_scale: bool = False
     """Whether one set of weights serves every scale, as networks do that learned on a mixture of enlargements."""
+
+    @property
+    def must_be_told(self) -> bool:
+        """Whether it restores nothing unless it is told the blur."""
+        return self.blur != "none" and not self.estimates
+
+    @property
+    def learns(self) -> bool:
+        """Whether `train` makes its weights: not of classical methods, even with parameters that are fitted."""
+        return self.parameters > 0 and not self.must_be_told
 
 
 @dataclass(frozen=True)

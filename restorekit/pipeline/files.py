@@ -507,7 +507,7 @@ def _identity(network: Network, engine: Engine, size: Size, on_doubt: OnDoubt) -
 def _check_told(network: Network, jobs: Iterable[Job], kernel: Path | None, blur_out: Path | None) -> None:
     """Check that what must be told of the blur is, and nothing else."""
     spec = network.spec
-    if kernel is None and spec.blur != "none" and not spec.estimates:
+    if kernel is None and spec.must_be_told:
         raise UsageError(f"{spec.name} must be told the blur.", "Give `kernel`, or take another model.")
     if kernel is None and blur_out is not None and not spec.estimates:
         raise UsageError("There is no blur to write.", "Give `kernel`, or take a model that finds the blur.", blur_out)

@@ -93,7 +93,7 @@ class VideoWorker:
 
     def read(self, job: Job) -> ReadVideo:
         """Find out what a video holds."""
-        if self.engine.spec.blur != "none" and not self.engine.spec.estimates:
+        if self.engine.spec.must_be_told:
             raise UsageError("A video cannot be told its blur.", "Split it into images.")
         stamp = stamp_of(job.source)
         info = read_info(job.source, self.settings.fps if is_pattern(job.source) else None)

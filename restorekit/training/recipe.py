@@ -108,7 +108,7 @@ class Recipe:
         config = {name: tuple(value) if isinstance(value, list) else value for name, value in self.config.items()}
         object.__setattr__(self, "config", config)  # JSON has no tuples
         _, spec = registry.configure(self.model, **config)
-        if not spec.parameters or (spec.blur != "none" and not spec.estimates):
+        if not spec.learns:
             raise UsageError(f"'{self.model}' has nothing to learn.", "Train another model.")
         if self.schedule == "exponential" and not self.floor:
             raise UsageError("An exponential schedule never ends at 0.", "Give the recipe a floor.")

@@ -149,6 +149,13 @@ def test_help_shows_what_it_says(name: str) -> None:
     assert "need restorekit or" not in shown  # [extras] are taken for markup
 
 
+@pytest.mark.parametrize("name", ["benchmark", "deblur", "export", "quantize", "sr", "synth-blur", "train"])
+def test_no_word_of_help_is_cut_on_eighty_columns(name: str) -> None:
+    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"}).output
+    assert "--help" in shown
+    assert "\u2026" not in shown  # an ellipsis
+
+
 def test_quantize_leaves_out_what_nncf_says_of_every_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

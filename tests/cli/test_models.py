@@ -155,6 +155,9 @@ def test_show_tells_facts_options_and_weights() -> None:
         assert text in shown
     assert "block=res2net            res2net or rrdb" in run("show", "gggan")
     assert "Weights" not in run("show", "bicubic")
+    assert "objective       gggan" in run("show", "gggan")
+    for name in ("bicubic", "epll", "whyte"):
+        assert "objective       none: it is not trained" in run("show", name)
 
 
 def test_show_tells_the_ablations_of_a_paper() -> None:
