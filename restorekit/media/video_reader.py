@@ -41,6 +41,8 @@ DISPLAY_MATRIX_UNIT = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 TOP_FIELD_FIRST, BOTTOM_FIELD_FIRST = (2, 5), (3, 4)  # AVFieldOrder, by the field that is shown first
 FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,nut"
 """FFmpeg's names of what is read. Playlists are not: they would make it open what they name."""
+MADE_ANEW = ("chapters", "timecode")
+"""Kinds of streams that muxers make of chapters and of the video's tag."""
 COPY_AGAIN = "Copy it again from where it came."
 SUBSAMPLINGS = {(1, 1): "444", (1, 2): "422", (2, 1): "440", (2, 2): "420"}
 _LOCATIONS = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft", (2, 1): "top"}  # Matroska: 1 is cosited, 2 midway
@@ -55,13 +57,13 @@ class StreamFacts:
     """One stream of a file and the times of its packets: what a result must have too."""
 
     kind: str
-    """video, audio, subtitle, data or attachment; chapters for the text that MP4 keeps of them."""
+    """video, audio, subtitle, data or attachment; chapters and timecode for what MP4 keeps of them in streams."""
     codec: str
     """FFmpeg's name; empty where it knows none."""
     time_base: Fraction
     """Unit of times, in seconds."""
     times: NDArray[np.int64]
-    """Presentation times of all packets that hold anything, sorted."""
+    """Presentation times of all packets that hold anything, sorted; of a video without what is only decoded."""
     end: int
     """When the last of them ends."""
     packets: int
@@ -131,13 +133,14 @@ def read_streams(path: Path, fps: Fraction | None = None) -> tuple[StreamFacts, 
         ends, counts = [0 for _ in times], [0 for _ in times]
         for packet in packets(container):
             counts[packet.stream_index] += 1
-            if packet.pts is not None and not packet.is_discard:
+            hidden = packet.is_discard and packet.stream.type == "video"  # not all containers can say it of sound
+            if packet.pts is not None and not hidden:
                 times[packet.stream_index].append(packet.pts)
                 keys[packet.stream_index] += [packet.pts] if packet.is_keyframe else []
                 ends[packet.stream_index] = max(ends[packet.stream_index], packet.pts + (packet.duration or 0))
         return tuple(
             StreamFacts(
-                "chapters" if stream.discard == av.stream.Discard.all else stream.type,
+                _kind(stream),
                 stream.codec_context.name if stream.codec_context is not None else "",
                 stream.time_base or Fraction(1),
                 np.array(sorted(shown), np.int64),
@@ -324,6 +327,13 @@ def packets(container: av.container.InputContainer) -> "Iterator[av.Packet[Any]]
     """All packets that hold anything, in the order of the file."""
     readable = [stream for stream in container.streams if stream.type != "attachment"]
     return (packet for packet in container.demux(readable) if packet.size and packet.stream is not None)
+
+
+def _kind(stream: av.stream.Stream) -> str:
+    """See `StreamFacts.kind`."""
+    if stream.discard == av.stream.Discard.all:
+        return "chapters"
+    return "timecode" if stream.type == "data" and "timecode" in stream.metadata else stream.type
 
 
 def _shown_stream(container: av.container.InputContainer, path: Path) -> av.video.stream.VideoStream:

@@ -6,7 +6,7 @@ are the source's by construction, at constant and variable frame rates alike.
 """
 
 import math
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,6 +30,7 @@ from restorekit.media.video import Frame
 from restorekit.media.video_colour import UNSTATED, Colour, matrix_or_default
 from restorekit.media.video_reader import (
     FULL_RANGE,
+    MADE_ANEW,
     SUBSAMPLINGS,
     StreamFacts,
     VideoInfo,
@@ -249,8 +250,8 @@ def join_segments(
             if any("." in key for key in source.metadata):  # names like com.apple.quicktime.model
                 options["movflags"] = "use_metadata_tags"
             with av.open(str(beside), "w", format=CONTAINERS[path.suffix.lower()], options=options) as result:
-                targets, lost = _add_streams(source, result, info, format)
-                result.metadata.update(source.metadata)
+                targets, lost = _add_streams(source, result, info, format, span is None)
+                result.metadata.update(_tags(source.metadata, span is None))
                 if span is None and (chapters := source.chapters()):
                     result.set_chapters(chapters)
                 result.start_encoding()
@@ -267,15 +268,19 @@ def join_segments(
 
 
 def _add_streams(
-    source: av.container.InputContainer, result: av.container.OutputContainer, info: VideoInfo, format: Format
+    source: av.container.InputContainer,
+    result: av.container.OutputContainer,
+    info: VideoInfo,
+    format: Format,
+    whole: bool,
 ) -> tuple[dict[int, Any], dict[int, str]]:
     """The result's stream for each of the source's, and words for those that its container does not hold."""
     targets: dict[int, Any] = {}
     lost: dict[int, str] = {}
     for stream in source.streams:
-        if info.streams[stream.index].kind == "chapters":  # written anew, from the chapters
+        if info.streams[stream.index].kind in MADE_ANEW:
             continue
-        tags = dict(stream.metadata)
+        tags = _tags(stream.metadata, whole)
         if stream.index == info.index:
             target = _add_stream(result, format)
             target.time_base = info.video.time_base
@@ -294,6 +299,11 @@ def _add_streams(
         target.disposition = stream.disposition
         targets[stream.index] = target
     return targets, lost
+
+
+def _tags(metadata: Mapping[str, str], whole: bool) -> dict[str, str]:
+    """Tags of a result; a part has no timecode, which is that of the source's beginning."""
+    return {key: value for key, value in metadata.items() if whole or key.lower() != "timecode"}
 
 
 def _timed(
@@ -352,9 +362,9 @@ def _check(
     Raises:
         UnwritableOutput: it does not, with the first difference.
     """
-    wanted = [one for index, one in enumerate(info.streams) if index not in lost and one.kind != "chapters"]
+    wanted = [one for index, one in enumerate(info.streams) if index not in lost and one.kind not in MADE_ANEW]
     result = read_info(beside)
-    written = [one for one in result.streams if one.kind != "chapters"]
+    written = [one for one in result.streams if one.kind not in MADE_ANEW]
     if [stream.kind for stream in written] != [stream.kind for stream in wanted]:
         raise _differs(path, f"streams {_listed(written)} instead of {_listed(wanted)}")
     for source, copy in zip(wanted, written, strict=True):
@@ -367,7 +377,8 @@ def _check(
             raise _differs(path, f"{len(copy.times)} instead of {len(expected)} packets of {copy.kind}")
         ratio = source.time_base / copy.time_base
         late = [abs(time * ratio - there) for time, there in zip(expected, copy.times.tolist(), strict=True)]
-        if max(late, default=0) > Fraction(1, 2):  # the container's unit is as near as it gets
+        # The container's unit is as near as it gets, and Matroska's times before 0 are cut off, not rounded.
+        if max(late, default=0) > (Fraction(1, 2) if source is info.video else 1):
             raise _differs(path, f"packets of {copy.kind} up to {float(max(late) * copy.time_base):.3f} s away")
     for name, got, want in (
         ("size", (result.height, result.width), (format.height, format.width)),

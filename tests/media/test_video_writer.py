@@ -1,9 +1,11 @@
 import os
+import subprocess
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from video_clips import FRAMES, SECOND, contents, frame_times, make_clip, pattern
@@ -92,6 +94,43 @@ def test_what_comes_in_goes_out(tmp_path: Path, name: str) -> None:
     for frame, again in zip(VideoReader(info), VideoReader(result), strict=True):
         difference = np.abs(frame.image.pixels.astype(float) - again.image.pixels).mean() / top
         assert difference < 0.012  # 3 of 255 on average; the next frame is 10 away
+
+
+def sound(path: Path) -> list[tuple[bytes, Fraction]]:
+    """Every packet of the first sound and when it begins, in seconds."""
+    with av.open(str(path)) as container:
+        return [(bytes(packet), packet.pts * packet.time_base) for packet in container.demux(audio=0) if packet.size]
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *arguments], check=True)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ogv"])
+def test_sound_that_begins_before_zero_is_kept_in_another_container(tmp_path: Path, name: str) -> None:
+    source = tmp_path / name
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=32x24:r=5:d=2.4", "-f", "lavfi", "-i", "sine=d=2", source)
+    _, lost = copied(source, tmp_path / "out.mkv", Encoding(lossless=True))
+    before, after = sound(source), sound(tmp_path / "out.mkv")
+    assert lost == ()
+    assert before[0][1] < 0  # of an encoder that starts up
+    assert [data for data, _ in after] == [data for data, _ in before]
+    assert max(abs(now - was) for (_, was), (_, now) in zip(before, after, strict=True)) < Fraction(1, 1000)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4"])
+def test_the_timecode_of_a_camera_is_kept_except_in_a_part(tmp_path: Path, suffix: str) -> None:
+    clip, source = make_clip(tmp_path / "clip.mp4", audio_start=0.0), tmp_path / f"in{suffix}"
+    ffmpeg("-i", clip, "-map", "0", "-c", "copy", "-timecode", "01:00:00:02", source)
+    timecodes = []
+    for span in ((0, FRAMES), (2, 6)):
+        _, lost = copied(source, tmp_path / f"out{suffix}", span=span)
+        assert lost == ()
+        with av.open(str(tmp_path / f"out{suffix}")) as container:
+            timecodes.append([stream.metadata.get("timecode") for stream in container.streams])
+    with av.open(str(source)) as container:
+        (timecode,) = (stream.metadata["timecode"] for stream in container.streams.data)
+    assert timecodes == [[timecode, None, None, timecode], [None, None, None]]
 
 
 def test_frame_rates_are_the_times_own_and_never_computed(tmp_path: Path) -> None:
