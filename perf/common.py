@@ -25,6 +25,9 @@ from restorekit.models import registry
 from restorekit.models.model import Model
 from restorekit.runtime.provenance import environment
 
+PAUSE = (
+    0.02  # seconds before a side in a process of its own: threads of the last one that wait for more would slow it down
+)
 HISTORY = Path(__file__).parent / "history.jsonl"
 Rounds = dict[str, list[float]]
 """What each side took in every round."""
@@ -86,6 +89,7 @@ def take_turns(work: Callable[[], object]) -> None:
     """Be one side of `in_processes`: run once to warm up, then once for every line that comes in."""
     work()
     for _ in sys.stdin:
+        time.sleep(PAUSE)
         print(seconds(work), flush=True)
 
 

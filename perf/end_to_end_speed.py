@@ -7,6 +7,8 @@ plain: decode or read a frame, restore it, encode or write it, then the next one
 png (videos): decode all frames to PNG files, restore each to another PNG file, encode these, as public tools do.
 restorekit: `restore_folder`, with everything that it keeps and checks.
 
+With --backend or --precision only restorekit and the passes of the bare runtime, on pixels as they are, are compared.
+
 A ratio forward / restorekit of 0.91 means 1.10 times the time of the forward passes. Frames have 1280x720
 for deblurring and 320x180 for super-resolution by 4. Both systems take about ten minutes on two idle cores.
 """
@@ -15,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import av
 import cv2
@@ -24,10 +27,12 @@ from common import in_turns, parser, photo, record
 from numpy.typing import NDArray
 
 from restorekit import restore_folder
+from restorekit.inference.backends import Backend
 from restorekit.inference.engine import Engine
-from restorekit.inference.settings import Settings
+from restorekit.inference.settings import Runtime, Settings
 from restorekit.runtime.memory import keep_buffers
 from restorekit.weights.load import load_model
+from restorekit.weights.network import load_network
 
 RATE = 25
 SIZES = {"deblur": (1280, 720), "sr": (320, 180)}
@@ -73,6 +78,12 @@ def forward(network: torch.nn.Module, tensors: list[torch.Tensor], frames: int) 
     with torch.inference_mode():
         for index in range(frames):
             network(tensors[index % len(tensors)])
+
+
+def bare(backend: Backend, frames: list[NDArray[np.uint8]]) -> None:
+    """The passes of a runtime."""
+    for frame in frames:
+        backend(frame[None], None, (), np.uint8)
 
 
 def plain(clip: Path, result: Path, restore: Restore) -> None:
@@ -145,8 +156,12 @@ def main() -> None:
         "--divide", type=int, default=1, help="width and height by this, to try the script (%(default)s)"
     )
     options.add_argument("--bare", action="store_true", help="compare with the forward passes alone")
+    options.add_argument("--backend", choices=get_args(Runtime), help="what computes (torch)")
+    options.add_argument("--precision", choices=["fp32", "bf16", "int8"], default="fp32", help="(%(default)s)")
     asked = options.parse_args()
     keep_buffers()
+    settings = Settings("cpu", asked.precision, backend=asked.backend)
+    by = "" if settings == SETTINGS else f", {asked.precision} by {asked.backend or 'torch'}"
     for name in asked.models:
         model = load_model(name)
         width, height = (side // asked.divide for side in SIZES[model.spec.task])
@@ -162,13 +177,17 @@ def main() -> None:
             network(tensors[0])
             with tempfile.TemporaryDirectory() as root:
                 sides: Ways = {"forward": partial(forward, network, tensors, count)}
-                sides |= ways(Path(root), name, restore, frames)
-                if asked.bare:
+                sides |= ways(Path(root), name, restore, frames, settings=settings)
+                if settings != SETTINGS:
+                    computed = load_network(name, int8=asked.precision == "int8")
+                    sides["forward"] = partial(bare, Engine(computed, settings).backend, frames)
+                if asked.bare or settings != SETTINGS:
                     sides = {side: sides[side] for side in ("forward", "restorekit")}
                 taken = in_turns(asked.rounds, sides, warm_up=False)
             for side in sides:
                 if side != "restorekit":
-                    record(asked.history, f"{name} {count} {kind}, {width}x{height}, {side}", taken, side, "restorekit")
+                    case = f"{name} {count} {kind}, {width}x{height}, {side}{by}"
+                    record(asked.history, case, taken, side, "restorekit")
 
 
 if __name__ == "__main__":

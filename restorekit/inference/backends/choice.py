@@ -25,7 +25,7 @@ from restorekit.weights.graph import Graph
 from restorekit.weights.network import Network
 
 PACKAGES: dict[Runtime, str] = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
-REPEATS = 3  # timed runs of each runtime
+REPEATS = 5  # timed runs of each runtime
 PAUSE = 0.02  # seconds before each: threads of the last one that wait for more would slow it down
 WORK = 2e10  # multiply-accumulates of the tile that is timed: a fifth of a second on two cores
 SIDE = 256  # pixels of that tile at most
