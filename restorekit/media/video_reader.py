@@ -28,16 +28,20 @@ import av.sidedata.sidedata
 import av.stream
 import av.video.stream
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from restorekit.errors import UnreadableImage
 from restorekit.media.image import Image
-from restorekit.media.numbered import numbers
+from restorekit.media.metadata import ORIENTATION
+from restorekit.media.numbered import numbered_file, numbers
 from restorekit.media.video import Frame
 from restorekit.media.video_colour import MATRICES, Colour, matrix_or_default
 
 FULL_RANGE = 2  # AVColorRange
 DISPLAY_MATRIX_UNIT = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+_ORIENTATIONS = {-180: 3, 180: 3, -90: 6, 90: 8}
+"""Of EXIF, by the degrees that FFmpeg tells."""
 TOP_FIELD_FIRST, BOTTOM_FIELD_FIRST = (2, 5), (3, 4)  # AVFieldOrder, by the field that is shown first
 FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,nut"
 """FFmpeg's names of what is read. Playlists are not: they would make it open what they name."""
@@ -206,7 +210,7 @@ def read_info(path: Path, fps: Fraction | None = None) -> VideoInfo:
             range=FULL_RANGE if full else frame.color_range,
             chroma_location=location,
             sample_aspect_ratio=stream.sample_aspect_ratio,
-            display_matrix=_display_matrix(frame),
+            display_matrix=_display_matrix(frame, None if fps is None else numbered_file(path, numbers(path)[0])),
             field_order=_field_order(stream, frame),
             mastering=_mastering(frame),
             alpha=any(component.is_alpha for component in format.components),
@@ -500,15 +504,36 @@ def _chroma_location(stream: av.video.stream.VideoStream) -> str | None:
 
 
 def _side_data(frame: av.VideoFrame, name: str) -> bytes | None:
-    side_data: Any = frame.side_data
+    try:
+        side_data: Any = frame.side_data
+    except ValueError:  # PyAV gives none if it has no name for one of them, such as the EXIF of an image
+        return None
     data = side_data.get(av.sidedata.sidedata.Type[name])
     return None if data is None else bytes(data)
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+def _display_matrix(frame: av.VideoFrame, still: Path | None) -> tuple[int, ...] | None:
+    """How a frame is turned and flipped for display; None for not at all.
+
+    Args:
+        frame: the first.
+        still: its file, where frames are numbered images.
+    """
     data = _side_data(frame, "DISPLAYMATRIX")
-    matrix = None if data is None else struct.unpack("=9i", data)
-    return None if matrix == DISPLAY_MATRIX_UNIT else matrix
+    if data is not None:
+        matrix = struct.unpack("=9i", data)
+        return None if matrix == DISPLAY_MATRIX_UNIT else matrix
+    if still is None:
+        orientation = _ORIENTATIONS.get(frame.rotation, 1)
+    else:
+        with PIL.Image.open(still) as image:
+            orientation = image.getexif().get(ORIENTATION, 1)
+    if orientation not in range(2, 9):
+        return None
+    one = DISPLAY_MATRIX_UNIT[0]
+    across, down = one - 2 * one * (orientation in (2, 3, 6, 7)), one - 2 * one * (orientation in (3, 4, 7, 8))
+    turned = (0, down, 0, across, 0) if orientation > 4 else (across, 0, 0, 0, down)
+    return (*turned, *DISPLAY_MATRIX_UNIT[5:])
 
 
 def _field_order(stream: av.video.stream.VideoStream, frame: av.VideoFrame) -> str:

@@ -145,7 +145,7 @@ def _only_job(inputs: list[Path], encoding: Encoding, name: str) -> Job:
         raise UsageError(f"{name} takes one video, or numbered images.", "Name a folder for the results of others.")
     if source.is_dir():
         source = pattern_of(source)
-    elif is_pattern(source):
+    if is_pattern(source):
         numbers(source)
     if not is_pattern(Path(name)) and result_path(Path(name), encoding) != Path(name):
         raise UsageError(f"{name} cannot hold that codec.", "Choose .mkv, or another codec.")

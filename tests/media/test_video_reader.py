@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import imageio_ffmpeg
 import numpy as np
+import PIL.Image
+import PIL.ImageOps
 import pytest
 from video_clips import FRAMES, SECOND, damage_packet, make_clip, pattern
 
@@ -255,3 +257,37 @@ def test_a_playlist_opens_nothing(tmp_path: Path) -> None:
     playlist.write_text("ffconcat version 1.0\nfile a.mkv\n")
     with pytest.raises(UnreadableImage):
         read_info(playlist)
+
+
+@pytest.mark.parametrize("orientation", [None, 1, 2, 3, 4, 5, 6, 7, 8])
+def test_numbered_images_with_exif_are_shown_as_their_orientation_says(tmp_path: Path, orientation: int | None) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x010F] = "a camera"
+    if orientation is not None:
+        exif[0x0112] = orientation
+    quarters = np.kron([[0, 80], [160, 240]], np.ones((8, 16))).astype(np.uint8)
+    PIL.Image.fromarray(quarters).convert("RGB").save(tmp_path / "1.jpg", exif=exif, quality=95)
+    (frame,) = VideoReader(info := read_info(tmp_path / "%d.jpg", Fraction(25)))
+    expected = PIL.ImageOps.exif_transpose(PIL.Image.open(tmp_path / "1.jpg"))
+    shown = upright(frame, info).pixels.astype(int)
+    assert shown.shape == np.asarray(expected).shape
+    assert np.abs(shown - np.asarray(expected)).mean() < 3  # another turn: 40 and more
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turned"), [(1, (1, 0, 0, 1)), (3, (-1, 0, 0, -1)), (6, (0, 1, -1, 0)), (8, (0, -1, 1, 0))]
+)
+def test_a_video_of_jpegs_with_exif_is_turned_as_they_say(
+    tmp_path: Path, orientation: int, turned: tuple[int, ...]
+) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    PIL.Image.new("RGB", (32, 16)).save(tmp_path / "1.jpg", exif=exif)
+    with av.open(str(tmp_path / "1.jpg")) as still, av.open(str(tmp_path / "a.mkv"), "w") as video:
+        stream = video.add_stream_from_template(still.streams.video[0])
+        for packet in still.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                video.mux(packet)
+    matrix = read_info(tmp_path / "a.mkv").display_matrix or (1, 0, 0, 0, 1)
+    assert tuple(np.sign((*matrix[:2], *matrix[3:5]))) == turned

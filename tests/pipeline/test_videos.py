@@ -395,6 +395,9 @@ def test_numbered_images_become_a_video(tmp_path: Path, named: str) -> None:
     assert restore_folder([source], out, video=settings, **BICUBIC).count("skipped") == 1
     write_image(Image(pattern(99)), folder / "09.png")
     assert restore_folder([source], out, video=settings, **BICUBIC).count("done") == 1
+    (folder / "10.png").unlink()
+    with pytest.raises(UsageError, match=r"10\.png is missing"):
+        restore_folder([source], out, video=settings, **BICUBIC)
 
 
 def test_sixteen_bit_images_become_a_video_of_as_many_as_its_codec_has(tmp_path: Path) -> None:
