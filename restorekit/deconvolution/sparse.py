@@ -58,15 +58,13 @@ def shrink(values: Tensor, beta: float, alpha: float) -> Tensor:
     weight = 1 / beta
     kept = (2 * weight * (1 - alpha)) ** (1 / (2 - alpha))  # what the smallest v that is not set to 0 becomes
     threshold = kept + weight * alpha * kept ** (alpha - 1)
-    size = values.abs()
-    above = size > threshold
-    large = size[above]
+    size = values.abs().flatten()  # places of one number are found, read and written faster than those of four
+    above = torch.nonzero(size > threshold)[:, 0]
+    large = size.index_select(0, above)
     shrunk = large
     for _ in range(THRESHOLD_STEPS):
-        shrunk = large - weight * alpha * shrunk ** (alpha - 1)
-    result = torch.zeros_like(values)
-    result[above] = shrunk
-    return result.copysign_(values)
+        shrunk = large - shrunk.pow(alpha - 1).mul_(weight * alpha)
+    return size.zero_().index_copy_(0, above, shrunk).view(values.shape).copysign_(values)
 
 
 def tv(
