@@ -61,7 +61,8 @@ class StreamFacts:
     """One stream of a file and the times of its packets: what a result must have too."""
 
     kind: str
-    """video, audio, subtitle, data or attachment; chapters and timecode for what MP4 keeps of them in streams."""
+    """video, audio, subtitle, data, attachment, or cover for a picture of it; chapters and timecode for what MP4 keeps of
+    them in streams."""
     codec: str
     """FFmpeg's name; empty where it knows none."""
     time_base: Fraction
@@ -337,6 +338,8 @@ def _kind(stream: av.stream.Stream) -> str:
     """See `StreamFacts.kind`."""
     if stream.discard == av.stream.Discard.all:
         return "chapters"
+    if stream.disposition & av.stream.Disposition.attached_pic:
+        return "cover"
     return "timecode" if stream.type == "data" and "timecode" in stream.metadata else stream.type
 
 

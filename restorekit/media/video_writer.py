@@ -47,6 +47,12 @@ PACKED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 """What some hardware encoders take, and the planes that say the same."""
 STATISTICS = ("_STATISTICS", "BPS", "DURATION", "NUMBER_OF_")
 """How tags begin that count the source's own packets."""
+ATTACHED = ("attachment", "cover")
+"""Kinds of streams without times."""
+COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}
+"""Media types of pictures, by FFmpeg's codecs."""
+KEEPS_EMPTY = ("matroska", "webm")
+"""Containers that keep streams without packets."""
 AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
 ALPHA = ("prores_ks", "ffv1")
 """Encoders whose alpha every decoder gives back."""
@@ -250,7 +256,7 @@ def join_segments(
             if any("." in key for key in source.metadata):  # names like com.apple.quicktime.model
                 options["movflags"] = "use_metadata_tags"
             with av.open(str(beside), "w", format=CONTAINERS[path.suffix.lower()], options=options) as result:
-                targets, lost = _add_streams(source, result, info, format, span is None)
+                targets, lost = _add_streams(source, result, info, format, span)
                 result.metadata.update(_tags(source.metadata, span is None))
                 if span is None and (chapters := source.chapters()):
                     result.set_chapters(chapters)
@@ -272,15 +278,16 @@ def _add_streams(
     result: av.container.OutputContainer,
     info: VideoInfo,
     format: Format,
-    whole: bool,
+    span: tuple[int, int] | None,
 ) -> tuple[dict[int, Any], dict[int, str]]:
     """The result's stream for each of the source's, and words for those that its container does not hold."""
     targets: dict[int, Any] = {}
     lost: dict[int, str] = {}
     for stream in source.streams:
-        if info.streams[stream.index].kind in MADE_ANEW:
+        facts = info.streams[stream.index]
+        if facts.kind in MADE_ANEW:
             continue
-        tags = _tags(stream.metadata, whole)
+        tags = _tags(stream.metadata, span is None)
         if stream.index == info.index:
             target = _add_stream(result, format)
             target.time_base = info.video.time_base
@@ -291,6 +298,13 @@ def _add_streams(
             try:
                 if stream.type == "data" and not stream.name:
                     raise ValueError("data of an unknown kind")
+                if facts.kind == "cover" and result.format.name == "matroska":
+                    _attach(result, stream, info.path)
+                    continue
+                if not (
+                    facts.kind in ATTACHED or result.format.name in KEEPS_EMPTY or _times_within(facts, info, span)
+                ):
+                    raise ValueError("it holds nothing" if span is None else "it holds nothing in this part")
                 target = result.add_stream_from_template(stream, opaque=True)
             except ValueError as error:
                 lost[stream.index] = f"stream {stream.index} ({stream.type}) left out: {error}"
@@ -299,6 +313,21 @@ def _add_streams(
         target.disposition = stream.disposition
         targets[stream.index] = target
     return targets, lost
+
+
+def _attach(result: av.container.OutputContainer, cover: av.stream.Stream, path: Path) -> None:
+    """Attach the picture of a stream, which is how Matroska keeps covers.
+
+    Raises:
+        ValueError: its format has no name there.
+    """
+    kind = cover.codec_context.name
+    if kind not in COVERS:
+        raise ValueError(f"a cover in {kind}")
+    with opened(path) as source:
+        data = next(bytes(packet) for packet in packets(source) if packet.stream_index == cover.index)
+    name = cover.metadata.get("filename", f"cover.{COVERS[kind].rpartition('/')[2]}")
+    result.add_attachment(name, COVERS[kind], data)
 
 
 def _tags(metadata: Mapping[str, str], whole: bool) -> dict[str, str]:
@@ -362,17 +391,21 @@ def _check(
     Raises:
         UnwritableOutput: it does not, with the first difference.
     """
-    wanted = [one for index, one in enumerate(info.streams) if index not in lost and one.kind not in MADE_ANEW]
     result = read_info(beside)
-    written = [one for one in result.streams if one.kind not in MADE_ANEW]
+    # Matroska has what is attached behind all other streams.
+    wanted, written = (
+        sorted((one for one in streams if one.kind not in MADE_ANEW), key=lambda one: one.kind in ATTACHED)
+        for streams in ([one for index, one in enumerate(info.streams) if index not in lost], result.streams)
+    )
     if [stream.kind for stream in written] != [stream.kind for stream in wanted]:
         raise _differs(path, f"streams {_listed(written)} instead of {_listed(wanted)}")
     for source, copy in zip(wanted, written, strict=True):
-        begin, end = (round(time * info.video.time_base / source.time_base) for time in span) if span else (0, 0)
+        if source.kind in ATTACHED:
+            continue
         if source is info.video:
-            expected = [time - begin for time in times]
+            expected = [time - (span[0] if span else 0) for time in times]
         else:
-            expected = [time - begin for time in source.times.tolist() if not span or begin <= time < end]
+            expected = _times_within(source, info, span)
         if len(expected) != len(copy.times):
             raise _differs(path, f"{len(copy.times)} instead of {len(expected)} packets of {copy.kind}")
         ratio = source.time_base / copy.time_base
@@ -380,6 +413,10 @@ def _check(
         # The container's unit is as near as it gets, and Matroska's times before 0 are cut off, not rounded.
         if max(late, default=0) > (Fraction(1, 2) if source is info.video else 1):
             raise _differs(path, f"packets of {copy.kind} up to {float(max(late) * copy.time_base):.3f} s away")
+    lasts, lasted = (video.end * video.time_base for video in (result.video, info.video))
+    stated = info.video.end > info.video.times[-1]
+    if stated and span is None and abs(lasts - lasted) > result.video.time_base + info.video.time_base:
+        raise _differs(path, f"an end at {float(lasts):.3f} s instead of {float(lasted):.3f} s")
     for name, got, want in (
         ("size", (result.height, result.width), (format.height, format.width)),
         ("pixel aspect ratio", result.sample_aspect_ratio or 1, info.sample_aspect_ratio or 1),
@@ -390,6 +427,15 @@ def _check(
     ):
         if got != want:
             raise _differs(path, f"{name} {got} instead of {want}")
+
+
+def _times_within(facts: StreamFacts, info: VideoInfo, span: tuple[int, int] | None) -> list[int]:
+    """Times of a stream's packets in a result, in its own time base."""
+    times: list[int] = facts.times.tolist()
+    if span is None:
+        return times
+    begin, end = (round(time * info.video.time_base / facts.time_base) for time in span)
+    return [time - begin for time in times if begin <= time < end]
 
 
 def _differs(path: Path, difference: str) -> UnwritableOutput:

@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.stream
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from video_clips import FRAMES, SECOND, contents, frame_times, make_clip, patter
 
 from restorekit.errors import UnwritableOutput, UsageError
 from restorekit.media import video_writer
+from restorekit.media.encode import write_image
 from restorekit.media.encoding import Encoding, result_path
 from restorekit.media.image import Image
 from restorekit.media.video import Frame
@@ -133,6 +135,31 @@ def test_the_timecode_of_a_camera_is_kept_except_in_a_part(tmp_path: Path, suffi
     assert timecodes == [[timecode, None, None, timecode], [None, None, None]]
 
 
+def test_a_cover_stays_and_what_holds_nothing_in_a_part_is_named(tmp_path: Path) -> None:
+    clip, picture, source = make_clip(tmp_path / "a.mp4", audio_start=0.0), tmp_path / "c.png", tmp_path / "in.mp4"
+    write_image(Image(pattern(5)), picture)
+    ffmpeg(
+        "-i", clip, "-i", picture, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic", source
+    )
+    lost = {}
+    for name, span in (
+        ("whole.mp4", (0, FRAMES)),
+        ("part.mp4", (8, 11)),
+        ("whole.mkv", (0, FRAMES)),
+        ("part.mkv", (8, 11)),
+    ):
+        _, lost[name] = copied(source, tmp_path / name, span=span)
+        with av.open(str(tmp_path / name)) as result:
+            (cover,) = (
+                stream for stream in result.streams.video if stream.disposition & av.stream.Disposition.attached_pic
+            )
+            assert next(bytes(packet) for packet in result.demux(cover)) == picture.read_bytes()
+    silent = tuple(f"stream {index} (audio) left out: it holds nothing in this part" for index in (1, 2))
+    assert lost == {"whole.mp4": (), "part.mp4": silent, "whole.mkv": (), "part.mkv": ()}
+    _, lost_again = copied(tmp_path / "whole.mkv", tmp_path / "again.mkv")
+    assert lost_again == ()
+
+
 def test_frame_rates_are_the_times_own_and_never_computed(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", times=VARIABLE)
     copied(source, tmp_path / "out.mp4")
@@ -223,7 +250,7 @@ def test_a_part_begins_at_zero_with_its_sound(tmp_path: Path) -> None:
     assert len(inside) == 2
 
 
-@pytest.mark.parametrize("wrong", ["one frame less", "one frame late"])
+@pytest.mark.parametrize("wrong", ["one frame less", "another time", "a longer last frame"])
 def test_a_result_that_differs_is_not_kept(tmp_path: Path, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     timed = video_writer._timed
 
@@ -232,7 +259,8 @@ def test_a_result_that_differs_is_not_kept(tmp_path: Path, wrong: str, monkeypat
             if index == FRAMES - 1:
                 if wrong == "one frame less":
                     return
-                packet.pts += 100
+                packet.pts += 100 if wrong == "another time" else 0
+                packet.duration *= 2 if wrong == "a longer last frame" else 1
             yield packet
 
     monkeypatch.setattr(video_writer, "_timed", tampered)
