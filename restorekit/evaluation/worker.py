@@ -132,4 +132,6 @@ class BenchmarkWorker:
 def without_scores(item: Item, method: str, error: Exception) -> ImageScores:
     """A failed pair."""
     reason = str(error) if isinstance(error, RestorekitError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.filename is not None:
+        reason = f"{error.filename}: It cannot be read ({error.strerror})."
     return ImageScores(item.name, item.subset, method, reason=reason)

@@ -120,4 +120,6 @@ def range_error(values: NDArray[Any]) -> str:
     low, high = values.min(), values.max()
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:  # false for NaN
         return ""
+    if not np.isfinite(low + high):
+        return "Floating-point values are not all finite; 0 to 1 is expected."
     return f"Floating-point values reach from {low:g} to {high:g}; 0 to 1 is expected."

@@ -20,6 +20,7 @@ from restorekit.evaluation.datasets import Item
 from restorekit.evaluation.preparation import Degraded, crop_center, prepare_item, sharp_frames
 from restorekit.evaluation.protocol import load_protocol
 from restorekit.evaluation.scoring import Comparison, Scorer
+from restorekit.evaluation.worker import without_scores
 from restorekit.media.encode import write_image
 from restorekit.media.image import Image
 
@@ -144,3 +145,10 @@ def test_enlarging_baselines_reach_the_wanted_size() -> None:
         # Pixel centres: place x of the large image is (x + 0.5) / 4 - 0.5 of the small one, where the ramp is 10 a pixel.
         expected = 10 * ((np.arange(8, 24) + 0.5) / 4 - 0.5)
         assert np.abs(enlarged[8, 8:24, 0] - expected).max() <= 0.5
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words() -> None:
+    item = Item("a", (Path("sharp/a.png"),))
+    told = without_scores(item, "theirs", FileNotFoundError(2, "No such file or directory", "sharp/a.png"))
+    assert told.reason == "sharp/a.png: It cannot be read (No such file or directory)."
+    assert without_scores(item, "theirs", KeyError("a")).reason == "KeyError: 'a'"

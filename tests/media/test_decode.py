@@ -295,7 +295,7 @@ def damaged(path: Path, kind: str) -> None:
         ("animation", "animation"),
         ("pages", "pages"),
         ("float out of range", "0 to 1"),
-        ("not a number", "nan"),
+        ("not a number", "not all finite"),
         ("float64", "float64"),
         ("absent", "cannot be read"),
     ],

@@ -27,7 +27,8 @@ def test_arrays_of_the_usual_types_are_taken(array: np.ndarray, dtype: type, fir
     ("array", "word"),
     [
         (np.full((4, 5), 1.5), "1.5"),
-        (np.full((4, 5), np.nan), "nan"),
+        (np.full((4, 5), np.nan), "not all finite"),
+        (np.full((4, 5), np.inf), "not all finite"),
         (np.full((4, 5), -0.5), "-0.5"),
         (np.zeros((4, 5), np.int64), "int64"),
         (np.zeros((4, 5), complex), "complex"),
