@@ -22,7 +22,7 @@ from restorekit.weights.load import load_model
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a pixel in 0..1, between PyTorch in float32 and any other runtime of the same network."""
-LARGEST_IN_BF16 = 0.1
+LARGEST_IN_BF16 = 0.05
 """The same where the other computes in bfloat16: what is more than roundings."""
 OPSET = 18  # ONNX Runtime 1.14, OpenVINO 2023.0
 SIDE = 64  # pixels of the smallest image that the check sees, if the network's grid is finer

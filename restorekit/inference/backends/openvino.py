@@ -31,8 +31,8 @@ class OpenVinoBackend(GraphBackend):
     """A graph in OpenVINO, on the CPU; see `Backend`.
 
     One compiled network takes batches of any shape; a fixed shape is computed a quarter faster (int8: almost twice as fast),
-    but costs a compilation. So a shape that comes a second time gets a network of its own; in int8 at once, because OpenVINO
-    2026.4 computes some graphs wrong in int8 where the shape is free.
+    but costs a compilation. So a shape that comes a second time gets a network of its own; but in int8 and bfloat16 at once,
+    because OpenVINO 2026.4 computes some graphs wrong in these where the shape is free.
 
     Layers of an int8 graph that stay in float are computed in bfloat16 by processors that have it: in float32 they would
     take more time than all others, and bfloat16 changes the result far less than int8.
@@ -74,7 +74,7 @@ class OpenVinoBackend(GraphBackend):
 
     def _network(self, kind: Kind) -> Any:
         self._seen[kind] += 1
-        if self.graph.precision == "fp32" and self._seen[kind] == 1:
+        if self.precision == "fp32" and self._seen[kind] == 1:
             kind = kind._replace(shape=None)
         if kind not in self._compiled:
             if len(self._compiled) == MOST_SHAPES:
