@@ -28,6 +28,12 @@ class _Remaining(ProgressColumn):
         return Text(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}", style="progress.remaining")
 
 
+def _shorten(note: str) -> str:
+    """The end of a note, in a third of the terminal: a longer one would take the room of the remaining time."""
+    most = err.width // 3
+    return note if len(note) <= most else f"...{note[3 - most :]}"
+
+
 def open_progress(kind: str, title: str) -> Bar | JsonLines:
     """What shows a run: a bar, or lines of JSON."""
     return JsonLines() if kind == "json" else Bar(title)
@@ -50,7 +56,7 @@ class Bar:
             TextColumn("{task.fields[rate]}"),
             TextColumn("left"),
             _Remaining(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=err,
             disable=not err.is_terminal,
             transient=True,
@@ -90,7 +96,9 @@ class Bar:
             self._left = max(0.0, self._left - event.amount)
         rate = self._amount / max(time.monotonic() - self._begun, 1e-6)
         text = f"{rate:.2f} {self._unit}/s" if self._amount else ""
-        note = event.key if not event.items else ""  # a part of an item, e.g. a validation between two steps
+        note = (
+            _shorten(printable(event.key)) if not event.items else ""
+        )  # a part of an item, as a validation between steps
         self._bar.update(self._task, advance=event.items, amount=self._amount, left=self._left, rate=text, note=note)
 
     def end(self, summary: object) -> None:
