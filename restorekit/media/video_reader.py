@@ -275,6 +275,8 @@ class VideoReader:
         with opened(info.path, info.fps) as container:
             stream: Any = container.streams[info.index]
             frames = _decoded(container, stream, key)
+            if _is_counted(container, info):
+                frames = _counted(frames, info.video.times.tolist())
             for frame in _deinterlaced(frames) if self.deinterlace else frames:
                 if frame is None or frame.pts is None:
                     failed = True
@@ -384,6 +386,8 @@ def _key_frame(info: VideoInfo, frame: int) -> tuple[int, int | None]:
         return 0, None
     key = int(keys[-1])
     with opened(info.path, info.fps) as container:
+        if _is_counted(container, info):
+            return 0, None
         stream: Any = container.streams[info.index]
         shown = next((found for found in _decoded(container, stream, key) if found is not None), None)
         if shown is None or shown.pts != key or shown.is_corrupt:
@@ -411,6 +415,19 @@ def _decoded(
             yield None
             continue
         yield from (frame for frame in frames if frame.pts is not None and (key is None or frame.pts >= key))
+
+
+def _is_counted(container: av.container.InputContainer, info: VideoInfo) -> bool:
+    """Whether frames are shown in another order than a file that states no times has them."""
+    return container.format.name == "avi" and info.video.codec == "h264"
+
+
+def _counted(frames: "Iterator[av.VideoFrame | None]", times: list[int]) -> "Iterator[av.VideoFrame | None]":
+    """All frames from the first on, one time each; FFmpeg gives them those of their packets, out of order."""
+    for frame, time in zip(frames, times, strict=False):
+        if frame is not None:
+            frame.pts = time
+        yield frame
 
 
 def _deinterlaced(frames: "Iterator[av.VideoFrame | None]") -> "Iterator[av.VideoFrame | None]":

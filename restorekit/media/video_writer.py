@@ -264,13 +264,18 @@ def join_segments(
                 encoded = _timed(info, segments, format.rate, times, span[0] if span else 0, targets[info.index])
                 for packet in packets(source):
                     if packet.stream_index == info.index:  # the source's own order of streams
-                        result.mux([following] if (following := next(encoded, None)) else [])
+                        _store(result, [following] if (following := next(encoded, None)) else [], path)
                     elif packet.stream_index in targets and (not span or _moved(packet, span, info.video.time_base)):
                         packet.stream = targets[packet.stream_index]
-                        result.mux(packet)
-                result.mux(list(encoded))
+                        _store(result, [packet], path)
+                _store(result, list(encoded), path)
         _check(beside, path, info, format, times, span, lost)
     return tuple(lost.values())
+
+
+def _store(result: av.container.OutputContainer, packets: "list[av.Packet[Any]]", path: Path) -> None:
+    with _guarded(path):  # else the errors would be the source's, which is open
+        result.mux(packets)
 
 
 def _add_streams(

@@ -36,6 +36,21 @@ def test_frames_come_in_the_order_in_which_they_are_shown(tmp_path: Path) -> Non
     assert np.abs(pattern(3).astype(int) - pattern(4)).mean() > 10
 
 
+def test_reordered_frames_of_an_avi_come_in_the_order_in_which_they_are_shown(tmp_path: Path) -> None:
+    options = {"bf": "3", "b_strategy": "0", "g": "12"}
+    path = make_clip(tmp_path / "a.avi", times=list(range(FRAMES)), rate=SECOND, options=options)
+    info = read_info(path)
+    with av.open(str(path)) as container:
+        stated = [frame.pts for frame in container.decode(video=0)]
+    assert stated != sorted(stated)
+    for first in (0, 7):
+        frames = list(VideoReader(info, first=first))
+        assert [frame.index for frame in frames] == list(range(first, FRAMES))
+        assert [frame.timestamp for frame in frames] == [info.time(index) for index in range(first, FRAMES)]
+        for frame in frames:
+            assert np.abs(frame.image.pixels.astype(int) - pattern(frame.index)).mean() < 4
+
+
 def test_frames_of_an_avi_which_states_no_times_are_counted(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.avi", codec="mpeg4", times=list(range(FRAMES)), rate=SECOND, options={"bf": "2"})
     frames = list(VideoReader(read_info(path)))

@@ -272,6 +272,21 @@ def test_a_result_that_differs_is_not_kept(tmp_path: Path, wrong: str, monkeypat
     assert not list(tmp_path.glob(".*.part"))
 
 
+def test_packets_that_the_container_refuses_are_a_fault_of_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed = video_writer._timed
+
+    def tampered(*arguments: object) -> object:
+        for packet in timed(*arguments):
+            packet.dts = packet.pts + 1  # nothing is shown before it is decoded
+            yield packet
+
+    monkeypatch.setattr(video_writer, "_timed", tampered)
+    with pytest.raises(UnwritableOutput, match="cannot be encoded"):
+        copied(make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4")
+
+
 def test_frames_come_in_order_and_of_one_size(tmp_path: Path) -> None:
     info = read_info(make_clip(tmp_path / "in.mp4"))
     writer = SegmentWriter(tmp_path / "a.nut", choose_format(info, (24, 32), Encoding(), ".mp4", False))
