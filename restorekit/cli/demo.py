@@ -31,4 +31,4 @@ def demo(
     columns = [Column(header) for header in ("image", "blur", "blurred", "restored", "gain")]
     print_table("PSNR and SSIM (RGB, 11x11 Gaussian window) of the written files", columns, rows, terminal_width())
     for folder, content in demo.FOLDERS.items():
-        console.out.print(f"{out / folder}: {content}", soft_wrap=True)
+        console.show(f"{out / folder}: {content}")

@@ -121,7 +121,8 @@ def _print_everything(systems: Sequence[Spec | Broken], manifest: Manifest) -> N
         for protocol, values in entry.scores.items()
     ]
     headers_of_scores = ("weights", "for", "size", "licence", "data and protocol", "measured")
-    print_table("\nBundled weights", [Column(header) for header in headers_of_scores], scores, width=None)
+    console.show("")
+    print_table("Bundled weights", [Column(header) for header in headers_of_scores], scores, width=None)
 
 
 def _tiling(spec: Spec) -> str:

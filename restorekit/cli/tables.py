@@ -57,7 +57,7 @@ def print_table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[s
             break
         kept.remove(optional[-1])
     table = Table(
-        title=title,
+        title=escape(printable(title)),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,

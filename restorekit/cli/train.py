@@ -241,7 +241,7 @@ def train(
         )
         first_process = processes.rank() == 0
     if first_process:
-        console.out.print(f"Weights: {weights}", soft_wrap=True)
+        console.show(f"Weights: {weights}")
     if bar.unreadable:
         console.say(
             f"{bar.unreadable} of the images could not be read, or are smaller than a crop, and were passed over."

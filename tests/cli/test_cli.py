@@ -167,18 +167,19 @@ def test_quantize_leaves_out_what_nncf_says_of_every_node(
 
 
 def test_train_takes_ablations_and_options_above_them(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipes: list[Recipe] = []
 
     def remember(recipe: Recipe, *_: object, **__: object) -> Path:
         recipes.append(recipe)
-        return tmp_path
+        return Path("run[/x]")  # what is no markup
 
     monkeypatch.setattr("restorekit.training.run.train", remember)
     arguments = ("train", "--data", folder, "-o", tmp_path, "--model", "srgan-em", "--ablation", "mse")
     more = ("--ablation", "batch-norm", "--loss-weight", "mse=2", "--config", "blocks=3")
     assert command(*arguments, *more, monkeypatch=monkeypatch) == ExitCode.OK
+    assert capsys.readouterr().out == "Weights: run[/x]\n"
     (recipe,) = recipes
     assert recipe.config == {"batch_norm": True, "blocks": 3}
     assert (recipe.loss_weights["l1"], recipe.loss_weights["mse"]) == (0.0, 2.0)

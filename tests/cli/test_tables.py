@@ -37,6 +37,13 @@ def test_a_cell_is_text_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.splitlines()[-1].rstrip() == "[bold]a[/]:smile:\\x1b[31m.png"
 
 
+def test_a_heading_is_text_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(
+        "Compared with a[/b]\n\x1b.mp4", [Column("file")], [["a file of forty characters and more, a"]], width=None
+    )
+    assert capsys.readouterr().out.splitlines()[0].rstrip() == r"Compared with a[/b]\x0a\x1b.mp4"
+
+
 def test_speed_is_that_of_images_and_losses_name_results_of_any_kind(capsys: pytest.CaptureFixture[str]) -> None:
     image = FileResult(Path("a.png"), Path("o/a.png"), "done", megapixels=3, seconds=2)
     video = FileResult(
