@@ -50,6 +50,7 @@ CASES = {
     "gong:photo": LONG,
     "sun:photo": LONG,
     "compact:x4": GRAINY,
+    "compact:x2": GRAINY,
     "espcn:x4": GRAINY,
     "espcn:x2": GRAINY,
     "espcn:x3": GRAINY,

@@ -23,6 +23,7 @@ DATA = {
     "gggan-lite:photo": "photos",
     "gggan-lite:endoscopy": "endoscopy",
     "compact:x4": "photos",
+    "compact:x2": "photos",
 }
 """Which of the folders is like what the weights are for."""
 BUDGET = 0.07

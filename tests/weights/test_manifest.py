@@ -71,7 +71,7 @@ def test_entries_are_complete_and_unambiguous() -> None:
 
 def test_every_bundled_file_is_what_the_manifest_says() -> None:
     entries = load_manifest().bundled
-    assert len(entries) == 14
+    assert len(entries) == 15
     for entry in entries:
         assert entry.path.stat().st_size == entry.size
         assert state_dict.sha256(entry.path) == entry.sha256
