@@ -54,6 +54,8 @@ class ObservedBlur:
     blur: Blur
     noise: float
     """Standard deviation in 0..1."""
+    found: bool = False
+    """Whether the system found it, or was told."""
     listener: Listener = PATIENT
     """Hears how it is undone, and may end that."""
 
@@ -75,15 +77,15 @@ class Context:
     """Whether another pass would change nothing."""
 
 
-def observe_blur(blur: Blur, reader: RowReader, listener: Listener = PATIENT) -> ObservedBlur:
-    """Add to a known blur how noisy its image is: the median of its strips; and who hears how it is undone."""
+def observe_blur(blur: Blur, reader: RowReader, found: bool = False, listener: Listener = PATIENT) -> ObservedBlur:
+    """Add to a blur how noisy its image is: the median of its strips. For the rest see `ObservedBlur`."""
     import torch
 
     from restorekit.deconvolution import noise_level
 
     strips = (to_unit(reader.rows(top, min(top + STRIP, reader.height))) for top in range(0, reader.height, STRIP))
     levels = [noise_level(torch.from_numpy(strip).permute(2, 0, 1)[None]) for strip in strips]
-    return ObservedBlur(blur, float(np.median(levels)), listener)
+    return ObservedBlur(blur, float(np.median(levels)), found, listener)
 
 
 def names_of_norms(network: nn.Module) -> dict[ImageNorm, str]:

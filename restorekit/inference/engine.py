@@ -169,12 +169,13 @@ class Engine:
                 "Repeat a grey image's channel three times.",
             )
         reader, tried = ArrayReader(pixels), limits or self.limits
-        blur = self.find_blur(reader, listener) if blur is None and self.spec.estimates else blur
+        found = blur is None and self.spec.estimates
+        blur = self.find_blur(reader, listener) if found else blur
         halvings = 0
         while True:
             plan = self.plan(reader.height, reader.width, tried, blur)
             try:
-                restored, info = self._whole(reader, plan, blur, listener)
+                restored, info = self._whole(reader, plan, blur, found, listener)
                 return Restoration(restored, replace(info, halvings=halvings), tried, blur)
             except OutOfDeviceMemory:
                 tried = self.smaller(plan, tried, blur)
@@ -254,7 +255,12 @@ class Engine:
             return blur if factor == 1 else blur.enlarge(factor, reader.height, reader.width)
 
     def observe(
-        self, reader: RowReader, plan: TilePlan, blur: Blur | None = None, listener: Listener = PATIENT
+        self,
+        reader: RowReader,
+        plan: TilePlan,
+        blur: Blur | None = None,
+        found: bool = False,
+        listener: Listener = PATIENT,
     ) -> Context | None:
         """Find out what must be known of the whole image before its tiles are restored; None if nothing.
 
@@ -262,10 +268,11 @@ class Engine:
             reader: the image.
             plan: its tiles.
             blur: what blurred it, told or found, for systems that undo it.
+            found: which of both.
             listener: hears how they do, and may end it.
         """
         if blur is not None:
-            return Context({}, observe_blur(blur, reader, listener), settled=True)
+            return Context({}, observe_blur(blur, reader, found, listener), settled=True)
         context: Context | None = None
         while plan.statistics is not None and (context is None or not context.settled):
             sums = (
@@ -341,10 +348,10 @@ class Engine:
         return replace(spec, overlap=OVERLAP * (2 * blur.radius + 1))
 
     def _whole(
-        self, reader: RowReader, plan: TilePlan, blur: Blur | None, listener: Listener
+        self, reader: RowReader, plan: TilePlan, blur: Blur | None, found: bool, listener: Listener
     ) -> tuple[NDArray[Any], TilingInfo]:
         """All rows in one array, and how it was done."""
-        context = self.observe(reader, plan, blur, listener)
+        context = self.observe(reader, plan, blur, found, listener)
         restored = np.empty((plan.height * self.spec.scale, plan.width * self.spec.scale, 3), reader.dtype)
         redone = 0
         for band in self.bands(reader, plan, context):

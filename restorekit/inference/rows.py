@@ -93,18 +93,19 @@ class NetworkReader(SequentialReader):
         scale = engine.spec.scale
         super().__init__(source.height * scale, source.width * scale, 3, source.dtype)
         self.source, self.engine, self.limits, self.blur, self.listener = source, engine, limits, blur, listener
+        self.found = blur is None and engine.spec.estimates
         self.info = TilingInfo()
         """Once it was read to its end."""
 
     def parts(self) -> Iterator[NDArray[Any]]:
         """Restore from the top; see `SequentialReader.parts`."""
         finished = halvings = 0
-        if self.blur is None and self.engine.spec.estimates:
+        if self.found and self.blur is None:
             self.blur = self.engine.find_blur(self.source, self.listener)
         while True:
             plan = self.engine.plan(self.source.height, self.source.width, self.limits, self.blur)
             try:
-                context = self.engine.observe(self.source, plan, self.blur, self.listener)
+                context = self.engine.observe(self.source, plan, self.blur, self.found, self.listener)
                 redone, one_colour = 0, None
                 for band in self.engine.bands(self.source, plan, context):
                     redone += band.redone

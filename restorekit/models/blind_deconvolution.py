@@ -1,5 +1,6 @@
 """Systems that find the blur in the image, and then undo it."""
 
+import math
 from abc import abstractmethod
 
 import numpy as np
@@ -14,8 +15,11 @@ from restorekit.runtime.progress import PATIENT, Listener
 NO_BLUR = Kernel(np.ones((1, 1), np.float32))
 FLAT = 1e-3  # smallest difference of two values in which a blur can be found
 INEXACT = 0.02
-"""Least noise that is counted on where a network found the blur, since that is not exact; Gong et al.'s code has 0.0207. On
-images of BSDS500 half of it gained 0.3 to 0.9 dB less, twice as much 0.2 to 0.8."""
+"""Noise that is added where a network found the blur, since that is not exact; Gong et al.'s code has 0.0207.
+
+On 6 images of BSDS500 with lines of 9 and 15 px and noise of 0, 1 and 2 % it lets what `sun` finds gain 1.9, 1.6 and 1.4 dB.
+Where the larger of both noises counts it is 1.9, 1.7 and 1.2; with the measured noise alone, on three of them, -2.3, 0.9 and
+1.6. A field that is told gains 9.9, 4.4 and 3.5 dB with the measured noise, and 4.0, 3.9 and 3.5 with at least 2 %."""
 
 
 def is_flat(image: Tensor) -> bool:
@@ -34,7 +38,7 @@ class BlindDeconvolution(Deconvolution[Config]):
         if rgb.is_meta:  # shapes alone, as work is counted: there is no blur to be found in them
             self.predict(rgb)
             return rgb
-        return torch.cat([self.restore(image, self.find(image), noise_level(image)) for image in rgb[:, None]])
+        return torch.cat([self.restore_found(image, self.find(image), noise_level(image)) for image in rgb[:, None]])
 
     def find(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """The estimate for an image (1,3,H,W); one that is larger than the image says nothing, so it counts as no blur."""
@@ -60,6 +64,10 @@ class BlindDeconvolution(Deconvolution[Config]):
             return rgb
         return super().restore(rgb, blur, noise, listener)
 
+    def restore_found(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
+        """Undo what `find` found; see `restore`."""
+        return self.restore(rgb, blur, noise, listener)
+
 
 class LearnedBlur(BlindDeconvolution[Config]):
     """A network tells the blur, as a PSF or as a motion field, and total variation undoes it.
@@ -74,6 +82,10 @@ class LearnedBlur(BlindDeconvolution[Config]):
         seen = isinstance(blur, Kernel | Lines) and may_be_blurred(rgb.mean(1, keepdim=True), blur)
         return blur if seen else NO_BLUR
 
+    def restore_found(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
+        """As `restore`, with more noise: what a network finds is not exact."""
+        return self.restore(rgb, blur, math.hypot(noise, INEXACT), listener)
+
     def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
         """Minimise the total variation."""
-        return tv(rgb, blur, max(noise, INEXACT), tell=listener.begin)
+        return tv(rgb, blur, noise, tell=listener.begin)

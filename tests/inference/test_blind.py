@@ -157,6 +157,21 @@ def test_by_rows_the_pixels_are_those_of_the_whole(blurred: np.ndarray) -> None:
     assert ear.told == ["a: level 1 of 1"] + ["a: step 1 of 1"] * rows.info.tiles
 
 
+def test_what_was_found_is_undone_as_such_and_what_was_told_is_not(blurred: np.ndarray) -> None:
+    class Doubtful(MadeUp):
+        def restore_found(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
+            return 1 - rgb
+
+    doubtful = engine(Doubtful(), tile=80)
+    np.testing.assert_array_equal(doubtful(blurred).pixels, 255 - blurred)
+    rows = restore_rows(ArrayReader(blurred), doubtful)
+    np.testing.assert_array_equal(rows.result.rows(0, len(blurred)), 255 - blurred)
+    blur = line_kernel(LENGTH, 0)
+    np.testing.assert_array_equal(doubtful(blurred, blur=blur).pixels, engine(MadeUp(), tile=80)(blurred).pixels)
+    told = restore_rows(ArrayReader(blurred), doubtful, blur=blur)
+    np.testing.assert_array_equal(told.result.rows(0, len(blurred)), doubtful(blurred, blur=blur).pixels)
+
+
 def test_a_large_image_is_looked_at_reduced_and_its_blur_enlarged(
     blurred: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

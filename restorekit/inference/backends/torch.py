@@ -102,10 +102,11 @@ class TorchBackend:
     def _undone(self, batch: Tensor, observed: ObservedBlur, at: Sequence[Place]) -> Tensor:
         """Restore (N,3,h,w), each tile with its part of the blur."""
         network, height, width = cast(Deconvolution[Any], self.network), batch.shape[2], batch.shape[3]
+        restore = cast(BlindDeconvolution[Any], network).restore_found if observed.found else network.restore
         noise, listener = observed.noise, observed.listener
         return torch.cat(
             [
-                network.restore(tile[None], observed.blur.crop(row.start, column.start, height, width), noise, listener)
+                restore(tile[None], observed.blur.crop(row.start, column.start, height, width), noise, listener)
                 for tile, (row, column) in zip(batch.contiguous(), at, strict=True)
             ]
         )
