@@ -107,7 +107,7 @@ def decode_animation(data: bytes, max_pixels: int = MOST_PIXELS) -> Animation:
             if count * file.width * file.height > max_pixels:
                 raise UnreadableImage(
                     f"Its {count} frames of {file.width}x{file.height} pixels are more than the {max_pixels} that are read.",
-                    "Raise max_pixels if that is right.",
+                    "Raise `max_pixels` if that is right.",
                 )
             options = {name: file.info[name] for name in _KEPT[format] if file.info.get(name) is not None}
             skipped = int(bool(file.info.get("default_image")))

@@ -35,7 +35,7 @@ class VideoSettings:
             raise UsageError(f"`fps` cannot be {self.fps}.", "Give frames a second, e.g. 25 or 30000/1001.")
         if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
             raise UsageError(
-                f"frames cannot be {self.frames}.", "Give the first frame and the first one behind, from 0."
+                f"`frames` cannot be {self.frames}.", "Give the first frame and the first one behind, from 0."
             )
 
 

@@ -100,7 +100,7 @@ class VideoWorker:
         if info.height * info.width > self.max_pixels:
             raise UnreadableImage(
                 f"Its frames have {info.width}x{info.height} pixels, more than the {self.max_pixels} that are read.",
-                "Raise max_pixels if that is right.",
+                "Raise `max_pixels` if that is right.",
                 job.source,
             )
         return ReadVideo(info, stamp)
