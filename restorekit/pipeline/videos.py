@@ -458,7 +458,11 @@ def _filled(frames: Iterator[Frame], path: Path) -> Iterator[Slot]:
             good = frame.image
             yield Slot(frame)
     if good is None:
-        raise UnreadableImage("None of the frames can be decoded.", "Copy the video again from where it came.", path)
+        raise UnreadableImage(
+            "None of the frames can be decoded: the file is damaged or encrypted.",
+            "Copy the video again from where it came.",
+            path,
+        )
 
 
 def _stand_in(frame: Frame, image: Image | None, which: str) -> Slot:

@@ -125,6 +125,17 @@ def test_a_video_of_damaged_frames_alone_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "out/a.mkv").exists()
 
 
+def test_an_encrypted_video_fails(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    key, name = "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"
+    scheme = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", key, "-encryption_kid", name]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", make_clip(tmp_path / "clip.mp4"), "-c", "copy"]
+    subprocess.run([*command, *scheme, source], check=True)
+    (result,) = restore_folder([source], tmp_path / "out", **BICUBIC).results
+    assert (result.status, "encrypted" in result.reason) == ("failed", True)
+    assert not result.output.exists()
+
+
 def test_frames_that_repeat_are_computed_once_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     twos = [pattern(index // 2) for index in range(FRAMES)]
     source = make_clip(tmp_path / "a.mkv", "ffv1", "bgr0", frames=twos)
