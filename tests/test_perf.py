@@ -59,6 +59,12 @@ def run(history: Path, script: str, *arguments: str) -> list[dict[str, object]]:
         ),
         ("systems_speed.py", ["espcn", "gggan-lite", "--size", "32"], 2),
         ("end_to_end_speed.py", ["gggan-lite", "compact", "--frames", "3", "--images", "2", "--divide", "10"], 14),
+        pytest.param(
+            "end_to_end_speed.py",
+            ["compact", "--frames=3", "--images=2", "--divide=10", "--backend=openvino", "--precision=int8"],
+            3,
+            marks=pytest.mark.skipif(not (find_spec("onnx") and find_spec("openvino")), reason="there is no OpenVINO"),
+        ),
         (
             "gpu_speed.py",
             ["espcn", "--device=cpu", "--precisions=bf16", "--batches=1", "--divide=10", "--images=2", "--frames=3"],

@@ -112,12 +112,12 @@ def _before_clipping(result: Any) -> Any:
     """What a network gives before it clips to 0..1: there OpenVINO makes 0 of what is no number."""
     end = result.input_value(0)
     while end.get_node().get_type_name() in ("Minimum", "Maximum", "Clamp"):
-        end = next(of for of in end.get_node().input_values() if of.get_node().get_type_name() != "Constant")
+        end = next(value for value in end.get_node().input_values() if value.get_node().get_type_name() != "Constant")
     return end
 
 
 def _from_unit(dtype: np.dtype[Any], values: Any) -> Any:
-    """As `imaging.dtypes.from_unit` does, in the network: on all cores, in what is in the cache."""
+    """What `imaging.dtypes.from_unit` does, as the end of the network: on all cores, while values are in the cache."""
     from openvino import opset13 as ops
 
     top = RANGES[dtype]
