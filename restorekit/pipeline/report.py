@@ -59,7 +59,7 @@ def failed_result(source: Path, output: Path, error: Exception) -> FileResult:
         source,
         output,
         "failed",
-        reason=f"Unexpected {type(error).__name__}: {error}",
+        reason=f"Unexpected {type(error).__name__}: {error}".removesuffix(".") + ".",
         hint="This is a defect of restorekit: please report it with the file.",
         defect="".join(traceback.format_exception(error)),
     )

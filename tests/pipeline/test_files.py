@@ -241,7 +241,7 @@ def test_an_unforeseen_error_of_one_image_stays_with_it_and_is_told_as_a_defect(
     report = tmp_path / "report.jsonl"
     summary = restore_folder([folder], tmp_path / "out", settings=CPU, report=report, **options)
     assert [result.status for result in summary.results] == ["done", "failed", "done"]
-    assert summary.results[1].reason == "Unexpected ZeroDivisionError: tile of no size"
+    assert summary.results[1].reason == "Unexpected ZeroDivisionError: tile of no size."
     assert "in odd" in json.loads(report.read_text().splitlines()[1])["defect"]
     assert summary.exit_code == ExitCode.FAILURE  # nothing but a defect failed
 
