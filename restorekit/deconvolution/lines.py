@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
 from restorekit.deconvolution.blurs import Blur, Kernel, Operator
@@ -104,6 +103,8 @@ class _Products(NamedTuple):
 
     def transpose(self) -> "_Products":
         """The matrix, which is square, by its columns."""
+        from scipy import sparse  # for which those who undo no motion do not wait
+
         by_rows = tuple(part.cpu().numpy() for part in (self.weights, self.columns, self.offsets))
         matrix = sparse.csr_array(by_rows, shape=(len(self.offsets) - 1,) * 2).tocsc()  # it counts, a sort takes longer
         parts = (
