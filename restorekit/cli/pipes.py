@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from restorekit.cli.console import say
+from restorekit.cli.console import say, with_flags
 from restorekit.errors import UnreadableImage, UnwritableOutput, UsageError
 from restorekit.media.sniff import SUFFIXES
 
@@ -91,7 +91,7 @@ def restore_piped(inputs: list[Path], out: Path, choices: Choices, progress: Pro
         write_atomically(out, restored)
     progress.end(None)
     for remark in filter(None, (result.doubt, result.info.approximation if result.info else "", *result.lost)):
-        say(f"The result: {remark}.")
+        say(f"The result: {with_flags(remark)}.")
 
 
 def _read_stdin(most: int) -> bytes:

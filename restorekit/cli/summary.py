@@ -82,12 +82,12 @@ def print_summary(run: RunSummary, tile: int | None) -> None:
     if doubtful:
         print_table("Doubtful", [Column("file"), Column("the result", wraps=True)], doubtful, terminal_width())
     for reason, count in approximations.items():
-        say(f"{count} of {done} results are approximations: {reason}.")
+        say(f"{count} of {done} results are approximations: {with_flags(reason)}.")
     for loss, count in losses.items():
         say(f"{count} of {done} results could not keep all: {loss}.")
     for result in warned:
         for warning in result.warnings[:MOST_WARNINGS]:
-            say(f"{result.source}: {warning}.")
+            say(f"{result.source}: {with_flags(warning)}.")
         if (more := len(result.warnings) - MOST_WARNINGS) > 0:
             say(f"{result.source}: {more} more such frames; --report lists them.")
     if repeated := numbers["repeated"]:

@@ -306,7 +306,9 @@ class Engine:
         """What a plan means for the result, before anything unforeseen happens."""
         approximation = plan.why
         if context is not None and not context.settled and not approximation:
-            approximation = "the statistics of the whole image were gathered in one pass (statistics=exact repeats it)"
+            approximation = (
+                "the statistics of the whole image were gathered in one pass (`statistics` exact repeats it)"
+            )
         passes = 0 if context is None else context.passes
         blur = str(context.blur) if context is not None and context.blur is not None else ""
         return TilingInfo(

@@ -154,7 +154,9 @@ class VideoWorker:
                 store.abort()
         warnings = [warning for content in store.contents for warning in content["warnings"]]
         if interlaced:
-            warnings.insert(0, "interlaced: both fields of a frame were restored together (deinterlace separates them)")
+            warnings.insert(
+                0, "interlaced: both fields of a frame were restored together (`deinterlace` separates them)"
+            )
         return RestoredVideo(
             item,
             format,

@@ -6,6 +6,7 @@ import pytest
 
 from restorekit.cli.summary import print_summary
 from restorekit.cli.tables import Column, print_table
+from restorekit.inference.engine import TilingInfo
 from restorekit.media.discover import Job
 from restorekit.pipeline.report import FileResult, Results, RunInfo, RunSummary
 
@@ -56,6 +57,17 @@ def test_speed_is_that_of_images_and_losses_name_results_of_any_kind(capsys: pyt
     shown = "".join(capsys.readouterr())
     assert "1.50" in shown
     assert "1 of 2 results could not keep all: transparency dropped." in shown
+
+
+def test_what_is_said_of_results_names_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    results = Results(Path("o"))
+    info = TilingInfo(approximation="gathered in one pass (`statistics` exact repeats it)")
+    result = FileResult(Path("a.mp4"), Path("o/a.mp4"), "done", info=info, warnings=("both (`deinterlace` separates)",))
+    results.add(Job.of(Path("a.mp4"), Path("a.mp4")), result)
+    print_summary(RunSummary(1, RunInfo("bicubic", "none", "cpu", "fp32"), results), None)
+    shown = capsys.readouterr().err
+    assert "1 of 1 results are approximations: gathered in one pass (--statistics exact repeats it)." in shown
+    assert "a.mp4: both (--deinterlace separates)." in shown
 
 
 def test_one_video_is_counted_as_1(capsys: pytest.CaptureFixture[str]) -> None:
