@@ -14,6 +14,7 @@ from restorekit.media.discover import Job, RealPaths, check_apart, find_images, 
 from restorekit.media.encoding import CONTAINERS, Encoding, result_path
 from restorekit.media.numbered import is_pattern, numbered_file, numbers, pattern_of
 from restorekit.media.sniff import SUFFIXES, VIDEO_SUFFIXES
+from restorekit.runtime.lock import HIDDEN
 
 if TYPE_CHECKING:
     from restorekit.pipeline.blur_files import KnownBlurs
@@ -69,6 +70,8 @@ def plan_files(
             f"No image was found in {', '.join(map(str, inputs))}, and no video.",
             "PNG, JPEG, WebP, TIFF, BMP and most kinds of videos are read.",
         )
+    if report is not None and report.parent.name == HIDDEN:
+        raise UsageError("The report would lie among a run's own files.", "Choose another place for it.", report)
     if only is None:
         Taken(out, compare, report, blur_out, blurs).take(jobs, RealPaths())
     return jobs

@@ -191,6 +191,7 @@ def test_a_result_that_its_format_cannot_hold_fails_alone(
         ({"report": "in/a.png"}, "report would replace an input"),
         ({"compare": "other"}, "side-by-side view of .* would replace an input"),
         ({"report": "out/a.png"}, "report would replace the result of"),
+        ({"report": "out/.restorekit/restored.jsonl"}, "report would lie among a run's own files"),
         ({"compare": "out"}, "would replace the"),
     ],
 )
