@@ -77,6 +77,14 @@ def test_a_motion_field_speaks_of_every_pixel() -> None:
     assert not may_be_blurred(grey(blurred), Lines(u[:, ::-1].copy(), v))
 
 
+@pytest.mark.parametrize(("moving", "may"), [(50, False), (70, True)])  # columns that hold 2 and 3 of 14 edges
+def test_a_motion_field_that_shows_at_few_edges_counts_as_none(moving: int, may: bool) -> None:
+    stripes = np.tile(np.repeat(np.arange(15) % 2, 20), (100, 1)).astype(float)
+    u, v = np.zeros((2, 100, 300), np.float32)
+    u[:, :moving] = 9
+    assert may_be_blurred(grey(ndimage.uniform_filter1d(stripes, 9, axis=1)), Lines(u, v)) == may
+
+
 def test_of_a_turned_camera_the_sharp_middle_does_not_count() -> None:
     sharp = data.camera()[80:380, 80:380] / 255
     blurred = ndimage.uniform_filter1d(sharp, 9, axis=1)
