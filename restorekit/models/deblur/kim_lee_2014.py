@@ -51,14 +51,10 @@ CONTRASTS = tuple(10 ** (step / 3 - 6) for step in range(19))  # powers that a w
 ANGLES = 16
 BOX = 5  # windows on a side over which costs are averaged
 ADVANTAGE = 4.0  # what motion must explain better than none, in units of the log-likelihood
-AGREEMENT, APART = (
-    6.0,
-    6.0,
-)  # cost of a pixel between the motions of neighbouring windows, and pixels that count at most
+AGREEMENT = 6.0  # cost of a pixel between the motions of neighbouring windows
+APART = 6.0  # pixels that count at most
 SWEEPS = 20
-FEWEST = (
-    0.25  # of all pixels: of sharp photographs up to a fifth seems to move, of those blurred by a line four fifths do
-)
+FEWEST = 0.5  # of all pixels: of sharp photographs up to a third seems to move, of those blurred by a line 3/4 or more
 
 spec = Spec(
     name="kim-lee-2014",
