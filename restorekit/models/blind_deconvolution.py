@@ -79,6 +79,7 @@ class LearnedBlur(BlindDeconvolution[Config]):
         """As for every method, unless the image is sharp."""
         listener.begin("looking for blur")
         blur = super().find(rgb, listener)
+        listener.go_on()
         seen = isinstance(blur, Kernel | Lines) and may_be_blurred(rgb.mean(1, keepdim=True), blur)
         return blur if seen else NO_BLUR
 

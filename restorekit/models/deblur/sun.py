@@ -121,6 +121,7 @@ class Sun(LearnedBlur[Config]):
         """Let patches vote for the motion of every third pixel, and neighbours agree."""
         motions = all_motions().to(rgb.device)
         votes = self.confidence(rgb, listener)
+        listener.go_on()
         doubled = not self.config.upstream_compat
         field = motions[smooth(votes, motions, self.config.smoothness, doubled, listener)]
         field[votes.sum(0) == 0] = 0  # where no patch lies within the image
@@ -138,6 +139,7 @@ class Sun(LearnedBlur[Config]):
         for number, turn in enumerate(TURNS):
             listener.begin(f"turn {number + 1} of {len(TURNS)}")
             said, inside = self._ask(rgb, turn, nodes)
+            listener.go_on()
             total, count = _spread(said, self.config.patch), _spread(inside[None], self.config.patch)[0]
             sharp += total[0]
             seen += count
@@ -190,6 +192,7 @@ def smooth(votes: Tensor, motions: Tensor, weight: float, doubled: bool, listene
     order = votes.flatten(1).T.argsort(dim=1, descending=True, stable=True)
     more = torch.linspace(BEST, len(votes) - 1, MORE).round().long().to(votes.device)
     order = torch.cat([order[:, :BEST], order[:, more]], dim=1).T.contiguous()  # (50,hw)
+    listener.go_on()
     cost = -votes.flatten(1).gather(0, order)
     places = weight**0.5 * motions.double()  # squared differences are costs
     if doubled:
