@@ -30,7 +30,7 @@ from restorekit.weights.network import Network
 if TYPE_CHECKING:
     from restorekit.deconvolution import Blur
 
-ALGORITHM = 3
+ALGORITHM = 4
 """Version of what decides pixels here: raised when the same network, settings and image give other pixels than before."""
 
 CPU_TILE_BYTES = 440 << 20  # of activations: larger tiles gain little and fall out of the cache
