@@ -61,7 +61,10 @@ def make_clip(
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = tags
         if aspect:
             context.sample_aspect_ratio = aspect
-        context.options = {"crf": "4", "g": "4", "x265-params": "log-level=none", **(options or {})}
+        context.options = {"crf": "4", "g": "4", **(options or {})}
+        if codec == "libx265":  # without --cutree, which spoils memory where frames are as narrow as these
+            given = context.options.get("x265-params", "log-level=none")
+            context.options |= {"x265-params": f"{given}:cutree=0"}
         if rotation:
             video.set_display_rotation(rotation)
         video.metadata["language"] = "nor"

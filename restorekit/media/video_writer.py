@@ -53,6 +53,7 @@ COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}
 """Media types of pictures, by FFmpeg's codecs."""
 KEEPS_EMPTY = ("matroska", "webm")
 """Containers that keep streams without packets."""
+NARROW = 64  # px
 AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
 ALPHA = ("prores_ks", "ffv1")
 """Encoders whose alpha every decoder gives back."""
@@ -115,7 +116,9 @@ def choose_format(info: VideoInfo, size: tuple[int, int], encoding: Encoding, su
     if name == "ffv1":
         options |= {"level": "3", "g": "1", "slicecrc": "1"}
     if name == "libx265":
-        options["x265-params"] = ":".join(["log-level=none", *filter(None, [info.mastering])])
+        # x265's --cutree writes beyond its memory where frames are less than 50 px wide, which may end the process.
+        safe = "cutree=0" if size[1] < NARROW else ""
+        options["x265-params"] = ":".join(filter(None, ["log-level=none", safe, info.mastering]))
     if name == "libx264" and interlaced:
         options["x264-params"] = f"{info.field_order}=1"
     if info.sample_aspect_ratio not in (None, 1) and suffix in (".mkv", ".webm") and name not in ("libx264", "libx265"):

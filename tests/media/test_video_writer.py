@@ -174,6 +174,13 @@ def test_mastering_display_is_kept(tmp_path: Path) -> None:
     assert read_info(tmp_path / "out.mp4").mastering == words
 
 
+@pytest.mark.parametrize(("width", "parameters"), [(48, "log-level=none:cutree=0"), (64, "log-level=none")])
+def test_x265_keeps_to_its_memory_where_frames_are_narrow(tmp_path: Path, width: int, parameters: str) -> None:
+    info = read_info(make_clip(tmp_path / "in.mkv"))
+    options = choose_format(info, (24, width), Encoding("hevc"), ".mkv", False).options
+    assert options["x265-params"] == parameters
+
+
 def test_interlaced_video_stays_marked_as_such(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mkv", options={"x264-params": "bff=1", "flags": "+ildct"})
     copied(source, tmp_path / "out.mkv")
