@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 
 from restorekit.inference.backends.choice import remembered
+from restorekit.inference.backends.openvino import the_core
 from restorekit.media.encoding import ENCODERS
 from restorekit.runtime.memory import free_memory, total_memory
 from restorekit.runtime.provenance import cpu_features, environment
@@ -65,7 +66,7 @@ def _onnxruntime() -> list[str]:
 def _openvino() -> list[str]:
     import openvino
 
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return [openvino.__version__, " ".join(able)]
 
 

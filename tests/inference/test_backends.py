@@ -2,6 +2,9 @@
 
 import json
 import pickle
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +23,7 @@ from restorekit.inference import export
 from restorekit.inference.backends import NotFinite, choice, finished
 from restorekit.inference.backends import torch as by_torch
 from restorekit.inference.backends.graph import GraphBackend
+from restorekit.inference.backends.openvino import the_core
 from restorekit.inference.backends.torch import TorchBackend, prepared
 from restorekit.inference.engine import Engine
 from restorekit.inference.settings import Provider, Runtime, Settings
@@ -131,7 +135,7 @@ def test_settings_that_do_not_suit_the_back_end_are_refused(
 def test_a_runtime_that_is_not_installed_is_named_with_its_extra(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, RUNTIMES[runtime], None)
+    monkeypatch.setitem(sys.modules, RUNTIMES[runtime], None)
     with pytest.raises(UsageError, match=rf"restorekit\[{runtime}\]"):
         Engine(GRAPH, Settings(backend=runtime))
 
@@ -287,8 +291,8 @@ def test_what_is_no_number_is_an_error(runtime: Runtime, factor: float, dtype: t
 
 @pytest.mark.slow
 def test_openvino_computes_in_bf16_where_the_processor_does(photo: np.ndarray) -> None:
-    openvino = pytest.importorskip("openvino")
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    pytest.importorskip("openvino")
+    if "BF16" not in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this processor has no bfloat16")
     model = load_model("compact")
     engine, expected = (Engine(model, Settings(backend="openvino", precision=name)) for name in ("bf16", "fp32"))
@@ -304,7 +308,7 @@ def test_float_layers_of_an_int8_graph_are_in_bf16_where_the_processor_computes_
     abilities: list[str], precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     core = SimpleNamespace(get_property=lambda device, name: abilities)
-    monkeypatch.setitem(__import__("sys").modules, "openvino", SimpleNamespace(Core=lambda: core))
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=lambda: core))
     assert (
         Engine(replace(GRAPH, precision="int8"), Settings(backend="openvino", precision="int8")).precision == precision
     )
@@ -366,3 +370,32 @@ def test_openvino_gives_a_shape_that_comes_again_a_network_of_its_own_with_the_s
     for _ in range(2):
         for tile, result in zip((first, second), expected, strict=True):
             np.testing.assert_allclose(engine.backend(tile, None, ()), result, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals of child processes")
+def test_signals_are_handled_when_back_ends_have_come_and_gone(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "net.onnx").write_bytes(of_numbers(factor=1).content)
+    script = """
+        import gc, signal, sys
+        from pathlib import Path
+        from restorekit.inference.backends.openvino import OpenVinoBackend
+        from restorekit.models import registry
+        from restorekit.models.model import Provenance
+        from restorekit.weights.graph import Graph
+
+        graph = Graph(Path(sys.argv[1]).read_bytes(), registry.spec_of("gggan-lite"), Provenance("net.onnx", "abc"))
+        first, second = OpenVinoBackend(graph), OpenVinoBackend(graph)
+        del first
+        gc.collect()
+        del second
+        gc.collect()
+        heard = []
+        signal.signal(signal.SIGCHLD, lambda number, frame: heard.append(number))
+        signal.raise_signal(signal.SIGCHLD)
+        assert heard
+    """
+    asked = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "net.onnx")]
+    ran = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")

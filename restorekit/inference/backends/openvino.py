@@ -1,7 +1,7 @@
 """Run a graph with OpenVINO."""
 
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,26 @@ from restorekit.weights.graph import Graph
 
 MOST_SHAPES = 8
 """Shapes of batches that get a network of their own: an image's tiles have up to four."""
+
+
+def the_core() -> Any:
+    """OpenVINO's own state, which a process makes once and never frees.
+
+    On processors with AMX a new `openvino.Core` gives the thread a stack for signals, and one that is freed brings
+    back the stack of before. Where two overlap, that is the stack of the one freed first (OpenVINO 2026.4): the next signal
+    that has a handler, say of a child process that ends, is a segmentation fault.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    import openvino
+
+    return _made(openvino.Core)
+
+
+@cache
+def _made(core: type) -> Any:
+    return core()
 
 
 class Kind(NamedTuple):
@@ -49,10 +69,9 @@ class OpenVinoBackend(GraphBackend):
         super().__init__(graph)
         self._seen, self._compiled = Counter[Kind](), dict[Kind, Any]()
         try:
-            import openvino
+            self._core = the_core()
         except ImportError:
             raise UsageError("OpenVINO is not installed.", "Run `pip install restorekit[openvino]`.") from None
-        self._core = openvino.Core()
         able = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if bf16 and not able:
             raise UsageError("OpenVINO does not compute in bf16 on this processor.", "Take the precision fp32.")
