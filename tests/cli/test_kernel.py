@@ -52,7 +52,7 @@ def test_a_psf_is_estimated_told_and_shown(pair: Path) -> None:
         (["--model", "wiener"], "wiener must be told the blur. Give --kernel, or"),
         (
             ["--model", "gggan-lite", "--kernel", "PSF"],
-            "hyper-laplacian, richardson-lucy, ",
+            "hyper-laplacian, kim-lee-2014, richardson-lucy, ",
         ),
         (["--blur-out", "seen"], "Give --kernel"),
     ],

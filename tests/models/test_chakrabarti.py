@@ -9,7 +9,8 @@ from skimage import data
 from torch import Tensor
 
 from restorekit.models import registry
-from restorekit.models.deblur.chakrabarti import Chakrabarti, Config, derivatives, explain, luma, minimise
+from restorekit.models.blind_deconvolution import luma
+from restorekit.models.deblur.chakrabarti import Chakrabarti, Config, derivatives, explain, minimise
 
 Sums = list[tuple[int, int]]
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import noise
+from helpers import Impatient, noise
 from skimage import data
 from torch import Tensor
 
@@ -254,20 +254,6 @@ def test_what_is_found_is_undone_as_if_there_were_more_noise() -> None:
     lines = Lines(*uniform(5, 0, scene).numpy())
     expected = tv(scene, lines, 0.025).clamp(0, 1)  # 0.015 and 2 % of noise
     torch.testing.assert_close(KimLee(Config()).restore_found(scene, lines, 0.015), expected)
-
-
-class Impatient:
-    """Hears of parts, and ends the computation the first time that it is asked in one of them."""
-
-    def __init__(self, ends_in: str) -> None:
-        self.ends_in, self.parts = ends_in, list[str]()
-
-    def begin(self, part: str) -> None:
-        self.parts.append(part)
-
-    def go_on(self) -> None:
-        if self.parts[-1] == self.ends_in:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.slow

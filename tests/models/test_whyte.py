@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import noise
+from helpers import Impatient, noise
 from scipy import linalg, ndimage, optimize, signal
 from skimage import data
 from torch import Tensor
@@ -189,20 +189,6 @@ def test_a_shake_is_found_and_undone() -> None:
     np.testing.assert_allclose(blur.weights @ blur.angles, 0, atol=1e-9)
     restored = system.restore(blurred.clamp(0, 1), blur, 0.005)
     assert best_psnr(restored, sharp) > best_psnr(blurred, sharp) + 0.3
-
-
-class Impatient:
-    """Hears of parts, and ends the computation the first time that it is asked in one of them."""
-
-    def __init__(self, ends_in: str) -> None:
-        self.ends_in, self.parts = ends_in, list[str]()
-
-    def begin(self, part: str) -> None:
-        self.parts.append(part)
-
-    def go_on(self) -> None:
-        if self.parts[-1] == self.ends_in:
-            raise KeyboardInterrupt
 
 
 def test_every_level_is_told_and_the_search_may_be_ended_in_each() -> None:

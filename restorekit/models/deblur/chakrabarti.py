@@ -25,13 +25,12 @@ from torch import Tensor, nn
 from restorekit.deconvolution import Blur
 from restorekit.deconvolution.estimation import trim
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
-from restorekit.models.blind_deconvolution import NO_BLUR, LearnedBlur, is_flat
+from restorekit.models.blind_deconvolution import NO_BLUR, LearnedBlur, is_flat, luma
 from restorekit.models.config import Count
 from restorekit.models.layers import kaiming_init_
 from restorekit.models.spec import Spec
 from restorekit.runtime.progress import PATIENT, Listener
 
-LUMA = (0.299, 0.587, 0.114)
 PATCH, MIDDLE = 65, 33  # px of a side: what the network sees, and what it restores
 FRAME = (PATCH - MIDDLE) // 2
 MOST = PATCH // 2  # the highest frequency, in periods per patch
@@ -160,11 +159,6 @@ class Chakrabarti(LearnedBlur[Config]):
         merged = _merge(self.merged, _merge(self.neighbours, bands))
         real, imaginary = self.coefficients(self.all(torch.cat(merged, dim=1)))[0, :, :, 0].T.chunk(2, dim=1)
         return whole_plane(torch.complex(real, imaginary))
-
-
-def luma(rgb: Tensor) -> Tensor:
-    """(N,3,H,W) to (N,1,H,W)."""
-    return (rgb * rgb.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
 def _layer(inputs: int, outputs: int) -> nn.Sequential:

@@ -28,15 +28,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from restorekit.deconvolution import Blur, Lines, noise_level, tv
+from restorekit.deconvolution import Blur, Lines, noise_level
 from restorekit.deconvolution.gradients import divergence, gradient
 from restorekit.deconvolution.steepness import may_be_blurred
-from restorekit.models.blind_deconvolution import INEXACT, NO_BLUR, BlindDeconvolution, is_flat
+from restorekit.models.blind_deconvolution import INEXACT, NO_BLUR, BlindDeconvolution, is_flat, luma
 from restorekit.models.config import Count
 from restorekit.models.spec import Spec
 from restorekit.runtime.progress import PATIENT, Listener
 
-LUMA = (0.299, 0.587, 0.114)
 SHRINK = 0.7  # from a level to the next coarser one
 SHORTEST = 5.0  # px that the longest motion measures at the coarsest level; less would tell nothing
 FIDELITY = 7.0  # mu
@@ -90,12 +89,13 @@ class Config:
 class KimLee(BlindDeconvolution[Config]):
     """The method."""
 
+    inexact = INEXACT
+
     def estimate(self, rgb: Tensor, listener: Listener = PATIENT) -> Blur:
         """Find the motion field from coarse to fine."""
         height, width = rgb.shape[-2:]
         factor = max(1.0, max(height, width) / self.config.side)
-        grey = (rgb.float().cpu() * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
-        image = _resize(grey, round(height / factor), round(width / factor))
+        image = _resize(luma(rgb.float().cpu()), round(height / factor), round(width / factor))
         if min(image.shape[-2:]) < 2 * WINDOW or is_flat(image):
             return NO_BLUR
         field = find_motion(image, self.config.longest, listener)
@@ -103,14 +103,6 @@ class KimLee(BlindDeconvolution[Config]):
         if (field.norm(dim=0) > 1).float().mean() < FEWEST or not may_be_blurred(image, lines):
             return NO_BLUR
         return lines if factor == 1 else lines.enlarge(factor, height, width)
-
-    def restore_found(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
-        """As `restore`, with more noise: what is found is not exact."""
-        return self.restore(rgb, blur, math.hypot(noise, INEXACT), listener)
-
-    def deconvolve(self, rgb: Tensor, blur: Blur, noise: float, listener: Listener = PATIENT) -> Tensor:
-        """Minimise the total variation."""
-        return tv(rgb, blur, noise, tell=listener.begin)
 
 
 def build(config: Config) -> KimLee:

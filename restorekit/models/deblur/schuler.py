@@ -22,7 +22,7 @@ from restorekit.deconvolution import Blur
 from restorekit.deconvolution.estimation import trim
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
 from restorekit.errors import UsageError
-from restorekit.models.blind_deconvolution import NO_BLUR, LearnedBlur, is_flat
+from restorekit.models.blind_deconvolution import NO_BLUR, LearnedBlur, is_flat, luma
 from restorekit.models.config import Count
 from restorekit.models.layers import ignore_brightness_
 from restorekit.models.spec import Spec
@@ -34,7 +34,6 @@ FILTER = 9  # px
 CONTRAST, STEEP, STRAIGHT, EDGE, OTHERS = 8.0, 300.0, 4.0, 1.2, 0.1
 KERNEL_RIDGE, IMAGE_RIDGE = 0.1, 0.02  # to begin with; what is added to both denominators, the former times its mean
 ROOM = 3  # sides of an image are at least as many of the PSF's
-LUMA = (0.299, 0.587, 0.114)
 
 spec = Spec(
     name="schuler",
@@ -164,8 +163,8 @@ class Schuler(LearnedBlur[Config]):
 
     def predict(self, rgb: Tensor, listener: Listener = PATIENT) -> Tensor:
         """The PSFs (N,stages,K,K) that the stages find in luma."""
-        grey = (rgb * rgb.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
-        images, kernels = grey, []
+        images = grey = luma(rgb)
+        kernels = []
         for number, stage in enumerate(self.stages):
             listener.begin(f"stage {number + 1} of {len(self.stages)}")
             kernels.append(stage(images))

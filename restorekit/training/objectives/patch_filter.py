@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
 from torch import Tensor, nn
 
+from restorekit.models.blind_deconvolution import luma
 from restorekit.models.config import Count
-from restorekit.models.deblur.chakrabarti import FRAME, MIDDLE, PATCH, Chakrabarti, luma
+from restorekit.models.deblur.chakrabarti import FRAME, MIDDLE, PATCH, Chakrabarti
 from restorekit.training.objectives.base import LossTerms, TrainingObjective
 from restorekit.training.objectives.kernel_fit import convolve_each
 
