@@ -50,6 +50,8 @@ MADE_ANEW = ("chapters", "timecode")
 COPY_AGAIN = "Copy it again from where it came."
 SUBSAMPLINGS = {(1, 1): "444", (1, 2): "422", (2, 1): "440", (2, 2): "420"}
 _LOCATIONS = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft", (2, 1): "top"}  # Matroska: 1 is cosited, 2 midway
+TRANSPARENT = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Codecs whose alpha is a second picture in each packet, and FFmpeg's decoders that read it; its own leave it out."""
 _HIDING = ("vp8", "mpeg4")
 """Codecs whose packets may hold frames that are never shown: only decoding counts those that are."""
 _LATE = Fraction(1, 2)
@@ -181,12 +183,6 @@ def read_info(path: Path, fps: Fraction | None = None) -> VideoInfo:
         matrix = matrix_or_default(frame.colorspace, frame.height)
         location = _chroma_location(stream)
         name, steps = _planes(format)
-        if stream.metadata.get("alpha_mode") == "1":
-            raise UnreadableImage(
-                "Its transparency is a second picture in each packet, as VP9 and VP8 have it, which is not read.",
-                "Convert it to ProRes 4444 or FFV1, whose transparency is kept.",
-                path,
-            )
         if not name.startswith("rgb") and matrix not in MATRICES:
             raise UnreadableImage(
                 f"The video's colours are stored by matrix {matrix} of H.273, which is not known here.",
@@ -405,16 +401,34 @@ def _decoded(
         stream: its video.
         key: time of the key frame to begin at; what is shown before it and comes behind it in the file is dropped.
     """
-    stream.thread_type = "SLICE"  # with threads for frames, an error would come with another packet than its own
+    decoder = _decoder(stream)
+    decoder.thread_type = "SLICE"  # with threads for frames, an error would come with another packet than its own
     if key is not None:
         container.seek(key, stream=stream)
     for packet in container.demux(stream):
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except av.error.FFmpegError:
             yield None
             continue
         yield from (frame for frame in frames if frame.pts is not None and (key is None or frame.pts >= key))
+
+
+def _decoder(stream: av.video.stream.VideoStream) -> "av.VideoCodecContext":
+    """The stream's own, or one that reads its alpha too."""
+    own = stream.codec_context
+    marks = [value for key, value in stream.metadata.items() if key.lower() == "alpha_mode"]
+    if own.name not in TRANSPARENT or "1" not in marks:
+        return own
+    decoder: Any = av.CodecContext.create(TRANSPARENT[own.name], "r")
+    decoder.extradata = own.extradata
+    decoder.color_primaries, decoder.color_trc, decoder.colorspace, decoder.color_range = (
+        own.color_primaries,
+        own.color_trc,
+        own.colorspace,
+        own.color_range,
+    )
+    return decoder  # type: ignore[no-any-return]
 
 
 def _is_counted(container: av.container.InputContainer, info: VideoInfo) -> bool:

@@ -55,8 +55,10 @@ KEEPS_EMPTY = ("matroska", "webm")
 """Containers that keep streams without packets."""
 NARROW = 64  # px
 AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
-ALPHA = ("prores_ks", "ffv1")
-"""Encoders whose alpha every decoder gives back."""
+ALPHA = ("prores_ks", "ffv1", "libvpx-vp9")
+"""Encoders that keep alpha."""
+SEGMENTS = {"prores_ks": "mov", "libvpx-vp9": "matroska"}
+"""Containers of segments of what NUT does not know: ProRes, and the alpha of VP9."""
 RGB = 0  # matrix coefficients of H.273
 
 
@@ -98,6 +100,8 @@ def choose_format(info: VideoInfo, size: tuple[int, int], encoding: Encoding, su
     name = ENCODERS.get(codec, codec)
     pixel_format, depth, steps = _pixel_format(info, size, name)
     options = {"threads": "auto"}
+    if info.alpha and name == "libvpx-vp9":
+        options["auto-alt-ref"] = "0"  # packets with a frame that is not shown have no place for alpha
     if name == "libx264" and cv2.checkHardwareSupport(AVX_512F):
         # x264's AVX-512 code for --mbtree reads memory that nobody wrote: the same frames would give other bytes every time.
         options["x264opts"] = "asm=avx2"
@@ -181,9 +185,9 @@ class SegmentWriter:
         with _guarded(self.path):
             if self._container is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                # NUT keeps any time base; without this option it would move reordered frames. It does not know ProRes.
+                # NUT keeps any time base; without this option it would move reordered frames.
                 options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
-                kind = "mov" if self.format.encoder.startswith("prores") else "nut"
+                kind = SEGMENTS.get(self.format.encoder, "nut")
                 self._container = av.open(str(self._beside), "w", format=kind, options=options)
                 self._stream = _add_stream(self._container, self.format)
                 _start(self._stream.codec_context, self.format, self.path)
@@ -528,7 +532,7 @@ def _pixel_format(info: VideoInfo, size: tuple[int, int], encoder: str) -> tuple
     if info.alpha and encoder not in ALPHA:
         raise UsageError(
             f"{encoder} cannot hold the video's transparency.",
-            "Choose codec prores in .mov or ffv1 in .mkv.",
+            "Choose codec prores in .mov, ffv1 in .mkv or vp9 in .webm.",
             info.path,
         )
     lossless, alpha, names = encoder == "ffv1", "a" if info.alpha else "", []
