@@ -485,6 +485,16 @@ def test_alpha_that_a_codec_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert "ffv1" in result.hint.lower()
 
 
+@pytest.mark.parametrize("options", [{"bf": "0"}, {"x264-params": "b-adapt=0:bframes=3"}])
+def test_the_order_in_which_frames_of_variable_rate_are_decoded_may_be_another_one(
+    tmp_path: Path, options: dict[str, str]
+) -> None:
+    times = [300, 2560, 5000, 7680, 10_000, 13_000, 15_360, 18_000, 20_480, 23_040, 25_600, 30_000]
+    source = make_clip(tmp_path / "a.mp4", times=times, options=options)
+    (result,) = restore_folder([source], tmp_path / "out", **BICUBIC).results
+    assert (result.status, read_info(result.output).video.times.tolist()) == ("done", times)
+
+
 def test_a_preview_shows_stills_before_and_after_and_restores_nothing_else(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in/a.mkv", "ffv1", "bgr0")
     write_image(Image(pattern(0)), tmp_path / "in/b.png")
