@@ -22,14 +22,11 @@ if __name__ == "__main__":
 """
 
 
-def interrupt_itself() -> int:
-    os.kill(os.getpid(), signal.SIGINT)
-    return os.getpid()
-
-
 def test_work_is_done_elsewhere_and_ctrl_c_does_not_end_it() -> None:
     with worker_processes(1) as processes:
-        assert processes.submit(interrupt_itself).result() == processes.submit(os.getpid).result() != os.getpid()
+        worker = processes.submit(os.getpid).result()
+        processes.submit(signal.raise_signal, signal.SIGINT).result()
+        assert processes.submit(os.getpid).result() == worker != os.getpid()
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="sees in /proc whether a process has ended")
