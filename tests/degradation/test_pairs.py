@@ -5,14 +5,18 @@ import os
 import platform
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers import pixel_digest
+from typer.testing import CliRunner
 
 from restorekit import synthesize_pairs
+from restorekit.cli.app import app
 from restorekit.degradation import pairs
 from restorekit.degradation.convolution import convolve
 from restorekit.degradation.pairs import read_pairs
@@ -66,6 +70,23 @@ def test_processes_render_the_same_bytes_and_a_failure_stays_that_of_its_pair(sh
     assert [result.key for result in there.results if "too few for moving objects" in result.reason] == [
         "all/small.png"
     ]
+
+
+@pytest.mark.parametrize(("kind", "rendered"), [("scene", 6), ("linear", 0)])
+def test_the_command_has_processes_render_scenes_and_nothing_else(
+    kind: str, rendered: int, sharp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(ThreadPoolExecutor):
+        submitted = 0
+
+        def submit(self, *arguments: Any, **more: Any) -> Future:
+            Counting.submitted += 1
+            return super().submit(*arguments, **more)
+
+    monkeypatch.setattr("restorekit.runtime.worker_processes.worker_processes", Counting)
+    asked = ["synth-blur", sharp, "-o", tmp_path / "out", "--kind", kind, "--length", "5:9", "--workers", "2"]
+    assert CliRunner().invoke(app, [*map(str, asked)], catch_exceptions=False).exit_code == 0
+    assert Counting.submitted == rendered
 
 
 def test_a_pair_does_not_depend_on_what_else_is_in_the_folder(sharp: Path, tmp_path: Path) -> None:
