@@ -19,6 +19,7 @@ from restorekit.models.spec import Spec
 from restorekit.runtime.atomic import write_atomically
 from restorekit.weights.graph import INPUT, OUTPUT, Graph, import_onnx, with_metadata
 from restorekit.weights.load import load_model
+from restorekit.weights.manifest import check_kept
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a pixel in 0..1, between PyTorch in float32 and any other runtime of the same network."""
@@ -49,11 +50,12 @@ def export(
         The largest difference of a pixel in 0..1 between ONNX Runtime and PyTorch.
 
     Raises:
-        UsageError: see `to_graph`, or ONNX Runtime is not installed.
+        UsageError: see `to_graph`, ONNX Runtime is not installed, or `out` is the file of the weights.
         RestorekitError: the difference is too large.
         WeightsError: see `load_model`.
         UnwritableOutput: the file cannot be written.
     """
+    check_kept(weights, [out], "graph")
     network = load_model(model, weights, scale, config)
     graph = to_graph(network)
     difference = check(OnnxBackend(graph), network)

@@ -47,6 +47,7 @@ from restorekit.runtime.progress import PATIENT, SILENT, Event, Progress, Work
 from restorekit.runtime.provenance import file_stamp
 from restorekit.runtime.regular import open_without_following
 from restorekit.runtime.threads import all_threads, shared_threads
+from restorekit.weights.manifest import check_kept
 from restorekit.weights.network import Network, load_network
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def restore_folder(
         One result for every planned image and video; images come first.
 
     Raises:
-        UsageError: an input does not exist, there is no image, or a result would replace an input; `kernel` is missing where
-            the system needs it, given where it does not, or not to be read; the input cannot be watched.
+        UsageError: an input does not exist, there is no image, or what is written would replace an input; `kernel` is
+            missing where the system needs it, given where it does not, or not to be read; the input cannot be watched.
         WeightsError: see `load_model`.
         UnwritableOutput: nothing can be written to `out`, or another run works there or in `compare`.
     """
@@ -140,6 +141,8 @@ def restore_folder(
         written = [folder for folder in (out, compare, blur_out) if folder is not None]
         check_watchable(sources, written, name, dry_run, video.preview)
     jobs = [] if watch else planning()
+    if report is not None:
+        check_kept(weights, [report], "report")
     video = replace(video, fps=_rate(jobs, name, video.fps))
     if video.preview:
         jobs = [job for job in jobs if job.video]

@@ -26,6 +26,7 @@ from restorekit.training.validation import ValidationSet
 from restorekit.weights.graph import INPUT, Graph, import_onnx, with_metadata
 from restorekit.weights.load import load_model
 from restorekit.weights.loss import Loss
+from restorekit.weights.manifest import check_kept
 
 IMAGES = 40  # that calibrate, and that measure the loss, at most
 RANKING = 4  # images that layers are ranked by
@@ -57,11 +58,13 @@ def quantize(
         budget_db: largest loss of PSNR in dB.
 
     Raises:
-        UsageError: there are fewer than two images, a package is not installed, or see `to_graph`.
+        UsageError: there are fewer than two images, a package is not installed, `out` is the file of the weights, or see
+            `to_graph`.
         RestorekitError: the budget cannot be kept.
         WeightsError: see `load_model`.
         UnwritableOutput: the file cannot be written.
     """
+    check_kept(weights, [out], "graph")
     nncf, onnx = _import_nncf(), import_onnx()
     network = load_model(model, weights, scale, config)
     graph = to_graph(network)

@@ -37,6 +37,7 @@ from restorekit.training.trainer import Trainer
 from restorekit.training.validation import ValidationSet, validate
 from restorekit.weights import state_dict
 from restorekit.weights.load import load_model
+from restorekit.weights.manifest import check_kept
 
 RETURNS = 3  # to one checkpoint, because the loss is not finite behind it; then the run stops
 
@@ -88,7 +89,7 @@ def train(
 
     Raises:
         UsageError: no data, no such device, a batch that does not divide among the processes, a crop that the network cannot
-            take, or `out` holds a run with another recipe.
+            take, `out` holds a run with another recipe, or the run would replace the weights that it begins with.
         WeightsError: `start` or the recipe's features cannot be read or do not fit.
         UnwritableOutput: `out` cannot be written, or another run works there.
         NotFinite: the loss is no longer finite, not even on other batches.
@@ -107,6 +108,8 @@ def train(
             f"A crop of {recipe.crop} px is no multiple of {spec.size_multiple}, as {recipe.model} needs.",
             "Change the crop.",
         )
+    kept = [f"weights-{step}.safetensors" for step in recipe.keep]
+    check_kept(start, [out / name for name in ("weights.safetensors", *kept)], "run")
     check_apart([data] if validation is None else [data, validation], [out])
     pairs = find_training_pairs(data, [out])
     if validation is None:

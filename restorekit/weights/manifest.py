@@ -2,14 +2,14 @@
 
 import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from restorekit.errors import WeightsError
+from restorekit.errors import UsageError, WeightsError
 from restorekit.weights.cache import recorded_sha256, weights_path
 from restorekit.weights.loss import Loss
 
@@ -215,6 +215,26 @@ def is_path(weights: str | Path) -> bool:
     """Whether a choice of weights is a file or folder, and no tag: it has a slash or an ending, or is there."""
     text = str(weights)
     return isinstance(weights, Path) or "/" in text or bool(Path(text).suffix) or _is_file(Path(text))
+
+
+def check_kept(weights: str | Path | None, written: Iterable[Path], what: str) -> None:
+    """Check that nothing that is written replaces weights that are read: those of a run of days may exist but once.
+
+    Args:
+        weights: a choice of weights.
+        written: files that will be written.
+        what: what these are, for the message.
+
+    Raises:
+        UsageError: one of them is the file of the weights, or one in their folder.
+    """
+    if weights is None or not is_path(weights):
+        return
+    path = Path(weights)
+    read = list(path.iterdir()) if path.is_dir() else [path]
+    for place in written:
+        if place.exists() and any(file.exists() and place.samefile(file) for file in read):
+            raise UsageError(f"The {what} would replace the weights.", "Choose another place for it.", place)
 
 
 def _is_file(path: Path) -> bool:

@@ -50,6 +50,16 @@ def test_plain_onnxruntime_reads_the_facts_and_restores_any_number_of_images_of_
         assert np.abs(restored - model(noise(*shape)).detach().numpy()).max() < 1e-5
 
 
+def test_a_graph_does_not_replace_the_weights_that_it_is_made_of(tmp_path: Path, weights_file: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    weights = tmp_path / "own.safetensors"
+    weights.write_bytes(weights_file.read_bytes())
+    with pytest.raises(UsageError, match="graph would replace the weights"):
+        export.export(weights, model="gggan-lite", weights=str(weights))
+    assert weights.read_bytes() == weights_file.read_bytes()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in LEARNING if name not in REFUSED and "inception" not in name])
 def test_every_other_system_becomes_a_graph(name: str) -> None:

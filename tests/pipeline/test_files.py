@@ -210,6 +210,14 @@ def test_nothing_that_is_written_lands_on_an_input_or_on_something_else_that_is_
     assert tree(tmp_path) == before
 
 
+def test_a_report_does_not_replace_the_weights(folder: Path, tmp_path: Path, weights_file: Path) -> None:
+    weights = tmp_path / "own.safetensors"
+    weights.write_bytes(weights_file.read_bytes())
+    with pytest.raises(UsageError, match="report would replace the weights"):
+        restore_folder([folder], tmp_path / "out", weights=weights, report=weights, settings=CPU)
+    assert weights.read_bytes() == weights_file.read_bytes()
+
+
 def test_a_link_where_a_result_goes_is_replaced_and_not_followed(
     folder: Path, tmp_path: Path, options: dict[str, object]
 ) -> None:

@@ -112,6 +112,16 @@ def test_images_are_degraded_as_the_weights_learned(tmp_path: Path, weights_file
     assert degradation_of(load_model("espcn", "x3")).scale == 3
 
 
+def test_a_graph_does_not_replace_the_weights_that_it_is_made_of(
+    data: Path, tmp_path: Path, weights_file: Path
+) -> None:
+    weights = tmp_path / "own.safetensors"
+    weights.write_bytes(weights_file.read_bytes())
+    with pytest.raises(UsageError, match="graph would replace the weights"):
+        quantize(weights, data=data, model="gggan-lite", weights=weights, budget_db=50)
+    assert weights.read_bytes() == weights_file.read_bytes()
+
+
 def test_without_nncf_the_extra_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "nncf", None)
     with pytest.raises(UsageError, match=r"restorekit\[int8\]"):

@@ -193,6 +193,17 @@ def test_a_run_without_the_features_of_its_papers_loss_says_so_at_once_and_in_it
     assert load_model("gggan-lite", weights).provenance.without_features == ""
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights-1.safetensors"])
+def test_a_run_does_not_replace_the_weights_that_it_begins_with(sharp: Path, tmp_path: Path, name: str) -> None:
+    recipe, start = TINY.replacing(steps=1, keep=(1,)), tmp_path / "run" / name
+    run(recipe, sharp, tmp_path / "first")
+    start.parent.mkdir()
+    start.write_bytes(before := (tmp_path / "first" / "weights.safetensors").read_bytes())
+    with pytest.raises(UsageError, match="run would replace the weights"):
+        run(recipe, sharp, tmp_path / "run", start=start)
+    assert start.read_bytes() == before
+
+
 def test_another_recipe_does_not_continue_a_run(sharp: Path, tmp_path: Path) -> None:
     run(TINY, sharp, tmp_path / "run")
     with pytest.raises(UsageError, match="another recipe"):
