@@ -9,6 +9,7 @@ imageio-ffmpeg's binary, a program with libraries of its own, is the tests' seco
 One thing that PyAV does not tell is where chroma samples lie; `_chroma_location` asks FFmpeg's Matroska muxer.
 """
 
+import heapq
 import io
 import re
 import struct
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,11 @@ TRANSPARENT = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Codecs whose alpha is a second picture in each packet, and FFmpeg's decoders that read it; its own leave it out."""
 _HIDING = ("vp8", "mpeg4")
 """Codecs whose packets may hold frames that are never shown: only decoding counts those that are."""
+_AHEAD = 8
+"""Frames that are looked ahead for times that are out of order."""
+_OVERLAP = Fraction(1, 2)
+"""Seconds by which a clip may begin before the end of the one that it was joined to."""
+_END: Any = object()
 _LATE = Fraction(1, 2)
 """Seconds by which the last packet may end before the time that the header states."""
 
@@ -76,7 +83,7 @@ class StreamFacts:
     packets: int
     """How many there are, those included that are only decoded and not shown."""
     keys: NDArray[np.int64]
-    """Times of those that can be decoded without any before them, as the file says; sorted."""
+    """Times of those that can be decoded without any before them, as the file says, and are later than all these; sorted."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +145,16 @@ def read_streams(path: Path, fps: Fraction | None = None) -> tuple[StreamFacts, 
         times: list[list[int]] = [[] for _ in container.streams]
         keys: list[list[int]] = [[] for _ in times]
         ends, counts = [0 for _ in times], [0 for _ in times]
+        latest: list[int | None] = [None for _ in times]
         for packet in packets(container):
             counts[packet.stream_index] += 1
             hidden = packet.is_discard and packet.stream.type == "video"  # not all containers can say it of sound
             if packet.pts is not None and not hidden:
                 times[packet.stream_index].append(packet.pts)
-                keys[packet.stream_index] += [packet.pts] if packet.is_keyframe else []
+                before = latest[packet.stream_index]
+                if before is None or packet.pts > before:  # else a file was joined there whose times overlap
+                    keys[packet.stream_index] += [packet.pts] if packet.is_keyframe else []
+                    latest[packet.stream_index] = packet.pts
                 ends[packet.stream_index] = max(ends[packet.stream_index], packet.pts + (packet.duration or 0))
         return tuple(
             StreamFacts(
@@ -273,6 +284,8 @@ class VideoReader:
             frames = _decoded(container, stream, key)
             if _is_counted(container, info):
                 frames = _counted(frames, info.video.times.tolist())
+            else:
+                frames = _in_order(frames, stream.codec_context, info.path)
             for frame in _deinterlaced(frames) if self.deinterlace else frames:
                 if frame is None or frame.pts is None:
                     failed = True
@@ -385,8 +398,11 @@ def _key_frame(info: VideoInfo, frame: int) -> tuple[int, int | None]:
         if _is_counted(container, info):
             return 0, None
         stream: Any = container.streams[info.index]
-        shown = next((found for found in _decoded(container, stream, key) if found is not None), None)
-        if shown is None or shown.pts != key or shown.is_corrupt:
+        found = (frame for frame in _decoded(container, stream, key) if frame is not None)
+        shown: list[Any] = list(islice(found, _AHEAD if stream.codec_context.has_b_frames else 1))
+        if not shown or shown[0].pts != key or shown[0].is_corrupt:
+            return 0, None
+        if any(after.pts < before.pts for before, after in pairwise(shown)):
             return 0, None
     return int(np.searchsorted(info.video.times, key)), key
 
@@ -442,6 +458,33 @@ def _counted(frames: "Iterator[av.VideoFrame | None]", times: list[int]) -> "Ite
         if frame is not None:
             frame.pts = time
         yield frame
+
+
+def _in_order(frames: "Iterator[av.VideoFrame | None]", decoder: Any, path: Path) -> "Iterator[av.VideoFrame | None]":
+    """Frames as the decoder gives them, at times that never decrease.
+
+    Some files have times on other frames than their own: times made up in the order of decoding, or those of several clips
+    that were joined, of which one begins before the other has ended.
+    """
+    held: deque[Any] = deque()
+    times: list[int] = []
+    latest: int | None = None
+    for frame in chain(frames, [_END]):
+        if frame is not None and frame is not _END:
+            heapq.heappush(times, frame.pts)
+        held.append(frame)
+        while held and held[0] is not _END and (frame is _END or len(held) > _AHEAD * decoder.has_b_frames):
+            first = held.popleft()
+            if first is not None:
+                time = heapq.heappop(times)
+                if latest is not None and (latest - time) * first.time_base > _OVERLAP:
+                    raise UnreadableImage(
+                        f"The times begin anew at {float(latest * first.time_base):.3f} s, as where files were joined.",
+                        "Remux it first (`ffmpeg -i IN -c copy OUT.mkv`), which counts them on, or cut it there.",
+                        path,
+                    )
+                first.pts = latest = time if latest is None else max(time, latest)
+            yield first
 
 
 def _deinterlaced(frames: "Iterator[av.VideoFrame | None]") -> "Iterator[av.VideoFrame | None]":

@@ -354,6 +354,10 @@ def _timed(
     delay = max(segment.delay for segment in segments)
     step = times[1] - times[0] if len(times) > 1 else 1
     ends = [*times[1:], max(info.video.end, times[-1] + 1) if begin == 0 else times[-1] + step]
+    # Decoding times: those of display, one after the other, late enough for every packet.
+    decoding = [times[0] - (delay - index) * step for index in range(delay)] + times
+    for index in reversed(range(len(decoding) - 1)):  # frames may share a time, of which MP4 decodes one alone
+        decoding[index] = min(decoding[index], decoding[index + 1] - 1)
     before, coded = 0, 0
     for segment in segments:
         with opened(segment.path) as container:
@@ -363,8 +367,7 @@ def _timed(
                 packet.stream = stream
                 packet.time_base = info.video.time_base
                 packet.pts = times[index] - begin
-                # Decoding times: those of display, one after the other, late enough for every packet.
-                packet.dts = (times[coded - delay] if coded >= delay else times[0] - (delay - coded) * step) - begin
+                packet.dts = decoding[coded] - begin
                 packet.duration = ends[index] - times[index]
                 coded += 1
                 yield packet

@@ -1,6 +1,7 @@
 import math
 import struct
 import subprocess
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -49,6 +50,50 @@ def test_reordered_frames_of_an_avi_come_in_the_order_in_which_they_are_shown(tm
         assert [frame.timestamp for frame in frames] == [info.time(index) for index in range(first, FRAMES)]
         for frame in frames:
             assert np.abs(frame.image.pixels.astype(int) - pattern(frame.index)).mean() < 4
+
+
+def retimed(source: Path, path: Path, times: Callable[[int], int]) -> Path:
+    """A copy at other times, in fifths of a second, by the numbers of packets in the file."""
+    options = {"avoid_negative_ts": "disabled"}
+    with av.open(str(source)) as container, av.open(str(path), "w", options=options) as out:
+        stream = out.add_stream_from_template(container.streams.video[0], opaque=True)
+        for index, packet in enumerate(packet for packet in container.demux(video=0) if packet.size):
+            packet.stream = stream
+            packet.time_base, packet.duration = Fraction(1, 5), 1
+            packet.pts, packet.dts = times(index), index - FRAMES  # the file keeps the former alone
+            out.mux(packet)
+    return path
+
+
+def test_times_in_the_order_of_decoding_are_put_on_frames_in_the_order_in_which_they_are_shown(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", options={"bf": "3", "b_strategy": "0", "g": "6"})
+    info = read_info(retimed(source, tmp_path / "a.mkv", lambda index: index))
+    for first in (0, 7):
+        frames = list(VideoReader(info, first=first))
+        assert [frame.index for frame in frames] == list(range(first, FRAMES))
+        assert [frame.timestamp for frame in frames] == [Fraction(index, 5) for index in range(first, FRAMES)]
+        for frame in frames:
+            assert np.abs(frame.image.pixels.astype(int) - pattern(frame.index)).mean() < 4
+
+
+def test_frames_of_a_file_whose_joined_parts_overlap_keep_their_order(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", "ffv1", options={"g": "1"})
+    shown = [0, 1, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9]
+    info = read_info(retimed(source, tmp_path / "a.mkv", lambda index: shown[index]))
+    for first in (0, 7, 10):
+        frames = list(VideoReader(info, first=first))
+        assert [frame.index for frame in frames] == list(range(first, FRAMES))
+        times = [0, 1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 9]
+        assert [frame.timestamp for frame in frames] == [Fraction(time, 5) for time in times[first:]]
+        for frame in frames:
+            assert np.abs(frame.image.pixels.astype(int) - pattern(frame.index)).mean() < 4
+
+
+def test_times_that_begin_anew_are_told(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", "ffv1", options={"g": "1"})
+    info = read_info(retimed(source, tmp_path / "a.mkv", lambda index: index % 6))
+    with pytest.raises(UnreadableImage, match=r"begin anew at 1.000 s"):
+        list(VideoReader(info))
 
 
 def test_frames_of_an_avi_which_states_no_times_are_counted(tmp_path: Path) -> None:

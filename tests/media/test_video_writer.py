@@ -166,6 +166,14 @@ def test_frame_rates_are_the_times_own_and_never_computed(tmp_path: Path) -> Non
     assert frame_times(tmp_path / "out.mp4") == [Fraction(time, SECOND) for time in VARIABLE]
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_frames_that_share_a_time_are_kept(tmp_path: Path, name: str) -> None:
+    times = [index // 3 * 5120 for index in range(FRAMES)]
+    source = make_clip(tmp_path / "in.mkv", "ffv1", times=times, options={"g": "1"})
+    copied(source, tmp_path / name)
+    assert frame_times(tmp_path / name) == [Fraction(time, SECOND) for time in times]
+
+
 def test_mastering_display_is_kept(tmp_path: Path) -> None:
     words = "master-display=G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,50):max-cll=1000,400"
     options = {"x265-params": f"log-level=none:{words}"}
