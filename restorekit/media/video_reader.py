@@ -190,7 +190,7 @@ def read_info(path: Path, fps: Fraction | None = None) -> VideoInfo:
         if frame is None:
             raise UnreadableImage("No frame can be decoded: the file is damaged or encrypted.", COPY_AGAIN, path)
         format = frame.format
-        depth = format.components[0].bits
+        depth = _depth(format)
         matrix = matrix_or_default(frame.colorspace, frame.height)
         location = _chroma_location(stream)
         name, steps = _planes(format)
@@ -521,9 +521,14 @@ def _pulled(graph: av.filter.Graph, time_base: Fraction) -> "Iterator[av.VideoFr
         yield frame
 
 
+def _depth(format: av.VideoFormat) -> int:
+    """Bits of a sample; those of fewer, such as RGB in 16 bits a pixel, are read as 8."""
+    return max(8, format.components[0].bits)
+
+
 def _planes(format: av.VideoFormat) -> tuple[str, tuple[int, int]]:
     """The planar format that holds what a format does, and its rows and columns of luma for one of chroma."""
-    depth, alpha = format.components[0].bits, any(component.is_alpha for component in format.components)
+    depth, alpha = _depth(format), any(component.is_alpha for component in format.components)
     grey = sum(not component.is_alpha for component in format.components) < 3
     if format.is_rgb or format.has_palette or (grey and alpha):
         names = ("rgba", "rgba64le") if alpha else ("rgb24", "rgb48le")

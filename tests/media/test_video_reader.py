@@ -115,6 +115,17 @@ def test_colours_are_read_by_the_streams_own_matrix_and_range(
     assert np.abs(frame.image.pixels.astype(int) - [200, 40, 90]).max() <= 2
 
 
+@pytest.mark.parametrize("pixel_format", ["rgb555le", "rgb565le", "monow"])
+def test_less_than_eight_bits_are_read_as_eight(tmp_path: Path, pixel_format: str) -> None:
+    info = read_info(make_clip(tmp_path / "a.nut", "rawvideo", pixel_format))
+    assert info.depth == 8
+    image = next(iter(VideoReader(info))).image
+    assert image.pixels.dtype == np.uint8
+    assert image.size == (24, 32)
+    if pixel_format != "monow":
+        assert np.abs(image.pixels.astype(int) - pattern(0)).mean() < 8
+
+
 @pytest.mark.parametrize("codec", ["ffv1", "libx265"])
 def test_ten_bits_are_read_as_sixteen(tmp_path: Path, codec: str) -> None:
     path = make_clip(tmp_path / "a.mkv", codec, "yuv420p10le", tags=(9, 16, 9, 1))
