@@ -619,11 +619,23 @@ def _display_matrix(frame: av.VideoFrame, still: Path | None) -> tuple[int, ...]
 
 
 def _field_order(stream: av.video.stream.VideoStream, frame: av.VideoFrame) -> str:
+    if frame.interlaced_frame:  # it knows better than the header: FFmpeg states the other order in Matroska's
+        return "tff" if _is_top_first(frame) else "bff"
     if stream.codec_context.field_order in TOP_FIELD_FIRST:
         return "tff"
     if stream.codec_context.field_order in BOTTOM_FIELD_FIRST:
         return "bff"
-    return "tff" if frame.interlaced_frame else ""
+    return ""
+
+
+def _is_top_first(frame: av.VideoFrame) -> bool:
+    """Whether an interlaced frame's upper field is shown first; PyAV has no attribute for it, a filter has a name."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    graph.link_nodes(source, graph.add("select", r"eq(interlace_type\,TOPFIRST)"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    graph.vpush(None)
+    return next(_pulled(graph, Fraction(1)), None) is not None
 
 
 def _mastering(frame: av.VideoFrame) -> str:

@@ -17,6 +17,7 @@ import av
 import av.codec.context
 import av.container
 import av.error
+import av.filter
 import av.stream
 import av.video.stream
 import cv2
@@ -170,6 +171,7 @@ class SegmentWriter:
         self._written = self._packets = 0
         self._first: int | None = None
         self._container: av.container.OutputContainer | None = None
+        self._fields: av.filter.Graph | None = None
         self._beside = path.with_name(path.name + ".part")
 
     def write(self, frame: Frame) -> None:
@@ -191,7 +193,11 @@ class SegmentWriter:
                 self._container = av.open(str(self._beside), "w", format=kind, options=options)
                 self._stream = _add_stream(self._container, self.format)
                 _start(self._stream.codec_context, self.format, self.path)
+                self._fields = _fields(self.format) if "x264-params" in self.format.options else None
             encoded = _encodable(frame.image, self.format)
+            if self._fields is not None:
+                self._fields.vpush(encoded)
+                encoded = self._fields.vpull()
             encoded.pts, encoded.time_base = self._written, 1 / self.format.rate
             self._mux(self._stream.encode(encoded))
         self._written += 1
@@ -492,6 +498,17 @@ def _start(context: Any, format: Format, path: Path) -> None:
             "A hardware encoder needs its device and its driver. Choose another codec, or another preset.",
             path,
         ) from error
+
+
+def _fields(format: Format) -> av.filter.Graph:
+    """Marks frames by the field that comes first: x264 believes them, not its parameter; PyAV has no attribute for it."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=format.width, height=format.height, format=av.VideoFormat(format.pixel_format), time_base=1 / format.rate
+    )
+    mode = format.options["x264-params"].removesuffix("=1")
+    graph.link_nodes(source, graph.add("setfield", mode), graph.add("buffersink")).configure()
+    return graph
 
 
 def _encodable(image: Image, format: Format) -> av.VideoFrame:

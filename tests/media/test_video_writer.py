@@ -189,10 +189,17 @@ def test_x265_keeps_to_its_memory_where_frames_are_narrow(tmp_path: Path, width:
     assert options["x265-params"] == parameters
 
 
-def test_interlaced_video_stays_marked_as_such(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "in.mkv", options={"x264-params": "bff=1", "flags": "+ildct"})
-    copied(source, tmp_path / "out.mkv")
-    assert read_info(tmp_path / "out.mkv").field_order == "bff"
+@pytest.mark.parametrize("first", ["tff", "bff"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_interlaced_video_stays_marked_as_such(tmp_path: Path, suffix: str, first: str) -> None:
+    source, result = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    ffmpeg("-i", make_clip(tmp_path / "clip.mkv"), "-vf", f"setfield={first}", "-flags", "+ildct", source)
+    info, _ = copied(source, result)
+    assert info.field_order == read_info(result).field_order == first
+    for path in (source, result):
+        arguments = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", path, "-vf", "showinfo", "-f", "null", "-"]
+        told = subprocess.run(arguments, capture_output=True, text=True, check=True).stderr
+        assert told.count(f" i:{first[0].upper()} ") == FRAMES
 
 
 def test_lossless_keeps_every_sample(tmp_path: Path) -> None:
