@@ -314,11 +314,12 @@ class VideoReader:
 
 
 @contextmanager
-def opened(path: Path, fps: Fraction | None = None) -> Iterator[av.container.InputContainer]:
+def opened(path: Path, fps: Fraction | None = None, whole: bool = False) -> Iterator[av.container.InputContainer]:
     """Open a video file, or numbered images as one.
 
     Args:
         path, fps: see `read_streams`.
+        whole: give what an MP4 file's edit list leaves out, too.
 
     Raises:
         UnreadableImage: it cannot be opened, or its container is damaged where it is read.
@@ -331,6 +332,8 @@ def opened(path: Path, fps: Fraction | None = None) -> Iterator[av.container.Inp
         name = str(path.absolute().parent).replace("%", "%%") + f"/{path.name}"
         options = {"format_whitelist": "image2", "framerate": str(fps), "start_number": str(first)}
     options["protocol_whitelist"] = "file"
+    if whole:
+        options["ignore_editlist"] = "1"
     try:
         format = None if fps is None else "image2"
         with av.open(name, format=format, options=options, metadata_errors="replace") as container:
@@ -372,16 +375,28 @@ def _check_complete(
 ) -> None:
     facts = streams[stream.index]
     if container.format.name.startswith("mov") and stream.frames > facts.packets:  # AVI counts dropped frames, too
-        there = f"{facts.packets} of {stream.frames} frames are there"
+        found = _samples(path, stream.index)
+        if found >= stream.frames:
+            return
+        there = f"{found} of {stream.frames} frames are there"
     else:
         stated = Fraction(container.duration or 0, av.time_base)
         end = max(one.end * one.time_base for one in streams)
-        if end + _LATE >= stated:
+        late = _LATE
+        if facts.end == facts.times[-1] and len(facts.times) > 1:  # nothing says how long the last frame is shown
+            late = max(late, int(np.diff(facts.times).max()) * facts.time_base)
+        if end + late >= stated:
             return
         there = f"it ends at {float(end):.2f} s, its header says {float(stated):.2f} s"
     raise UnreadableImage(
         f"The video is cut off: {there}.", f"{COPY_AGAIN} Remuxing it makes a whole video of what is there.", path
     )
+
+
+def _samples(path: Path, index: int) -> int:
+    """How many packets of a stream an MP4 file has, those included that its edit list leaves out: trimming is done so."""
+    with opened(path, whole=True) as container:
+        return sum(packet.dts is not None for packet in container.demux(container.streams[index]))
 
 
 def _key_frame(info: VideoInfo, frame: int) -> tuple[int, int | None]:

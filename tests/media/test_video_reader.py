@@ -293,6 +293,32 @@ def test_a_video_that_is_cut_off_is_told(tmp_path: Path, name: str) -> None:
         read_info(path)
 
 
+def test_a_video_that_was_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12  # behind version and count; then come length and beginning
+    (begin,) = struct.unpack(">I", data[at + 4 : at + 8])
+    data[at : at + 8] = struct.pack(
+        ">II", 5 * SECOND * 4 // 5, begin + SECOND
+    )  # 4 frames of 12, the first no key frame
+    path.write_bytes(data)
+    info = read_info(path)
+    frames = list(VideoReader(info))
+    assert [frame.timestamp for frame in frames] == [Fraction(index, 5) for index in range(4)]
+    assert np.abs(frames[0].image.pixels.astype(int) - pattern(5)).mean() < 4
+
+
+def test_a_last_frame_that_is_shown_for_long_is_none_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    clips = ["-f", "lavfi", "-i", "testsrc2=s=32x24:r=25:d=0.5", "-f", "lavfi", "-i", "testsrc2=s=32x24:r=1:d=3"]
+    joined = ["-filter_complex", "[0][1]concat=n=2", "-fps_mode", "vfr", "-enc_time_base", "1:1000", path]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *clips, *joined], check=True)
+    info = read_info(path)
+    assert info.video.end == info.video.times[-1] == 2520  # the header alone states the whole second behind
+    with av.open(str(path)) as container:
+        assert container.duration == 3_520_000
+
+
 def test_what_is_no_video_is_told(tmp_path: Path) -> None:
     sound, cover, empty, text = (tmp_path / name for name in ("sound.mkv", "cover.mp4", "empty.mp4", "text.mp4"))
     with av.open(str(sound), "w") as out:
