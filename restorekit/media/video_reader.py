@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.codec.context
 import av.container
 import av.error
 import av.filter
@@ -433,6 +434,7 @@ def _decoded(
         key: time of the key frame to begin at; what is shown before it and comes behind it in the file is dropped.
     """
     decoder = _decoder(stream)
+    decoder.flags |= av.codec.context.Flags.unaligned  # else columns that are cropped on the left would be shown
     decoder.thread_type = "SLICE"  # with threads for frames, an error would come with another packet than its own
     if key is not None:
         container.seek(key, stream=stream)

@@ -126,6 +126,18 @@ def test_less_than_eight_bits_are_read_as_eight(tmp_path: Path, pixel_format: st
         assert np.abs(image.pixels.astype(int) - pattern(0)).mean() < 8
 
 
+def test_columns_that_are_cropped_on_the_left_are_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    crop = ["-c", "copy", "-bsf:v", "h264_metadata=crop_left=6:crop_top=2", path]
+    subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", make_clip(tmp_path / "in.mp4"), *crop], check=True
+    )
+    info = read_info(path)
+    assert (info.height, info.width) == (22, 26)
+    image = next(iter(VideoReader(info))).image
+    assert np.abs(image.pixels.astype(int) - pattern(0)[2:, 6:]).mean() < 4
+
+
 @pytest.mark.parametrize("codec", ["ffv1", "libx265"])
 def test_ten_bits_are_read_as_sixteen(tmp_path: Path, codec: str) -> None:
     path = make_clip(tmp_path / "a.mkv", codec, "yuv420p10le", tags=(9, 16, 9, 1))
