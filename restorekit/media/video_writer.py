@@ -436,8 +436,8 @@ def _check(
             raise _differs(path, f"packets of {copy.kind} up to {float(max(late) * copy.time_base):.3f} s away")
     lasts, lasted = (video.end * video.time_base for video in (result.video, info.video))
     stated = info.video.end > info.video.times[-1]
-    # MP4 tells lengths in the order of decoding: at a variable rate the frame that is shown last has any other's.
-    unsure = int(np.ptp(np.diff(times))) * info.video.time_base if len(times) > 1 else 0
+    # MP4 tells lengths in the order of decoding: where they differ the frame that is shown last has any other's.
+    unsure = int(np.ptp(np.diff([*times, info.video.end]))) * info.video.time_base if len(times) > 1 else 0
     if stated and span is None and abs(lasts - lasted) > result.video.time_base + info.video.time_base + unsure:
         raise _differs(path, f"an end at {float(lasts):.3f} s instead of {float(lasted):.3f} s")
     for name, got, want in (

@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -493,6 +494,19 @@ def test_the_order_in_which_frames_of_variable_rate_are_decoded_may_be_another_o
     source = make_clip(tmp_path / "a.mp4", times=times, options=options)
     (result,) = restore_folder([source], tmp_path / "out", **BICUBIC).results
     assert (result.status, read_info(result.output).video.times.tolist()) == ("done", times)
+
+
+def test_a_last_frame_that_lasts_longer_is_kept_where_it_is_not_decoded_last(tmp_path: Path) -> None:
+    clip, source = make_clip(tmp_path / "clip.mp4", options={"bf": "0"}), tmp_path / "a.mp4"
+    with av.open(str(clip)) as container, av.open(str(source), "w") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.duration *= 1 + 2 * (packet.pts == read_info(clip).video.times[-1])
+                packet.stream = stream
+                out.mux(packet)
+    (result,) = restore_folder([source], tmp_path / "out", **BICUBIC).results
+    assert result.status == "done", result.reason
 
 
 def test_a_preview_shows_stills_before_and_after_and_restores_nothing_else(tmp_path: Path) -> None:
