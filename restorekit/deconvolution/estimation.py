@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from restorekit.deconvolution.blurs import Kernel
+from restorekit.deconvolution.blurs import Kernel, as_psf
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
 from restorekit.deconvolution.gradients import gradient
 from restorekit.errors import UsageError
@@ -14,6 +14,8 @@ from restorekit.errors import UsageError
 ITERATIONS = 150
 FAINT = 0.02  # of the largest value: what is below is noise
 SMALL = 0.05  # of the sum: so are parts that hold less and touch nothing else
+HINT = 0.01  # of the largest value: from there on a pixel may belong to a path
+NEAR = np.ones((3, 3))
 
 
 def estimate_kernel(blurred: Tensor, sharp: Tensor, side: int) -> Kernel:
@@ -81,7 +83,7 @@ def _edges(image: Tensor) -> Tensor:
 def trim(psf: NDArray[np.float32]) -> Kernel:
     """A PSF without noise and empty edges; of those equally much is cut on opposite sides."""
     psf = np.where(psf < FAINT * psf.max(), 0, psf)
-    parts, count = ndimage.label(psf, np.ones((3, 3)))
+    parts, count = ndimage.label(psf, NEAR)
     masses = ndimage.sum_labels(psf, parts, np.arange(count + 1))
     psf = np.where((masses < min(SMALL * psf.sum(), masses.max()))[parts], 0, psf)
     rows, columns = (np.flatnonzero(psf.any(axis=axis)) for axis in (1, 0))
@@ -89,3 +91,16 @@ def trim(psf: NDArray[np.float32]) -> Kernel:
     high, wide = np.abs(rows - middle_row).max(), np.abs(columns - middle_column).max()
     psf = psf[middle_row - high : middle_row + high + 1, middle_column - wide : middle_column + wide + 1]
     return Kernel(np.asarray(psf / psf.sum(dtype=np.float64), np.float32))
+
+
+def heaviest_part(psf: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of a PSF the part that holds most, across gaps of two pixels: light moves along one path."""
+    parts, count = ndimage.label(ndimage.binary_dilation(psf > HINT * psf.max(), NEAR), NEAR)
+    masses = ndimage.sum_labels(psf, parts, np.arange(1, count + 1))
+    return np.where(parts == 1 + masses.argmax(), psf, 0)
+
+
+def centre(psf: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A PSF (K,L) with its centre of gravity in the middle."""
+    away = [side // 2 - place for side, place in zip(psf.shape, ndimage.center_of_mass(psf), strict=True)]
+    return as_psf(np.clip(ndimage.shift(np.pad(psf, 1), away, order=3, mode="grid-constant"), 0, None))

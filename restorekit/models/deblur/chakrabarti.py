@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.deconvolution import Blur, tv
-from restorekit.deconvolution.estimation import trim
+from restorekit.deconvolution.estimation import centre, heaviest_part, trim
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
 from restorekit.models.blind_deconvolution import NO_BLUR, LearnedBlur, is_flat, luma
 from restorekit.models.config import Count
@@ -152,7 +152,8 @@ class Chakrabarti(LearnedBlur[Config]):
             psf = explain(blurred[0, 0], sharp[0, 0].clamp(0, 1), listener)
             if not (psf.isfinite().all() and psf.max() > 0):
                 return NO_BLUR
-            blur = trim(psf.cpu().numpy())
+            # Centred, as the network was taught: a shift would grow from round to round.
+            blur = trim(centre(heaviest_part(psf.cpu().numpy())))
             if again < self.config.rounds:
                 sharp = tv(blurred, blur, CARTOON, tell=listener.begin)
         return blur

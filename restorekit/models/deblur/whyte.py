@@ -25,6 +25,7 @@ from torch import Tensor
 from restorekit.deconvolution import Blur, Kernel, Shake, Windows, as_psf, hyper_laplacian, richardson_lucy, tv, wiener
 from restorekit.deconvolution.blurs import cell_middles
 from restorekit.deconvolution.cells import cells_of, restore_cells
+from restorekit.deconvolution.estimation import centre
 from restorekit.deconvolution.fourier import fast_size, transform, transform_back
 from restorekit.deconvolution.prediction import edges_of, keep_large, sharpen_edges, soften, usefulness
 from restorekit.deconvolution.steepness import may_be_blurred
@@ -419,9 +420,3 @@ def mask_of(image: Tensor, side: int) -> Tensor:
     inside = torch.zeros_like(dark)
     inside[margin : dark.shape[0] - margin, margin : dark.shape[1] - margin] = True
     return dark & inside
-
-
-def centre(psf: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A PSF (K,L) with its centre of gravity in the middle, by less than a pixel."""
-    away = [side // 2 - place for side, place in zip(psf.shape, ndimage.center_of_mass(psf), strict=True)]
-    return as_psf(np.clip(ndimage.shift(np.pad(psf, 1), away, order=3, mode="grid-constant"), 0, None))
