@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -39,6 +40,18 @@ def test_systems_train_under_one_budget_and_are_measured(tmp_path: Path, photo: 
     log = (out / "gggan-lite/log.csv").read_text()
     subprocess.run(command, check=True, capture_output=True)
     assert (out / "gggan-lite/log.csv").read_text() == log  # no step was left
+
+
+@pytest.mark.slow
+def test_systems_that_find_a_blur_are_measured(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    for number in range(2):
+        write_image(Image(photo[:, number * 40 :][:, :100].copy()), tmp_path / f"{number}.png")
+    command = [sys.executable, str(TOOLS / "measure_found_blur.py"), str(tmp_path), "--model", "sun"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    gains = "gain {0} dB, median {0}, lowest {0}, motion wrong by {0} px".format(r"[+-]?\d+\.\d\d")
+    assert re.fullmatch(f"sun, lines of 15 px: {gains}", told[0])
+    assert re.fullmatch(f"sun, lines of 9 px: {gains}", told[1])
+    assert re.match(r"sun, sharp: \d of 2 unchanged", told[2])
 
 
 def test_what_is_lost_in_int8_goes_to_the_entry_of_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
