@@ -85,6 +85,8 @@ def _read_file(path: Path) -> Iterable[tuple[int, Opinion]]:
     if not rows or not set(COLUMNS) <= rows[0].keys():
         raise UsageError("This is no table of opinion scores.", f"Its first line must be {','.join(COLUMNS)}.", path)
     for line, row in enumerate(rows, start=2):
+        if any(row[name] is None for name in COLUMNS):
+            raise UsageError(f"Line {line} ends early.", f"It must hold {', '.join(rows[0])}.", path)
         try:
             score = float(row["score"])
         except (TypeError, ValueError):

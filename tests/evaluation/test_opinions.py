@@ -130,3 +130,10 @@ def test_opinions_that_are_no_utf8_or_no_csv_are_refused_with_their_name(tmp_pat
         with pytest.raises(UsageError, match="cannot be read") as caught:
             read_opinions(tmp_path / "mos.csv")
         assert caught.value.path == tmp_path / "mos.csv"
+
+
+@pytest.mark.parametrize("header", ["image,method,rater,score", "score,image,method,rater"])
+def test_a_line_that_ends_early_is_named(tmp_path: Path, header: str) -> None:
+    (tmp_path / "mos.csv").write_text(f"{header}\n4,4,4,4\n4\n")
+    with pytest.raises(UsageError, match="Line 3 ends early"):
+        average_opinions(read_opinions(tmp_path / "mos.csv"), ITEMS, ())
