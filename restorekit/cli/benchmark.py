@@ -91,6 +91,11 @@ def benchmark(
         return
     box = _box(figure_box) if figure_box else None
     if report_only:
+        if mos is not None:  # a report with the opinions of an earlier run would look as if these were in it
+            raise UsageError(
+                "--report-only shows the opinions that are kept and reads no others.",
+                "Leave out --report-only: what is measured is remembered.",
+            )
         from restorekit.evaluation.report import write_report
 
         console.show(str(write_report(out, box)))
@@ -103,6 +108,16 @@ def benchmark(
 
     if pairs is not None:
         if data is None and not model and all(path.is_file() for path in pairs):
+            _refuse_of_videos(
+                {
+                    "--figure": figure,
+                    "--figure-box": figure_box,
+                    "--metric": metric,
+                    "--metric-weights": metric_weights,
+                    "--mos": mos,
+                    "--rating-sheet": rating_sheet,
+                }
+            )
             folders = {"restored": pairs[0], **_folders(restored, "restored")}
             _compare_videos(folders, pairs[1], protocol or "pairs", out, progress)
             return
@@ -156,6 +171,16 @@ def benchmark(
     console.show(str(result.report))
     _write_extras(out, rating_sheet, figure, box)
     raise typer.Exit(result.exit_code)
+
+
+def _refuse_of_videos(given: dict[str, object]) -> None:
+    """Options of images, by their names: a comparison of videos without what was asked for would look complete."""
+    names = ", ".join(name for name, value in given.items() if value)
+    if names:
+        raise UsageError(
+            f"Videos are compared without {names}.",
+            "Leave that out, or compare folders of their frames: `deblur clip.mp4 -o frames/%06d.png` writes them.",
+        )
 
 
 def _compare_videos(restored: dict[str, Path], sharp: Path, protocol: str, out: Path, progress: str) -> None:

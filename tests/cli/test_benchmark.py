@@ -216,6 +216,27 @@ def test_a_video_is_not_compared_with_a_folder(
     assert "two folders, or two videos" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--figure",), ("--rating-sheet",), ("--mos", "mos.csv"), ("--metric", "niqe"), ("--figure-box", "0:0:9")],
+)
+def test_videos_are_not_compared_without_what_was_asked_for(
+    tmp_path: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", "ffv1", "bgr0", frames=[np.zeros((24, 32, 3), np.uint8)])
+    arguments = ("--pairs", clip, clip, "-o", tmp_path / "out", *options)
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.USAGE
+    assert f"Videos are compared without {options[0]}." in " ".join(capsys.readouterr().err.split())
+
+
+def test_opinions_are_not_joined_to_a_report_that_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--report-only", "--mos", tmp_path / "mos.csv", "-o", tmp_path)
+    assert command(*arguments, monkeypatch=monkeypatch) == ExitCode.USAGE
+    assert "Leave out --report-only" in " ".join(capsys.readouterr().err.split())
+
+
 def test_two_videos_are_compared_frame_by_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
