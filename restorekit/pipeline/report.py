@@ -54,7 +54,9 @@ class FileResult:
 def failed_result(source: Path, output: Path, error: Exception) -> FileResult:
     """The result of an image that an error stopped, deliberate or not."""
     if isinstance(error, RestorekitError):
-        return FileResult(source, output, "failed", reason=error.reason, hint=error.hint)
+        # An image's PSF, for one, is a file of its own: without its name the image would seem to be what is damaged.
+        other = "" if error.path in (None, source, output) else f"{error.path}: "
+        return FileResult(source, output, "failed", reason=other + error.reason, hint=error.hint)
     return FileResult(
         source,
         output,

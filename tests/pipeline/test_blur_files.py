@@ -82,6 +82,7 @@ def test_a_missing_or_bad_psf_is_its_images_failure(blurred: Path, tmp_path: Pat
     reasons = {result.source.name: result.reason for result in run.results}
     assert reasons["a.png"] == ""
     assert "no PSF for deeper/b.png" in reasons["b.png"]
+    assert reasons["c.png"].startswith(f"{known / 'deeper/c.npy'}: ")  # not the image is what is wrong
     assert "negative" in reasons["c.png"]
     assert run.exit_code == ExitCode.SOME_FAILED
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from restorekit.errors import UnreadableImage
 from restorekit.inference.engine import TilingInfo
 from restorekit.media.discover import Job
 from restorekit.pipeline import report
-from restorekit.pipeline.report import FileResult, Results
+from restorekit.pipeline.report import FileResult, Results, failed_result
 
 OUT = Path("out")
 
@@ -50,3 +51,12 @@ def test_a_result_takes_less_than_a_hundred_bytes() -> None:
     taken = tracemalloc.take_snapshot().filter_traces(ours)  # other tests' threads may still be ending
     tracemalloc.stop()
     assert 24 < sum(trace.size for trace in taken.traces) / len(jobs) < 100
+
+
+def test_a_failure_names_the_file_that_is_to_blame_where_that_is_not_the_image() -> None:
+    source, output = Path("a.png"), OUT / "a.png"
+    reasons = [
+        failed_result(source, output, UnreadableImage("The file is empty.", path=path)).reason
+        for path in (Path("psf.npy"), source, output, None)
+    ]
+    assert reasons == ["psf.npy: The file is empty.", *["The file is empty."] * 3]
