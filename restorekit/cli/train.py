@@ -150,8 +150,8 @@ def train(
     OUT gets recipe.json, run.json, log.csv, curves.png, checkpoint.pt, strips/
     (degraded, restored, sharp) and at the end weights.safetensors for
     `deblur --weights`. Ctrl-C and SIGTERM finish the step and write a checkpoint;
-    stopped in any way, the same command continues, on a CPU to the bit as if it had not
-    been. Started by torchrun, its processes share every batch.
+    stopped in any way, the same command continues, on a CPU to the bit as if it
+    had not been. Started by torchrun, its processes share every batch.
     """
     from restorekit.models import registry
     from restorekit.training import objectives, processes, run, sources

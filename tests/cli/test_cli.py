@@ -1,12 +1,16 @@
 import errno
+import inspect
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
+import typer
 from typer.testing import CliRunner
 from video_clips import make_clip
 
@@ -160,6 +164,22 @@ def test_no_word_of_help_is_cut_on_eighty_columns(name: str) -> None:
     shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"}).output
     assert "--help" in shown
     assert "\u2026" not in shown  # an ellipsis
+
+
+def commands(command: Any, *names: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every command and group below one by its names, with what its docstring says."""
+    yield names, inspect.cleandoc(command.help or "")
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, *names, name)
+
+
+def test_no_line_of_a_docstring_is_broken_on_eighty_columns() -> None:
+    found = dict(commands(typer.main.get_command(app)))
+    assert "strips/" in found["train",]
+    for names, text in found.items():
+        for paragraph in text.split("\n\n"):  # one of a single line is wrapped as it comes
+            lines = paragraph.splitlines()
+            assert len(lines) == 1 or max(map(len, lines)) <= 78, (names, paragraph)  # with a space on either side
 
 
 def test_quantize_leaves_out_what_nncf_says_of_every_node(
