@@ -148,8 +148,11 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             else:
                 return pair
         first = next(iter(self._unreadable.values()), None)
-        why = f" ({first.path}: {first.reason})" if first else ""
-        raise UsageError(f"None of the {len(self.pairs)} training images can be used{why}.", "Give other data.")
+        why = f" ({first.path}: {first.reason.removesuffix('.')})" if first else ""
+        raise UsageError(
+            f"None of the {len(self.pairs)} training images can be used{why}.",
+            (first and first.hint) or "Give other data.",
+        )
 
     def _sharp(self, pair: Pair) -> Rgb8:
         return self._cache.get("sharp", pair.sharp, self._read_sharp)

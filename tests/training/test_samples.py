@@ -162,7 +162,9 @@ def test_images_smaller_than_the_crop_are_passed_over_and_named(sharp: Path) -> 
         (sharp / "1.png", "The image is 47x48, smaller than the 48 px crop.")
     ]
     assert batch.sharp.shape == (16, 48, 48, 3)
-    with pytest.raises(UsageError, match=r"None of .* can be used .*, smaller than the 200 px crop"):
+    with pytest.raises(
+        UsageError, match=r"None of .* can be used \(.*, smaller than the 200 px crop\)\. Train with smaller crops\.$"
+    ):
         make(sharp, 200, CLEAN, seed=0)[0]
 
 
