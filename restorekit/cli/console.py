@@ -20,8 +20,8 @@ OPTIONAL = {"safetensors": "safetensors", "scipy": "SciPy", "skimage": "scikit-i
 
 _ARGUMENT = re.compile(
     "`(accumulate|allow_training_data|angle|batch|blur|box|config|deinterlace|dry_run|fps|frames|highlights|kernel|"
-    "length|light|max_pixels|metric_weights|models|noise|per_image|resize|restored|scale|shares|shown|split|statistics|"
-    "stride|sweep|weights)`"
+    "length|light|max_pixels|metric_weights|models|noise|out|per_image|resize|restored|scale|shares|shown|split|"
+    "statistics|stride|sweep|weights)`"
 )
 """Arguments that messages of the library name."""
 _RENAMED = {"blur": "kernel", "box": "figure-box", "models": "model", "shares": "blur-shares"}

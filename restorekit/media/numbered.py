@@ -62,6 +62,16 @@ def pattern_of(folder: Path) -> Path:
     return folder / pattern
 
 
+def is_numbered(path: Path) -> bool:
+    """Whether a path names numbered images: as their pattern, or as the folder that holds them."""
+    if path.is_dir():
+        try:
+            path = pattern_of(path)
+        except UsageError:
+            return False
+    return is_pattern(path)
+
+
 def stamp(pattern: Path) -> dict[str, int]:
     """Tell whether numbered images have changed without reading them; see `runtime.provenance.file_stamp`.
 

@@ -27,7 +27,7 @@ from restorekit.media.encode import check_storable, write_image
 from restorekit.media.image import Image
 from restorekit.media.large import LargeImage
 from restorekit.media.limits import MOST_PIXELS
-from restorekit.media.numbered import is_pattern
+from restorekit.media.numbered import is_numbered, is_pattern
 from restorekit.models.spec import Task
 from restorekit.pipeline.animations import RestoredAnimation, restore_animation
 from restorekit.pipeline.estimate import IMAGE_PIXELS, VIDEO_PIXELS, Estimate
@@ -143,7 +143,7 @@ def restore_folder(
     jobs = [] if watch else planning()
     if report is not None:
         check_kept(weights, [report], "report")
-    video = replace(video, fps=_rate(jobs, name, video.fps))
+    video = replace(video, fps=_rate(sources, jobs, name, video.fps))
     if video.preview:
         jobs = [job for job in jobs if job.video]
         if not jobs:
@@ -483,11 +483,13 @@ def _size(job: Job) -> int:
         return 0
 
 
-def _rate(jobs: Iterable[Job], name: str, fps: Fraction | None) -> Fraction | None:
+def _rate(sources: list[Path], jobs: Iterable[Job], name: str, fps: Fraction | None) -> Fraction | None:
     """Frames a second where numbered images are read as a video, else None."""
     if not any(is_pattern(job.source) and job.video for job in jobs):
         if fps is not None:
-            raise UsageError("`fps` is for numbered images that become a video.", "Leave it out.")
+            numbered = len(sources) == 1 and jobs and is_numbered(sources[0])  # without jobs a folder is watched
+            hint = "Give `out` the video's name, e.g. clip.mp4." if numbered else "Leave it out."
+            raise UsageError("`fps` is for numbered images that become a video.", hint)
         return None
     if fps is None and not is_pattern(Path(name)):
         raise UsageError("Numbered images do not tell how many are shown a second.", "Give `fps`, e.g. 25.")

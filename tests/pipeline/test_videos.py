@@ -14,6 +14,7 @@ import pytest
 from video_clips import FRAMES, contents, damage_packet, frame_times, make_clip, pattern
 
 from restorekit import restore_folder
+from restorekit.cli.console import with_flags
 from restorekit.errors import ExitCode, RestorekitError, UsageError
 from restorekit.imaging.resize import resize
 from restorekit.inference.engine import Engine
@@ -391,8 +392,11 @@ def test_numbered_images_become_a_video(tmp_path: Path, named: str) -> None:
     source = folder if named == "folder" else folder / "%02d.png"
     with pytest.raises(UsageError, match="how many are shown a second"):
         restore_folder([source], out, **BICUBIC)
-    with pytest.raises(UsageError, match="`fps` is for numbered images"):
+    with pytest.raises(UsageError, match=r"`fps` is for .* Give `out` the video's name, e\.g\. clip\.mp4\.$") as caught:
         restore_folder([source], tmp_path / "many", video=VideoSettings(fps=Fraction(5)), **BICUBIC)
+    assert "Give --out the" in with_flags(caught.value.hint)
+    with pytest.raises(UsageError, match="Leave it out"):
+        restore_folder([folder / "08.png"], tmp_path / "many", video=VideoSettings(fps=Fraction(5)), **BICUBIC)
     assert restore_folder([source], tmp_path / "many", **BICUBIC).count("done") == FRAMES
     (again,) = restore_folder([source], tmp_path / "again/%d.png", **BICUBIC).results
     assert (again.frames, again.lost) == (FRAMES, ())
