@@ -1,5 +1,6 @@
 """checkpoint.pt: all that a run needs to go on as if it had not been stopped."""
 
+import json
 from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ from restorekit.training.objectives.base import LossTerms
 from restorekit.training.recipe import Recipe
 from restorekit.weights import torch_file
 
+MOST_DIFFERENCES = 4  # that are told
 LARGEST = 1 << 36
 """Bytes; the networks that ship a recipe need up to 1 GiB."""
 
@@ -68,6 +70,32 @@ class Checkpoint:
         except Exception as error:  # a crafted file can make this fail in any way
             raise UsageError("The checkpoint cannot be read.", "Choose another folder for the run.", path) from error
         if begun_with != recipe:
-            hint = "Repeat its settings, or choose another folder."
-            raise UsageError("The folder holds a run with another recipe.", hint, path.parent)
+            raise UsageError(
+                f"The folder holds a run with another recipe: {_differences(begun_with, recipe)}.",
+                "Repeat its settings, or choose another folder.",
+                path.parent,
+            )
         return checkpoint
+
+
+def _differences(begun_with: Recipe, recipe: Recipe) -> str:
+    """The first settings in which two recipes differ, in words."""
+    there, here = (_flat(json.loads(one.to_json())) for one in (begun_with, recipe))
+    unlike = [name for name in there | here if there.get(name) != here.get(name)]
+    order = [field.name for field in fields(Recipe)]
+    unlike.sort(key=lambda name: order.index(name.partition(".")[0]))
+    told = [f"{name} {_shown(there, name)} instead of {_shown(here, name)}" for name in unlike[:MOST_DIFFERENCES]]
+    more = len(unlike) - len(told)
+    return ", ".join(told) + (f" and {more} more" if more else "")
+
+
+def _flat(settings: dict[str, Any], before: str = "") -> dict[str, object]:
+    """Settings by names with dots, such as blur.length."""
+    flat: dict[str, object] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
+    return flat
+
+
+def _shown(settings: dict[str, object], name: str) -> str:
+    return json.dumps(settings[name]).strip('"') if name in settings else "the default"

@@ -206,8 +206,11 @@ def test_a_run_does_not_replace_the_weights_that_it_begins_with(sharp: Path, tmp
 
 def test_another_recipe_does_not_continue_a_run(sharp: Path, tmp_path: Path) -> None:
     run(TINY, sharp, tmp_path / "run")
-    with pytest.raises(UsageError, match="another recipe"):
-        run(TINY.replacing(seed=1), sharp, tmp_path / "run")
+    other = TINY.replacing(seed=1, blur=replace(TINY.blur, length=(3.0, 4.0)))
+    with pytest.raises(
+        UsageError, match=r"another recipe: seed 0 instead of 1, blur\.length \[.*\] instead of \[3\.0, 4\.0\]\."
+    ):
+        run(other, sharp, tmp_path / "run")
 
 
 def test_a_run_keeps_the_precision_it_was_begun_with(
