@@ -36,7 +36,7 @@ from restorekit.media.samples import (
     split_alpha,
     turn,
 )
-from restorekit.media.sniff import PNG, SIGNATURE_LENGTH, Format, sniff
+from restorekit.media.sniff import PNG, SIGNATURE_LENGTH, UNREAD_SUFFIXES, Format, sniff
 from restorekit.media.tags import Bytes, read_sides
 from restorekit.runtime.regular import open_regular, read_regular
 
@@ -70,10 +70,21 @@ def read_image(path: Path, max_pixels: int = MOST_PIXELS) -> Image:
             something.
     """
     try:
+        _refuse_video(path)
         return decode_image(read_content(path, max_pixels), max_pixels)
     except UnreadableImage as error:
         error.path = path
         raise
+
+
+def _refuse_video(path: Path) -> None:
+    """Say of a video in a container that is not read what helps, before much of it is: they are large."""
+    if (suffix := path.suffix.lower()) in UNREAD_SUFFIXES:
+        with suppress(OSError), open_regular(path) as stream:  # reading tells why it cannot be
+            if sniff(stream.read(SIGNATURE_LENGTH) or b"") is None:
+                raise UnreadableImage(
+                    f"Videos in {suffix} are not read.", "Remux it to .mkv: `ffmpeg -i VIDEO -c copy VIDEO.mkv`."
+                )
 
 
 def read_content(path: Path, max_pixels: int = MOST_PIXELS) -> bytes:

@@ -38,6 +38,11 @@ VIDEO_SUFFIXES = {
     *(".wmv", ".flv", ".ogv", ".mxf"),
 }
 """Names of videos; .ts is missing, since TypeScript has it too."""
+UNREAD_SUFFIXES = {
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".ivf", ".obu", ".m1v", ".m2v", ".y4m", ".dv", ".ogm"),
+    *(".vob", ".rm", ".rmvb", ".asf", ".nut"),
+}
+"""Names of videos in containers, or in none, that FFmpeg knows and that are not read."""
 STILLS_AND_SOUND = {b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B "}
 """Brands of files that have MP4's structure and are no videos."""
 

@@ -486,3 +486,16 @@ def test_a_jpeg_that_ends_in_one_colour_is_whole(tmp_path: Path, options: dict[s
     buffer = io.BytesIO()
     PIL.Image.fromarray(pixels).save(buffer, "JPEG", **options)
     assert read(buffer.getvalue() + b"behind the end \xff\xd9", tmp_path).size == (side, side + 3)
+
+
+@pytest.mark.parametrize("name", ["a.h264", "a.ivf", "a.M2V", "a.y4m", "a.dv", "a.ogm"])
+def test_containers_that_are_not_read_are_named_with_what_helps(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\0\0\0\1" * 9)
+    with pytest.raises(UnreadableImage, match=rf"Videos in \{name[1:].lower()} are not read\. Remux it to \.mkv"):
+        read_image(tmp_path / name)
+
+
+def test_an_image_is_one_whatever_container_its_name_claims(tmp_path: Path) -> None:
+    write_image(Image(np.zeros((4, 5, 3), np.uint8)), tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.ivf")
+    assert read_image(tmp_path / "a.ivf").size == (4, 5)
