@@ -19,8 +19,8 @@ OPTIONAL = {"safetensors": "safetensors", "scipy": "SciPy", "skimage": "scikit-i
 """Packages that restoring by graphs does without, by the names of their modules."""
 
 _ARGUMENT = re.compile(
-    "`(accumulate|allow_training_data|angle|batch|blur|box|config|deinterlace|dry_run|fps|frames|highlights|kernel|"
-    "length|light|max_pixels|metric_weights|models|noise|out|per_image|resize|restored|scale|shares|shown|split|"
+    "`(accumulate|allow_training_data|angle|backend|batch|blur|box|config|deinterlace|dry_run|fps|frames|highlights|kernel|"
+    "length|light|max_pixels|metric_weights|models|noise|out|per_image|precision|resize|restored|scale|shares|shown|split|"
     "statistics|stride|sweep|weights)`"
 )
 """Arguments that messages of the library name."""

@@ -137,8 +137,9 @@ def load_protocol(name: str) -> Protocol:
         UsageError: there is none of that name; the message names close ones.
     """
     if name not in protocol_names():
-        near = get_close_matches(name, protocol_names(), n=3) or list(protocol_names())
-        raise UsageError(f"There is no protocol called '{name}'.", f"Did you mean {', '.join(near)}?")
+        near = get_close_matches(name, protocol_names(), n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Choose one of {', '.join(protocol_names())}."
+        raise UsageError(f"There is no protocol called '{name}'.", hint)
     return read_protocol(FOLDER / f"{name}.toml")
 
 

@@ -172,3 +172,10 @@ def test_the_definition_leaves_out_what_decides_no_score() -> None:
     assert (
         definition | {"colour": "luma", "border": 6, "ssim": "skimage", "downscale": "pillow", "scale": 4} == definition
     )
+
+
+def test_a_protocol_that_does_not_exist_names_those_near_it_or_all() -> None:
+    with pytest.raises(UsageError, match=r"'gopr'\. Did you mean gopro( or [\w-]+)*\?$"):
+        load_protocol("gopr")
+    with pytest.raises(UsageError, match=r"'nope'\. Choose one of .*gopro.*\.$"):
+        load_protocol("nope")

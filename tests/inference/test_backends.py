@@ -108,7 +108,8 @@ def test_a_graph_runs_by_openvino_if_it_is_here_and_need_not_use_a_provider(
 @pytest.mark.parametrize(
     ("network", "settings", "word"),
     [
-        (GRAPH, Settings(backend="torch"), "not run by the backend torch"),
+        (GRAPH, Settings(backend="torch"), "`backend` torch does not run a graph"),
+        (GRAPH, Settings(backend="torch", precision="int8"), "`precision` int8 does not go with `backend` torch"),
         (GRAPH, Settings(backend="onnx", precision="int8"), "computes in fp32, not in int8"),
         (GRAPH, Settings(backend="onnx", precision="bf16"), "ONNX Runtime does not compute in bf16"),
         (GRAPH, Settings(backend="openvino", precision="fp16"), "computes in fp32, not in fp16"),

@@ -148,7 +148,10 @@ def _check(model: Network, settings: Settings) -> None:
         raise UsageError("A provider belongs to ONNX Runtime.", "Take the backend onnx.")
     if isinstance(model, Graph):
         if wanted == "torch":
-            raise UsageError("A graph is not run by the backend torch.", "Take auto, onnx or openvino.")
+            others = "Take onnx, openvino or auto."
+            if precision == "int8":
+                raise UsageError("`precision` int8 does not go with `backend` torch.", others)
+            raise UsageError("`backend` torch does not run a graph, as these weights are.", others)
         if precision != model.precision and (precision not in ("auto", "bf16") or model.precision != "fp32"):
             raise UsageError(
                 f"The graph computes in {model.precision}, not in {precision}.",
