@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.codec.codec
 import av.codec.context
 import av.container
 import av.error
@@ -56,10 +57,13 @@ KEEPS_EMPTY = ("matroska", "webm")
 """Containers that keep streams without packets."""
 NARROW = 64  # px
 AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
+HARDWARE = av.codec.codec.Capabilities.hardware | av.codec.codec.Capabilities.hybrid
+"""What FFmpeg says of encoders that need a device; of Apple's it says neither."""
 ALPHA = ("prores_ks", "ffv1", "libvpx-vp9")
 """Encoders that keep alpha."""
 SEGMENTS = {"prores_ks": "mov", "libvpx-vp9": "matroska"}
 """Containers of segments of what NUT does not know: ProRes, and the alpha of VP9."""
+ANOTHER_CONTAINER = "Choose another container (remux the source to .mkv) or another codec."
 RGB = 0  # matrix coefficients of H.273
 
 
@@ -273,22 +277,32 @@ def join_segments(
                 result.metadata.update(_tags(source.metadata, span is None))
                 if span is None and (chapters := source.chapters()):
                     result.set_chapters(chapters)
-                result.start_encoding()
+                with _guarded(path):  # else the errors would be the source's, which is open
+                    result.start_encoding()
                 encoded = _timed(info, segments, format.rate, times, span[0] if span else 0, targets[info.index])
                 for packet in packets(source):
+                    kind = info.streams[packet.stream_index].kind
                     if packet.stream_index == info.index:  # the source's own order of streams
-                        _store(result, [following] if (following := next(encoded, None)) else [], path)
+                        _store(result, [following] if (following := next(encoded, None)) else [], kind, path)
                     elif packet.stream_index in targets and (not span or _moved(packet, span, info.video.time_base)):
                         packet.stream = targets[packet.stream_index]
-                        _store(result, [packet], path)
-                _store(result, list(encoded), path)
+                        _store(result, [packet], kind, path)
+                _store(result, list(encoded), info.video.kind, path)
+                with _guarded(path):
+                    result.close()
         _check(beside, path, info, format, times, span, lost)
     return tuple(lost.values())
 
 
-def _store(result: av.container.OutputContainer, packets: "list[av.Packet[Any]]", path: Path) -> None:
-    with _guarded(path):  # else the errors would be the source's, which is open
+def _store(result: av.container.OutputContainer, packets: "list[av.Packet[Any]]", kind: str, path: Path) -> None:
+    """Write packets of one kind of stream. Their errors would be the source's, which is open."""
+    try:
         result.mux(packets)
+    except (av.error.FFmpegError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UnwritableOutput(
+            f"The container does not take a packet of the kind {kind} ({why}).", ANOTHER_CONTAINER, path
+        ) from error
 
 
 def _add_streams(
@@ -464,7 +478,7 @@ def _times_within(facts: StreamFacts, info: VideoInfo, span: tuple[int, int] | N
 def _differs(path: Path, difference: str) -> UnwritableOutput:
     return UnwritableOutput(
         f"The result would differ from its source: {difference}. It was not kept.",
-        "Choose another container (remux the source to .mkv) or another codec.",
+        ANOTHER_CONTAINER,
         path,
     )
 
@@ -493,10 +507,11 @@ def _start(context: Any, format: Format, path: Path) -> None:
     try:
         context.open()
     except av.error.FFmpegError as error:
+        hint = "Choose another preset, or another codec." if "preset" in format.options else "Choose another codec."
+        if context.codec.capabilities & HARDWARE or format.encoder.endswith("_videotoolbox"):
+            hint = f"A hardware encoder needs its device and its driver. {hint}"
         raise UnwritableOutput(
-            f"The encoder {format.encoder} does not start ({error.strerror}).",
-            "A hardware encoder needs its device and its driver. Choose another codec, or another preset.",
-            path,
+            f"The encoder {format.encoder} does not start ({error.strerror}).", hint, path
         ) from error
 
 

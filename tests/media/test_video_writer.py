@@ -3,6 +3,7 @@ import subprocess
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.stream
@@ -305,8 +306,46 @@ def test_packets_that_the_container_refuses_are_a_fault_of_the_result(
             yield packet
 
     monkeypatch.setattr(video_writer, "_timed", tampered)
-    with pytest.raises(UnwritableOutput, match="cannot be encoded"):
+    with pytest.raises(
+        UnwritableOutput, match=r"does not take a packet of the kind video \(Invalid .*another container"
+    ):
         copied(make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4")
+
+
+def test_a_header_or_an_end_that_cannot_be_written_is_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing:
+        """A container that refuses one call."""
+
+        def __init__(self, container: Any, refused: str) -> None:
+            self.container, self.refused = container, refused
+
+        def __getattr__(self, name: str) -> Any:
+            if name == self.refused:
+                raise av.error.ArgumentError(22, "Invalid argument")
+            return getattr(self.container, name)
+
+        def __enter__(self) -> "Refusing":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.container.close()
+
+    source, opened = make_clip(tmp_path / "in.mp4"), av.open
+    for refused in ("start_encoding", "close"):
+        monkeypatch.setattr(
+            av,
+            "open",
+            lambda file, *more, refused=refused, **options: (
+                Refusing(opened(file, *more, **options), refused)
+                if options.get("format") == "mp4"
+                else opened(file, *more, **options)
+            ),
+        )
+        with pytest.raises(UnwritableOutput, match="cannot be encoded") as caught:
+            copied(source, tmp_path / "out.mp4")
+        assert caught.value.path == tmp_path / "out.mp4"
 
 
 def test_frames_come_in_order_and_of_one_size(tmp_path: Path) -> None:
@@ -330,7 +369,9 @@ def test_an_encoder_that_does_not_start_is_named(tmp_path: Path) -> None:
     info = read_info(make_clip(tmp_path / "in.mp4"))
     format = choose_format(info, (24, 32), Encoding(preset="no such"), ".mkv", False)
     writer = SegmentWriter(tmp_path / "a.nut", format)
-    with pytest.raises(UnwritableOutput, match="libx264 does not start"):
+    with pytest.raises(
+        UnwritableOutput, match=r"libx264 does not start \(.*\)\. Choose another preset, or another codec\.$"
+    ):
         writer.write(Frame(0, Fraction(0), Image(pattern(0))))
     writer.abort()
     assert list(tmp_path.iterdir()) == [tmp_path / "in.mp4"]
