@@ -149,6 +149,12 @@ def parse_values(data: bytes) -> NDArray[Any]:
             values = np.load(io.BytesIO(data), allow_pickle=False)
         elif sniff(data[:SIGNATURE_LENGTH]) == "tiff":
             values = tifffile.imread(io.BytesIO(data))
+        elif data and sniff(data[:SIGNATURE_LENGTH]) is None:
+            raise UnreadableImage(
+                "The content is no .npy, TIFF, PNG or other image.",
+                "`kernel` may be a PSF, a motion field or a grid of PSFs in one of these, a folder of them, or "
+                f"synth-blur's record by its own name, {RECORDS}.",
+            )
         else:
             values = decode_image(data).pixels
     except RestorekitError:
@@ -228,7 +234,8 @@ def estimate_psf(blurred: Path, sharp: Path, out: Path, side: int | None = None)
 
     Raises:
         UnreadableImage: a file cannot be read.
-        UsageError: `out` is no `.tif`, one of both files is an input, or see `deconvolution.estimation.estimate_kernel`.
+        UsageError: an image does not exist, `out` is no `.tif`, one of both files is an input, or see
+            `deconvolution.estimation.estimate_kernel`.
         UnwritableOutput: the result cannot be written.
     """
     if out.suffix.lower() not in (".tif", ".tiff"):
@@ -236,6 +243,9 @@ def estimate_psf(blurred: Path, sharp: Path, out: Path, side: int | None = None)
     for written in (out, picture_of(out)):
         if written.exists() and any(path.exists() and written.samefile(path) for path in (blurred, sharp)):
             raise UsageError("The PSF would replace an input.", "Choose another place for it.", written)
+    for path in (blurred, sharp):
+        if not path.exists():  # a mistake of the command line, as where images are restored
+            raise UsageError("There is no such file or folder.", "Check the path.", path)
     images = [read_image(path) for path in (blurred, sharp)]
     if side is None:
         third = max(1, min(images[1].size) // 3)

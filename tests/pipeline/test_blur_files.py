@@ -270,12 +270,19 @@ def test_requests_that_make_no_sense_are_refused(blurred: Path, tmp_path: Path, 
     np.save(tmp_path / "psf.npy", PSF)
     (tmp_path / "set").mkdir()
     (tmp_path / "set/pairs.jsonl").write_text(json.dumps({"key": "all/a.png"}) + "\n")
+    (tmp_path / "records.jsonl").write_text(json.dumps({"key": "all/a.png"}) + "\n")
+    (tmp_path / "damaged.npy").write_bytes(b"\0" * 12 + (tmp_path / "psf.npy").read_bytes()[12:])
     for options, word in (
         ({"model": "tv"}, "tv must be told"),
         ({"weights": weights_file, "kernel": tmp_path / "psf.npy"}, "gggan-lite cannot be told"),
         ({"weights": weights_file, "blur_out": tmp_path / "seen"}, "no blur to write"),
         ({"model": "tv", "kernel": tmp_path / "nowhere"}, "no such PSF"),
         ({"model": "tv", "kernel": tmp_path / "set"}, "records no PSFs"),
+        ({"model": "tv", "kernel": tmp_path / "damaged.npy"}, r"no \.npy, .* `kernel` may be a PSF"),
+        (
+            {"model": "tv", "kernel": tmp_path / "records.jsonl"},
+            r"no \.npy, .* synth-blur's record by its own name, pairs\.jsonl",
+        ),
     ):
         with pytest.raises(UsageError, match=word):
             restore_folder([blurred], tmp_path / "out", settings=CPU, **options)
@@ -332,6 +339,8 @@ def test_the_psf_of_a_pair_is_written_and_serves(tmp_path: Path, photo: np.ndarr
     restore_folder([tmp_path / "in"], tmp_path / "out", model="tv", kernel=tmp_path / "psf.tif", settings=CPU)
     before, after = (read_rgb8(tmp_path / folder / "blurred.png") for folder in ("in", "out"))
     assert psnr(after, photo) > psnr(before, photo) + 5
+    with pytest.raises(UsageError, match="no such file"):  # as `deblur` says it, with the same exit code
+        estimate_psf(tmp_path / "in/blurred.png", tmp_path / "nowhere.png", tmp_path / "psf.tif")
     with pytest.raises(UsageError, match="TIFF"):
         estimate_psf(tmp_path / "in/blurred.png", tmp_path / "sharp.png", tmp_path / "psf.png")
     (tmp_path / "sharp.png").rename(tmp_path / "psf.tif.png")
