@@ -15,9 +15,22 @@ from restorekit.degradation.choices import ConvolutionBorder, Light, SetKind
 from restorekit.errors import UsageError
 
 WIDE_SWEEP = 15  # degrees
+BY_PSF, BY_MOTION = ("linear", "trajectory", "mixed"), ("rotational", "shake", "scene")
+BELONGS: dict[str, tuple[SetKind, ...]] = {
+    "length": ("linear", "trajectory", "mixed", "shake", "scene"),
+    "angle": ("linear", "mixed"),
+    "sweep": ("rotational", "mixed", "shake", "scene"),
+    "border": (*BY_PSF, *BY_MOTION),
+    "highlights": (*BY_PSF, *BY_MOTION),
+    "per_image": (*BY_PSF, *BY_MOTION),
+    "frames": ("frames",),
+    "stride": ("frames",),
+}
+"""The kinds that an option means something for; all others mean something for every kind."""
 
 
 def synth_blur(
+    context: typer.Context,
     inputs: options.Inputs,
     out: Annotated[Path, typer.Option("--out", "-o", help="The set is written here.")],
     kind: Annotated[
@@ -84,6 +97,7 @@ def synth_blur(
     motion of 50 to 80 px at -40 to 40 degrees, one PSF for each image. A second
     run makes only what is missing.
     """
+    _check_belongs(context, kind)
     lengths, angles, sweeps = options.span(length, "length"), options.span(angle, "angle"), options.span(sweep, "sweep")
     factors = options.span(highlights, "highlights")
     parts = _parts(split) if split else None
@@ -124,6 +138,17 @@ def synth_blur(
     failed = [(result.key, result.reason) for result in summary.results if result.status == "failed"]
     print_failures(failed, "pair")
     raise typer.Exit(summary.exit_code)
+
+
+def _check_belongs(context: typer.Context, kind: SetKind) -> None:
+    """Refuse what was given and means nothing for the kind; the options' defaults are none of that."""
+    for name, kinds in BELONGS.items():
+        source = context.get_parameter_source(name)
+        if kind not in kinds and source is not None and source.name != "DEFAULT":
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} does not go with --kind {kind}.", f"Leave it out; it is for {', '.join(kinds)}."
+            )
 
 
 def _parts(text: str) -> dict[str, int]:
