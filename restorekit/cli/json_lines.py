@@ -62,6 +62,8 @@ class JsonLines:
         for name in ("output", "reason", "hint", "doubt"):
             if value := getattr(event.detail, name, ""):
                 more[name] = str(value) if name == "output" else with_flags(str(value))
+        if event.part:
+            more["part"] = event.part
         name = "progress" if event.status == "done" and not event.items else event.status
         self._write(name, item=event.key, amount=round(self._amount, 6), left=round(self._left, 6), **more)
 

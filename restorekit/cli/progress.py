@@ -97,7 +97,7 @@ class Bar:
         rate = self._amount / max(time.monotonic() - self._begun, 1e-6)
         text = f"{rate:.2f} {self._unit}/s" if self._amount else ""
         note = (
-            _shorten(printable(event.key)) if not event.items else ""
+            _shorten(printable(event.name)) if not event.items else ""
         )  # a part of an item, as a validation between steps
         self._bar.update(self._task, advance=event.items, amount=self._amount, left=self._left, rate=text, note=note)
 

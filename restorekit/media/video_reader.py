@@ -244,8 +244,12 @@ def upright(frame: Frame, info: VideoInfo) -> Image:
     )
 
 
-def header_pixels(path: Path, fps: Fraction | None = None) -> float:
+def header_pixels(path: Path, fps: Fraction | None = None, part: tuple[int, int] | None = None) -> float:
     """Pixels of all frames together, as the header says: an estimate, without reading the rest.
+
+    Args:
+        path, fps: see `read_streams`.
+        part: first frame and the first one behind, where only these count.
 
     Raises:
         UnreadableImage: no video file.
@@ -256,6 +260,8 @@ def header_pixels(path: Path, fps: Fraction | None = None) -> float:
             return 0.0
         seconds = float(Fraction(container.duration or 0, av.time_base))
         frames = stream.frames or seconds * float(stream.average_rate or 0)
+        if part is not None:
+            frames = max(0, min(frames, part[1]) - part[0])
         return float(frames * stream.width * stream.height)
 
 

@@ -230,7 +230,7 @@ class _Batch:
             remove_leftovers(Path(place))
             self.cleared.add(place)
         images, videos = ([job for job in missing if job.video is wanted] for wanted in (False, True))
-        work = _WorkLeft(images, videos, self.video.fps, progress, self.stop)
+        work = _WorkLeft(images, videos, self.video, progress, self.stop)
         progress.begin(Work(len(jobs), work.left, "MP", description))
         # Of all images, not of those that are missing: how many threads compute one decides the last bit of its floats.
         at_once = max(1, min(engine.at_once, sum(not job.video for job in jobs)))
@@ -416,11 +416,14 @@ class _WorkLeft:
     """Follows the images and videos of a run from when they are taken up until they are finished."""
 
     def __init__(
-        self, images: list[Job], videos: list[Job], fps: Fraction | None, progress: Progress, stop: threading.Event
+        self, images: list[Job], videos: list[Job], video: VideoSettings, progress: Progress, stop: threading.Event
     ) -> None:
         self._images = Estimate((_size(job) for job in images), IMAGE_PIXELS)
         self._videos = Estimate((_size(job) for job in videos), VIDEO_PIXELS)
-        self._fps, self._progress, self._stop = fps, progress, stop
+        self._video, self._progress, self._stop = video, progress, stop
+        if video.frames is not None:  # a file's size tells nothing of a part: all headers are read now
+            for job in videos:
+                self._know(job)
 
     @property
     def left(self) -> float:
@@ -434,11 +437,10 @@ class _WorkLeft:
             yield job
 
     def take_videos(self, videos: Iterable[Job]) -> Iterator[Job]:
-        """The same for videos, whose headers are read now."""
-        from restorekit.pipeline.videos import video_megapixels
-
+        """The same for videos, whose headers are read now, unless they were before."""
         for job in takewhile(self._goes_on, videos):
-            self._videos.know(video_megapixels(job.source, self._fps))
+            if self._video.frames is None:
+                self._know(job)
             self._progress.step(Event(str(job.source), 0, 0.0, "started", left=self.left))
             yield job
 
@@ -454,6 +456,12 @@ class _WorkLeft:
         for result in results:
             self._videos.finish()
             yield result, 0.0
+
+    def _know(self, job: Job) -> None:
+        """Learn of a video's pixels by its header."""
+        from restorekit.pipeline.videos import video_megapixels
+
+        self._videos.know(video_megapixels(job.source, self._video))
 
     def _goes_on(self, job: Job) -> bool:
         return not self._stop.is_set()

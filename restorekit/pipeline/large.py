@@ -119,7 +119,7 @@ def restore_large(
             writer.write(after if alpha is None else np.concatenate([after, alpha.rows(top, bottom)], axis=2))
             if viewer is not None:
                 viewer.write(_side_by_side(before.rows(top, bottom), after))
-            progress.step(Event(f"{image.path}: row {bottom} of {height}", 0, (bottom - top) * megapixels))
+            progress.step(Event(str(image.path), 0, (bottom - top) * megapixels, part=f"row {bottom} of {height}"))
         if viewer is not None:
             viewer.commit()
         lost = writer.commit()

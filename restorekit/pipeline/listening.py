@@ -18,7 +18,7 @@ class RunListener:
     def begin(self, part: str) -> None:
         """Tell of it."""
         self.go_on()
-        self.progress.step(Event(f"{self.name}: {part}", 0, 0.0))
+        self.progress.step(Event(self.name, 0, 0.0, part=part))
 
     def go_on(self) -> None:
         """Raise KeyboardInterrupt where the run is to stop."""

@@ -46,10 +46,10 @@ SEGMENT = 4  # seconds; a killed run repeats no more than that
 MOST_FRAMES = 250  # of a segment: x264's own distance of key frames
 
 
-def video_megapixels(path: Path, fps: Fraction | None = None) -> float:
-    """Pixels of all frames together in millions, as the file's header says; 0 if it does not."""
+def video_megapixels(path: Path, settings: VideoSettings) -> float:
+    """Pixels of all frames to restore together in millions, as the file's header says; 0 if it does not."""
     try:
-        return header_pixels(path, fps if is_pattern(path) else None) / 1e6
+        return header_pixels(path, settings.fps if is_pattern(path) else None, settings.frames) / 1e6
     except RestorekitError:
         return 0.0
 
@@ -142,12 +142,13 @@ class VideoWorker:
         if not store.complete:
             megapixels = info.height * info.width / 1e6
             if ready := store.ready:
-                self.progress.step(Event(f"{job.source}: {ready} frames", 0, ready * megapixels))
+                self.progress.step(Event(str(job.source), 0, ready * megapixels, part=f"{ready} frames"))
             try:
                 frames_left = range(start - first, last - first)
                 with shared_threads(at_once), closing(LocalExecutor().run(frames_left, worker, at_once)) as run:
                     for done in filter(None, run):
-                        self.progress.step(Event(f"{job.source}: frame {done} of {last - first}", 0, megapixels))
+                        part = f"frame {done} of {last - first}"
+                        self.progress.step(Event(str(job.source), 0, megapixels, part=part))
                         listener.go_on()
                 store.finish()
             finally:

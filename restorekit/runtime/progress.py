@@ -36,6 +36,13 @@ class Event:
     """What the room that runs says of it, e.g. a `FileResult`."""
     left: float | None = None
     """Work that is left, in the unit of `Work`, where it is estimated anew; else so much less than before."""
+    part: str = ""
+    """What of the item, where it is not all of it, e.g. "frame 3 of 12"."""
+
+    @property
+    def name(self) -> str:
+        """The item and its part, for people."""
+        return f"{self.key}: {self.part}" if self.part else self.key
 
 
 class Progress(Protocol):

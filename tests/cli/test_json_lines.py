@@ -35,7 +35,7 @@ def test_every_event_is_the_documented_line(capsys: pytest.CaptureFixture[str]) 
     told.step(Event("in/a.png", 0, 0.0, "started"))
     told.step(Event("in/a.png", 1, 0.25, "done", done, left=1.0))
     told.step(Event("in/b.png", 1, 0.0, "failed", failed, left=0.5))
-    told.step(Event("in/d.mp4: frame 1 of 2", 0, 0.125))
+    told.step(Event("in/d.mp4", 0, 0.125, part="frame 1 of 2"))
     told.step(Event("in/d.mp4", 1, 0.0, left=0.0))
     told.end(None)
     assert capsys.readouterr().err.splitlines() == [
@@ -46,7 +46,7 @@ def test_every_event_is_the_documented_line(capsys: pytest.CaptureFixture[str]) 
         '"doubt": "Colours moved."}',
         '{"version": 1, "event": "failed", "item": "in/b.png", "amount": 0.25, "left": 0.5, "output": "out/b.png", '
         '"reason": "It is cut off.", "hint": "Copy it."}',
-        '{"version": 1, "event": "progress", "item": "in/d.mp4: frame 1 of 2", "amount": 0.375, "left": 0.375}',
+        '{"version": 1, "event": "progress", "item": "in/d.mp4", "amount": 0.375, "left": 0.375, "part": "frame 1 of 2"}',
         '{"version": 1, "event": "done", "item": "in/d.mp4", "amount": 0.375, "left": 0.0}',
         '{"version": 1, "event": "summary", "exit_code": 0, "planned": 4, "done": 2, "skipped": 1, "failed": 1}',
     ]
@@ -113,7 +113,7 @@ def test_a_signal_ends_the_search_for_a_blur_which_takes_minutes(tmp_path: Path,
     lines = []
     for line in run.stderr:
         lines.append(json.loads(line))
-        if ": level 1 of " in lines[-1].get("item", ""):
+        if "level 1 of " in lines[-1].get("part", ""):
             run.send_signal(signal.SIGTERM)
             break
     lines += [json.loads(line) for line in run.stderr]

@@ -255,8 +255,8 @@ class Ear:
         """Nothing to hear."""
 
     def step(self, event: Event) -> None:
-        self.told.append(f"{event.key} {event.status}" if event.items else event.key)
-        if event.key == self.stop_at:
+        self.told.append(f"{event.name} {event.status}" if event.items else event.name)
+        if event.name == self.stop_at:
             self.stop.set()
 
     def end(self, summary: object) -> None:

@@ -47,7 +47,7 @@ class Ear:
 
     def step(self, event: Event) -> None:
         self.told.append(event)
-        if event.key == self.stop_at:
+        if event.name == self.stop_at:
             self.stop.set()
 
     def end(self, summary: object) -> None:
@@ -102,6 +102,21 @@ def test_videos_and_images_of_a_folder_are_restored_together_and_one_bad_video_s
     assert [again.count(status) for status in ("skipped", "failed", "done")] == [3, 1, 0]
     other = restore_folder([folder / "deeper"], out, video=VideoSettings(Encoding(crf=30)), **BICUBIC)
     assert other.count("done") == 1
+
+
+def test_what_is_left_of_a_part_is_told_of_the_part(tmp_path: Path) -> None:
+    sources = [make_clip(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    ear, part = Ear(), VideoSettings(frames=(FRAMES - 3, 2 * FRAMES))  # three frames of each are there
+    restore_folder(sources, tmp_path / "out", video=part, progress=ear, **BICUBIC)
+    frame = 24 * 32 / 1e6
+    assert ear.told[0].amount == pytest.approx(6 * frame, rel=0.1)
+    (events := ear.told[1:]).sort(key=lambda event: event.key)  # one may be begun before the other is finished
+    assert [(event.status, event.part) for event in events if event.key == str(sources[0])] == [
+        ("started", ""),
+        *(("done", f"frame {done} of 3") for done in (1, 2, 3)),
+        ("done", ""),
+    ]
+    assert sum(event.amount for event in events) == pytest.approx(6 * frame)
 
 
 @pytest.mark.parametrize(("damaged", "shown"), [(5, 4), (0, 1)])
@@ -241,7 +256,7 @@ def test_a_run_that_is_asked_to_stop_ends_inside_a_video_and_goes_on_to_the_same
     ear = Ear(stop_at=f"{sources[0]}: frame 8 of {FRAMES}")
     stopped = restore_folder(sources, tmp_path / "out", progress=ear, stop=ear.stop, **BICUBIC)
     assert (stopped.exit_code, len(stopped.results)) == (ExitCode.INTERRUPTED, 0)
-    assert [event.key for event in ear.told if isinstance(event, Event)][-1] == ear.stop_at
+    assert [event.name for event in ear.told if isinstance(event, Event)][-1] == ear.stop_at
     assert next((tmp_path / "out" / ".restorekit" / "segments").rglob("000000.nut"))
     assert not list((tmp_path / "out").glob("*.mp4"))
     ear = Ear()
@@ -249,7 +264,7 @@ def test_a_run_that_is_asked_to_stop_ends_inside_a_video_and_goes_on_to_the_same
     height, width = pattern(0).shape[:2]
     amount = sum(event.amount for event in ear.told if isinstance(event, Event))
     assert amount == pytest.approx(2 * FRAMES * height * width / 1e6)
-    told = [event.key for event in ear.told if isinstance(event, Event) and event.status == "done"]
+    told = [event.name for event in ear.told if isinstance(event, Event) and event.status == "done"]
     assert told[0] in (f"{sources[0]}: 5 frames", f"{sources[0]}: 10 frames")  # one segment or two were finished
     assert not (tmp_path / "out" / ".restorekit" / "segments").exists()
     for name in ("a.mp4", "b.mp4"):

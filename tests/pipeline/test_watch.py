@@ -192,7 +192,7 @@ def test_files_of_one_stem_are_kept_apart_and_one_whose_result_would_replace_ano
 
     class WholeFiles(Sender):
         def step(self, event: Event) -> None:
-            if "frame" not in event.key:
+            if "frame" not in event.part:
                 super().step(event)
 
     sender = WholeFiles(
