@@ -13,10 +13,15 @@ from restorekit.runtime import precision
 if TYPE_CHECKING:
     from restorekit.pipeline.video_settings import VideoSettings
 
-Inputs = Annotated[list[Path], typer.Argument(help="Images, videos, folders (with everything below) or glob patterns.")]
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(help="Images, videos, folders (all below but hidden files and linked folders) or glob patterns."),
+]
 InputsOrPipe = Annotated[
     list[Path],
-    typer.Argument(help="Images, videos, folders (with everything below), glob patterns, or - for stdin."),
+    typer.Argument(
+        help="Images, videos, folders (all below but hidden files and linked folders), glob patterns, or - for stdin."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
