@@ -15,14 +15,14 @@ from restorekit.degradation.choices import ConvolutionBorder, Light, SetKind
 from restorekit.errors import UsageError
 
 WIDE_SWEEP = 15  # degrees
-BY_PSF, BY_MOTION = ("linear", "trajectory", "mixed"), ("rotational", "shake", "scene")
+BLURRED: tuple[SetKind, ...] = ("linear", "trajectory", "mixed", "rotational", "shake", "scene")
 BELONGS: dict[str, tuple[SetKind, ...]] = {
     "length": ("linear", "trajectory", "mixed", "shake", "scene"),
     "angle": ("linear", "mixed"),
     "sweep": ("rotational", "mixed", "shake", "scene"),
-    "border": (*BY_PSF, *BY_MOTION),
-    "highlights": (*BY_PSF, *BY_MOTION),
-    "per_image": (*BY_PSF, *BY_MOTION),
+    "border": BLURRED,
+    "highlights": BLURRED,
+    "per_image": BLURRED,
     "frames": ("frames",),
     "stride": ("frames",),
 }
