@@ -208,7 +208,7 @@ def test_another_recipe_does_not_continue_a_run(sharp: Path, tmp_path: Path) -> 
     run(TINY, sharp, tmp_path / "run")
     other = TINY.replacing(seed=1, blur=replace(TINY.blur, length=(3.0, 4.0)))
     with pytest.raises(
-        UsageError, match=r"another recipe: seed 0 instead of 1, blur\.length \[.*\] instead of \[3\.0, 4\.0\]\."
+        UsageError, match=r"another recipe: blur\.length \[.*\] instead of \[3\.0, 4\.0\], seed 0 instead of 1\."
     ):
         run(other, sharp, tmp_path / "run")
 
