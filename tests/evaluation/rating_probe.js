@@ -14,6 +14,11 @@
   seen.next = get("image").src !== first && get("where").textContent === `2 of ${seen.count}`;
   get("back").click();
   seen.chosen = document.querySelector("#scores .chosen").textContent;
+  // Keys that are held, and those that change tabs, are no scores.
+  for (const other of [{ repeat: true }, { ctrlKey: true }, { altKey: true }, { metaKey: true }]) {
+    dispatchEvent(new KeyboardEvent("keydown", { key: "1", ...other }));
+  }
+  seen.unmoved = get("where").textContent === `1 of ${seen.count}`;
   for (let place = 0; place < Number(seen.count); place++) dispatchEvent(new KeyboardEvent("keydown", { key: String(place % 5 + 1) }));
   seen.ended = !get("end").hidden && get("bar").hidden;
   seen.table = table();

@@ -65,6 +65,7 @@ def test_a_rater_fills_the_sheet_in_and_the_benchmark_reads_it(result: Benchmark
     assert sorted(ben.split(",")) == sorted(anna.split(",")) == [*"01234567"]
     assert seen["next"]
     assert seen["chosen"] == "4 good"
+    assert seen["unmoved"]
     assert seen["ended"]
     assert not any(method in seen["text"] for method in METHODS)
     (tmp_path / "anna.csv").write_text(seen["table"])
