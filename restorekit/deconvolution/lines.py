@@ -38,8 +38,10 @@ class Lines(Blur):
     def __post_init__(self) -> None:
         if self.u.ndim != 2 or self.u.shape != self.v.shape or 0 in self.u.shape:
             raise UsageError(f"A motion field has two planes of one shape, not {self.u.shape} and {self.v.shape}.")
+        if not np.isfinite(self.u + self.v).all():
+            raise UsageError("A motion field holds values that are not finite.", "Write 0 where nothing moves.")
         longest = np.hypot(self.u, self.v).max()
-        if not longest <= LONGEST:  # false for NaN
+        if longest > LONGEST:
             raise UsageError(f"A motion field holds vectors of {longest:g} px.", f"At most {LONGEST} are taken.")
 
     def __str__(self) -> str:

@@ -234,7 +234,7 @@ def test_what_is_no_psf_is_refused(psf: np.ndarray, word: str) -> None:
 
 def test_fields_and_motions_that_do_not_fit_are_refused() -> None:
     zeros = np.zeros((4, 5), np.float32)
-    for u, v, word in ((zeros, zeros.T, "shape"), (zeros * np.nan, zeros, "nan"), (zeros + 2000, zeros, "2000")):
+    for u, v, word in ((zeros, zeros.T, "shape"), (zeros * np.nan, zeros, "not finite"), (zeros + 2000, zeros, "2000")):
         with pytest.raises(UsageError, match=word):
             Lines(u, v)
     with pytest.raises(UsageError, match="5x4"):

@@ -250,7 +250,7 @@ def test_what_does_not_fit_the_image_fails_with_it(blurred: Path, tmp_path: Path
     for values, word in (
         (np.zeros((64, 79, 2)), "79x64 px, the image 80x64"),
         (np.ones((65, 65)), "65 px wide, the image 80x64"),
-        (np.full((64, 80, 2), np.nan), "nan"),
+        (np.full((64, 80, 2), np.nan), "not finite"),
     ):
         np.save(tmp_path / "psf.npy", values)
         run = restore_folder([blurred], tmp_path / "out", model="tv", kernel=tmp_path / "psf.npy", settings=CPU)
