@@ -35,12 +35,12 @@ def sniff(head: bytes) -> Format | None:
 
 VIDEO_SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".mts"),
-    *(".wmv", ".flv", ".ogv", ".mxf"),
+    *(".wmv", ".asf", ".flv", ".ogv", ".ogm", ".mxf", ".vob"),
 }
 """Names of videos; .ts is missing, since TypeScript has it too."""
 UNREAD_SUFFIXES = {
-    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".ivf", ".obu", ".m1v", ".m2v", ".y4m", ".dv", ".ogm"),
-    *(".vob", ".rm", ".rmvb", ".asf", ".nut"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".ivf", ".obu", ".m1v", ".m2v", ".y4m", ".dv"),
+    *(".rm", ".rmvb"),
 }
 """Names of videos in containers, or in none, that FFmpeg knows and that are not read."""
 STILLS_AND_SOUND = {b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B "}

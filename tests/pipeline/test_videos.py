@@ -515,6 +515,12 @@ def test_the_order_in_which_frames_of_variable_rate_are_decoded_may_be_another_o
     assert (result.status, read_info(result.output).video.times.tolist()) == ("done", times)
 
 
+def test_a_video_of_an_old_container_is_found_in_a_folder_and_becomes_matroska(tmp_path: Path) -> None:
+    make_clip(tmp_path / "in/a.asf", "wmv2", rate=25)
+    (result,) = restore_folder([tmp_path / "in"], tmp_path / "out", **BICUBIC).results
+    assert (result.status, result.output, result.frames) == ("done", tmp_path / "out/a.asf.mkv", FRAMES)
+
+
 def test_a_last_frame_that_lasts_longer_is_kept_where_it_is_not_decoded_last(tmp_path: Path) -> None:
     clip, source = make_clip(tmp_path / "clip.mp4", options={"bf": "0"}), tmp_path / "a.mp4"
     with av.open(str(clip)) as container, av.open(str(source), "w") as out:
