@@ -61,8 +61,8 @@ HARDWARE = av.codec.codec.Capabilities.hardware | av.codec.codec.Capabilities.hy
 """What FFmpeg says of encoders that need a device; of Apple's it says neither."""
 ALPHA = ("prores_ks", "ffv1", "libvpx-vp9")
 """Encoders that keep alpha."""
-SEGMENTS = {"prores_ks": "mov", "libvpx-vp9": "matroska"}
-"""Containers of segments of what NUT does not know: ProRes, and the alpha of VP9."""
+SEGMENTS = {"prores": "mov", "libvpx-vp9": "matroska"}
+"""Containers of segments of what NUT does not know, by how encoders' names begin: ProRes, and the alpha of VP9."""
 ANOTHER_CONTAINER = "Choose another container (remux the source to .mkv) or another codec."
 RGB = 0  # matrix coefficients of H.273
 
@@ -193,7 +193,8 @@ class SegmentWriter:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 # NUT keeps any time base; without this option it would move reordered frames.
                 options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
-                kind = SEGMENTS.get(self.format.encoder, "nut")
+                kinds = (kind for name, kind in SEGMENTS.items() if self.format.encoder.startswith(name))
+                kind = next(kinds, "nut")
                 self._container = av.open(str(self._beside), "w", format=kind, options=options)
                 self._stream = _add_stream(self._container, self.format)
                 _start(self._stream.codec_context, self.format, self.path)

@@ -496,6 +496,13 @@ def test_alpha_is_resized_along(
         assert difference <= most
 
 
+@pytest.mark.parametrize("codec", ["prores", "prores_aw"])
+def test_every_encoder_of_prores_is_taken(tmp_path: Path, codec: str) -> None:
+    clip = make_clip(tmp_path / "a.mov", "prores_ks", "yuv422p10le")
+    (result,) = restore_folder([clip], tmp_path / "out", video=VideoSettings(Encoding(codec)), **BICUBIC).results
+    assert (result.status, read_info(result.output).video.codec) == ("done", "prores")
+
+
 def test_alpha_that_a_codec_cannot_hold_is_refused(tmp_path: Path) -> None:
     frames = [seen_through(index) for index in range(FRAMES)]
     clip = make_clip(tmp_path / "a.mov", "prores_ks", "yuva444p10le", frames=frames)
